@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gatekey.conf as both programs see it: one INI file, every key known by name (gatekey.conf(5)).
+ *
+ * Plain data after reading; may be shared read-only between threads. Holds paths of secrets, never
+ * secrets. Errors: see error.h.
+ */
+#ifndef GATEKEY_AGENT_CONFIG_H
+#define GATEKEY_AGENT_CONFIG_H
+
+#include "cleanup.h"
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One local program that answers one command of the hub ([local] command.NAME = PROGRAM ARGUMENT...). */
+struct agent_handler {
+    char *service; /* a service's identifier, or "measurepoint/set" */
+    char **argv;   /* absolute path of the program, fixed arguments, NULL */
+};
+
+struct agent_config {
+    char *path; /* the file this came from; NULL when there was none and all is default */
+
+    /* [tpm] */
+    char *tcti;            /* default device:/dev/tpmrm0; GATEKEY_TCTI goes before it */
+    uint32_t handle;       /* default 0x81000100 */
+    char *owner_auth_file; /* NULL: owner authorisation is empty */
+    char *key_auth_file;   /* NULL: the device key has no password */
+
+    /* [identity] */
+    char *directory; /* default /var/lib/gatekey; --identity, then GATEKEY_IDENTITY go before it */
+    char *provider;  /* OpenSSL provider: a name, or an absolute path of a module; default gatekey */
+    char *key;       /* URI the provider knows; default "gatekey:" */
+    char *propquery; /* NULL or an OpenSSL property query */
+
+    /* [device] */
+    char *product_key;
+    char *device_key;
+    char *product_secret_file; /* NULL: no dynamic activation */
+    char *common_name;         /* template, "{device_key}" is replaced; default "{device_key}" */
+    char *country, *state, *locality, *organization, *organizational_unit; /* CSR subject; EnOS's defaults */
+
+    /* [hub] */
+    char *host;               /* host name or address of the MQTT listener */
+    uint16_t port;            /* default 18883 */
+    uint16_t activation_port; /* default: port */
+    char *hub_ca_file;        /* [hub] ca_file: roots, or NULL for "system" */
+    char *server_name;        /* expected name where it is not host */
+    unsigned keepalive_s;     /* 60 to 300, default 60 */
+
+    /* [api] */
+    char *api_url;        /* https://..., NULL: no API on this gateway */
+    char *api_ca_file;    /* roots, or NULL for "system" */
+    char *app_key;        /* application key */
+    char *app_secret_file;
+    char *organization_id;
+    unsigned valid_days; /* asked for in CSR applications; default 365 */
+
+    /* [local] */
+    char *socket;          /* default /run/gatekey/gatekeyd.sock */
+    char *socket_group;    /* default gatekey-local; empty: leave the group alone */
+    char *state_directory; /* default /var/lib/gatekeyd: what the service may write */
+    struct agent_handler *handlers;
+    size_t handler_count;
+};
+
+/*
+ * Read path, or the installed gatekey.conf when NULL (which need not exist), then apply GATEKEY_TCTI and
+ * GATEKEY_IDENTITY, then identity (--identity) where not NULL. *config is allocated; the caller frees it
+ * with agent_config_free(). Unknown sections and keys, repeated keys, values out of range and relative
+ * paths are errors that name file and line.
+ * Fails with GK_NO_FILE (a path that was asked for), GK_BAD_CONFIG, GK_FILE_DENIED, GK_FILE_FAILED,
+ * GK_NO_MEMORY.
+ */
+enum gk_status agent_config_read(const char *path, const char *identity,
+                                 struct agent_config **config, struct gk_error *err) GK_MUST_CHECK;
+void agent_config_free(struct agent_config *config); /* NULL is fine */
+GK_DEFINE_CLEANUP(struct agent_config, agent_config_free)
+
+#endif
