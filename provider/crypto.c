@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hashes and verifies with EVP on behalf of tpm/. */
+#include "provider/crypto.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rsa.h>
+
+GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
+GK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
+GK_DEFINE_CLEANUP(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
+GK_DEFINE_CLEANUP(BIGNUM, BN_free)
+
+const char *prov_crypto_hash_name(enum gk_hash hash)
+{
+    switch (hash) {
+    case GK_SHA256:
+        return "SHA2-256";
+    case GK_SHA384:
+        return "SHA2-384";
+    case GK_SHA512:
+        return "SHA2-512";
+    }
+    return NULL;
+}
+
+static int hash_buffer(void *context, enum gk_hash hash, const void *data, size_t size,
+                       uint8_t *digest)
+{
+    const struct prov_crypto *where = context;
+    int done;
+
+    ERR_set_mark();
+    done = EVP_Q_digest(where->libctx, prov_crypto_hash_name(hash), where->properties, data, size,
+                        digest, NULL);
+    ERR_pop_to_mark();
+    return done == 1 ? 1 : -1;
+}
+
+/* OpenSSL takes big numbers in the machine's own byte order. */
+static EVP_PKEY *key_from_public(const struct prov_crypto *where, const struct gk_public *public)
+{
+    CLEANUP(EVP_PKEY_CTX_freep)
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(where->libctx, "RSA", where->properties);
+    CLEANUP(BN_freep) BIGNUM *n = BN_bin2bn(public->modulus, sizeof(public->modulus), NULL);
+    unsigned char modulus[GK_RSA2048_SIZE];
+    uint32_t exponent = public->exponent;
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, modulus, sizeof(modulus)),
+        OSSL_PARAM_construct_uint32(OSSL_PKEY_PARAM_RSA_E, &exponent),
+        OSSL_PARAM_construct_end(),
+    };
+
+    if (ctx == NULL || n == NULL || BN_bn2nativepad(n, modulus, sizeof(modulus)) < 0 ||
+        EVP_PKEY_fromdata_init(ctx) <= 0 ||
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) <= 0) {
+        return NULL;
+    }
+    return key;
+}
+
+static int set_scheme(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, size_t salt_size)
+{
+    switch (scheme) {
+    case GK_RSASSA:
+        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING);
+    case GK_RSAPSS:
+        /* Negative lengths mean something else to EVP, among it "any". */
+        if (salt_size > GK_RSA2048_SIZE ||
+            EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) <= 0) {
+            return 0;
+        }
+        return EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, (int)salt_size);
+    }
+    return 0;
+}
+
+static int verify(const struct prov_crypto *where, const struct gk_public *public,
+                  enum gk_scheme scheme, enum gk_hash hash, size_t salt_size, const uint8_t *digest,
+                  const uint8_t *signature)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = key_from_public(where, public);
+    CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
+    CLEANUP(EVP_MD_freep)
+    EVP_MD *md = EVP_MD_fetch(where->libctx, prov_crypto_hash_name(hash), where->properties);
+
+    if (key == NULL || md == NULL) {
+        return -1;
+    }
+    ctx = EVP_PKEY_CTX_new_from_pkey(where->libctx, key, where->properties);
+    if (ctx == NULL || EVP_PKEY_verify_init(ctx) <= 0 || set_scheme(ctx, scheme, salt_size) <= 0 ||
+        EVP_PKEY_CTX_set_signature_md(ctx, md) <= 0) {
+        return -1;
+    }
+    /* A negative answer is about the signature as well: everything that could fail was set up
+     * above. */
+    return EVP_PKEY_verify(ctx, signature, GK_RSA2048_SIZE, digest, (size_t)EVP_MD_get_size(md)) ==
+           1;
+}
+
+static int verify_signature(void *context, const struct gk_public *public, enum gk_scheme scheme,
+                            enum gk_hash hash, size_t salt_size, const uint8_t *digest,
+                            const uint8_t *signature)
+{
+    int verdict;
+
+    ERR_set_mark();
+    verdict = verify(context, public, scheme, hash, salt_size, digest, signature);
+    ERR_pop_to_mark();
+    return verdict;
+}
+
+void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto)
+{
+    *crypto = (struct gk_crypto){
+        .context = where,
+        .hash = hash_buffer,
+        .verify = verify_signature,
+    };
+}

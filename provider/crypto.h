@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cryptography that tpm/ is handed (struct gk_crypto), filled from OpenSSL's EVP.
+ *
+ * Used by the provider and by the agent, so it knows nothing of the rest of this folder. Both
+ * functions may be called from several threads at once and leave OpenSSL's error queue as they
+ * found it.
+ */
+#ifndef GATEKEY_PROVIDER_CRYPTO_H
+#define GATEKEY_PROVIDER_CRYPTO_H
+
+#include "tpm/devkey.h"
+
+#include <openssl/types.h>
+
+/* Where EVP looks for implementations. Both are borrowed: they must outlive every use. */
+struct prov_crypto {
+    OSSL_LIB_CTX
+        *libctx; /* one in which SHA-2 and RSA of a provider other than gatekey are at hand */
+    const char *properties; /* the property query for them */
+};
+
+/* For prov_crypto.properties: anybody but ourselves, even where gatekey is listed first. */
+#define PROV_CRYPTO_NOT_OURS "provider!=gatekey"
+
+/*
+ * Point crypto's two functions at EVP. where must stay in place as long as crypto is used; crypto
+ * itself may be copied. Fetches nothing yet, cannot fail.
+ */
+void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto);
+
+/* The name EVP knows a hash by, such as "SHA2-256". */
+const char *prov_crypto_hash_name(enum gk_hash hash);
+
+#endif
