@@ -45,6 +45,9 @@ check_PROGRAMS += %D%/run
 dist_check_SCRIPTS += %D%/run-fails-a-careless-test
 TESTS += %D%/run-fails-a-careless-test
 
+dist_check_SCRIPTS += %D%/bootstrap-says-what-is-missing
+TESTS += %D%/bootstrap-says-what-is-missing
+
 dist_check_SCRIPTS += %D%/with-swtpm-leaves-nothing
 TESTS += %D%/with-swtpm-leaves-nothing
 
