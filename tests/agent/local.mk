@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
-agent_test_cppflags = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
-agent_test_ldadd = libagent.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+agent_test_cppflags = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+agent_test_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/agent/test-connect
+TESTS += tests/agent/test-connect
+tests_agent_test_connect_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_connect_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-message
+TESTS += tests/agent/test-message
+tests_agent_test_message_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_message_LDADD = $(agent_test_ldadd)
 
 check_PROGRAMS += tests/agent/test-openssl
 TESTS += tests/agent/test-openssl

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes and reads EnOS's JSON envelopes. */
+#include "agent/enos/message.h"
+
+#define VERSION "1.0"
+
+bool enos_code_is_ours(int code)
+{
+    return code == ENOS_CODE_OK || code >= ENOS_CODE_OWN;
+}
+
+/* Takes over the envelope. */
+static enum gk_status dump(json_t *envelope, char **text, size_t *size, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *owned = envelope;
+    CLEANUP(gk_freep) char *written = NULL;
+    size_t length;
+
+    if (owned == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    written = json_dumps(owned, JSON_COMPACT);
+    if (written == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    length = strlen(written);
+    if (length > ENOS_MESSAGE_MAX) {
+        gk_fail(err, GK_USAGE, "%zu bytes; EnOS takes %zu", length, ENOS_MESSAGE_MAX);
+        gk_advise(err, "split it into several messages");
+        return GK_USAGE;
+    }
+    *text = TAKE(written);
+    *size = length;
+    return GK_OK;
+}
+
+enum gk_status enos_request_format(const char *id, const char *rest, json_t *params, char **text,
+                                   size_t *size, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *method = strdup(rest);
+
+    if (method == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    for (char *c = method; *c != '\0'; c++) {
+        if (*c == '/') {
+            *c = '.';
+        }
+    }
+    return dump(json_pack("{s:s, s:s, s:s, s:O}", "id", id, "version", VERSION, "method", method,
+                          "params", params),
+                text, size, err);
+}
+
+enum gk_status enos_reply_format(json_t *id, int code, json_t *data, const char *message,
+                                 char **text, size_t *size, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *content = data != NULL ? json_incref(data) : json_object();
+
+    if (!enos_code_is_ours(code)) {
+        return gk_fail(err, GK_USAGE, "reply code %d", code);
+    }
+    return dump(json_pack("{s:O*, s:i, s:O, s:s*}", "id", id, "code", code, "data", content,
+                          "message", message),
+                text, size, err);
+}
+
+/* One object and nothing behind it. */
+static enum gk_status parse(const void *payload, size_t size, json_t **whole, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *parsed = NULL;
+    json_error_t error;
+
+    if (size > ENOS_MESSAGE_MAX) {
+        return gk_fail(err, GK_HUB_GARBLED, "a message of %zu bytes", size);
+    }
+    parsed = json_loadb(payload, size, JSON_REJECT_DUPLICATES, &error);
+    if (parsed == NULL) {
+        return gk_fail(err, GK_HUB_GARBLED, "not JSON at byte %d: %s", error.position, error.text);
+    }
+    if (!json_is_object(parsed)) {
+        return gk_fail(err, GK_HUB_GARBLED, "not a JSON object");
+    }
+    *whole = TAKE(parsed);
+    return GK_OK;
+}
+
+static bool id_is_valid(const json_t *id)
+{
+    return json_is_integer(id) || (json_is_string(id) && json_string_length(id) > 0 &&
+                                   json_string_length(id) <= ENOS_ID_MAX);
+}
+
+enum gk_status enos_reply_parse(const void *payload, size_t size, struct enos_reply *reply,
+                                struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *whole = NULL;
+    const json_t *id;
+    const json_t *code;
+    const char *message;
+    enum gk_status status = parse(payload, size, &whole, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    id = json_object_get(whole, "id");
+    code = json_object_get(whole, "code");
+    if (!id_is_valid(id) || !json_is_integer(code)) {
+        return gk_fail(err, GK_HUB_GARBLED, "a reply without a usable id and code");
+    }
+    if (json_is_string(id)) {
+        snprintf(reply->id, sizeof(reply->id), "%s", json_string_value(id));
+    } else {
+        snprintf(reply->id, sizeof(reply->id), "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    }
+    reply->code = json_integer_value(code);
+    reply->data = json_object_get(whole, "data");
+    message = json_string_value(json_object_get(whole, "message"));
+    reply->message = message != NULL ? message : "";
+    reply->whole = TAKE(whole);
+    return GK_OK;
+}
+
+void enos_reply_clear(struct enos_reply *reply)
+{
+    json_decref(reply->whole);
+    *reply = (struct enos_reply){ 0 };
+}
+
+enum gk_status enos_request_parse(const void *payload, size_t size, struct enos_request *request,
+                                  struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *whole = NULL;
+    json_t *id;
+    const char *method;
+    enum gk_status status = parse(payload, size, &whole, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    id = json_object_get(whole, "id");
+    if (id != NULL && !id_is_valid(id)) {
+        return gk_fail(err, GK_HUB_GARBLED, "a command with an unusable id");
+    }
+    method = json_string_value(json_object_get(whole, "method"));
+    request->id = id;
+    request->method = method != NULL ? method : "";
+    request->params = json_object_get(whole, "params");
+    request->whole = TAKE(whole);
+    return GK_OK;
+}
+
+void enos_request_clear(struct enos_request *request)
+{
+    json_decref(request->whole);
+    *request = (struct enos_request){ 0 };
+}
