@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Talking to gatekeyd on its socket ([local] socket): a JSON object per line, one answer per
+ * request.
+ *
+ *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
+ *         topic is what follows /sys/PK/DK/; the answer comes when the hub's did:
+ *         {"ok":true,"id":"1795...","code":200,"data":{}}
+ *     {"op":"status"}
+ *         {"ok":true,"state":"connected","connected":true,"since":1795..., ...}
+ *     {"op":"reconnect"}   uid 0 or the service's own: read the identity anew, connect, give the
+ * verdict
+ *         {"ok":true,"connected":true}
+ *     {"op":"stop"}        the same uids: disconnect and stay so until the identity is replaced
+ *         {"ok":true}
+ *
+ * What fails is answered {"ok":false,"status":"GK_HUB_REFUSED","error":"cannot publish:
+ * ...","exit":1}, with "code" where the hub gave one.
+ */
+#ifndef GATEKEY_AGENT_LOCAL_H
+#define GATEKEY_AGENT_LOCAL_H
+
+#include "agent/config.h"
+#include "error.h"
+
+#include <jansson.h>
+
+/* The longest line either side sends, its newline included. */
+#define AGENT_LOCAL_LINE_MAX ((size_t)640 * 1024)
+
+/*
+ * Send one request and wait for its answer. request is borrowed; *reply is given also when it says
+ * "ok":false, and is the caller's to json_decref().
+ * Blocks for timeout_s at most. Fails with GK_NO_SERVICE (nobody listens, or the answer did not
+ * come in time), GK_FILE_DENIED (this user may not), GK_BAD_FILE (the answer makes no sense),
+ * GK_USAGE (the request is too long), GK_NO_MEMORY.
+ */
+enum gk_status agent_local_call(const struct agent_config *config, const json_t *request,
+                                int timeout_s, json_t **reply, struct gk_error *err) GK_MUST_CHECK;
+
+#endif
