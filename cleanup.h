@@ -12,19 +12,19 @@
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Hand a pointer on: its value, and NULL left behind so that CLEANUP has nothing to do. */
-#define TAKE(pointer)                                                                              \
-    __extension__({                                                                                \
-        __typeof__(pointer) gk_taken = (pointer);                                                  \
-        (pointer) = NULL;                                                                          \
-        gk_taken;                                                                                  \
+#define TAKE(pointer)                             \
+    __extension__({                               \
+        __typeof__(pointer) gk_taken = (pointer); \
+        (pointer) = NULL;                         \
+        gk_taken;                                 \
     })
 
 /* Define name##p(type **), the CLEANUP form of a function that frees and takes NULL. */
-#define GK_DEFINE_CLEANUP(type, function)                                                          \
-    static inline void function##p(type **object)                                                  \
-    {                                                                                              \
-        function(*object);                                                                         \
-        *object = NULL;                                                                            \
+#define GK_DEFINE_CLEANUP(type, function)         \
+    static inline void function##p(type **object) \
+    {                                             \
+        function(*object);                        \
+        *object = NULL;                           \
     }
 
 /* For memory from malloc: works on any pointer variable. */

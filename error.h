@@ -2,12 +2,14 @@
 /*
  * What went wrong, in one table: every status, what happened, and what to do next.
  *
- * A function that can fail returns enum gk_status and fills the struct gk_error it is handed; whoever
- * stands at an edge (OpenSSL's error queue, a CK_RV, a line on stderr) turns it into one sentence:
+ * A function that can fail returns enum gk_status and fills the struct gk_error it is handed;
+ * whoever stands at an edge (OpenSSL's error queue, a CK_RV, a line on stderr) turns it into one
+ * sentence:
  *
  *     cannot <operation>: <cause> (<object, raw code in hex>); <next step>
  *
- * Nothing here allocates, prints, or is shared between threads. No secret is ever put into an error.
+ * Nothing here allocates, prints, or is shared between threads. No secret is ever put into an
+ * error.
  */
 #ifndef GATEKEY_ERROR_H
 #define GATEKEY_ERROR_H
@@ -77,14 +79,15 @@ enum gk_status { GK_STATUS_TABLE(GK_STATUS_NAME) GK_STATUS_COUNT };
 /* One failure. Start it as { 0 }; it owns nothing and is copied freely. */
 struct gk_error {
     enum gk_status status;
-    uint32_t tpm_code;  /* the TSS2_RC as it came, 0 where no TPM was asked */
-    char object[320];   /* what it was about: a path, a handle, a host; never a secret */
-    char advice[256];   /* the next step where the table's is not good enough, else empty */
+    uint32_t tpm_code; /* the TSS2_RC as it came, 0 where no TPM was asked */
+    char object[320];  /* what it was about: a path, a handle, a host; never a secret */
+    char advice[256];  /* the next step where the table's is not good enough, else empty */
 };
 
 /*
  * Note a failure and return its status, so that a function can end with "return gk_fail(err, ...)".
- * err may be NULL. The format names the object (it may be NULL); what does not fit is cut at a character.
+ * err may be NULL. The format names the object (it may be NULL); what does not fit is cut at a
+ * character.
  */
 enum gk_status gk_fail(struct gk_error *err, enum gk_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -104,7 +107,8 @@ const char *gk_status_name(enum gk_status status);
 const char *gk_status_cause(enum gk_status status);
 const char *gk_status_advice(enum gk_status status);
 
-/* Write the part after "cannot <operation>: " or, with an operation, the whole sentence, cut to size. */
+/* Write the part after "cannot <operation>: " or, with an operation, the whole sentence, cut to
+ * size. */
 void gk_error_sentence(const struct gk_error *err, const char *operation, char *text, size_t size);
 
 #endif

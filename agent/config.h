@@ -15,7 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One local program that answers one command of the hub ([local] command.NAME = PROGRAM ARGUMENT...). */
+/* One local program that answers one command of the hub ([local] command.NAME = PROGRAM
+ * ARGUMENT...). */
 struct agent_handler {
     char *service; /* a service's identifier, or "measurepoint/set" */
     char **argv;   /* absolute path of the program, fixed arguments, NULL */
@@ -32,8 +33,8 @@ struct agent_config {
 
     /* [identity] */
     char *directory; /* default /var/lib/gatekey; --identity, then GATEKEY_IDENTITY go before it */
-    char *provider;  /* OpenSSL provider: a name, or an absolute path of a module; default gatekey */
-    char *key;       /* URI the provider knows; default "gatekey:" */
+    char *provider; /* OpenSSL provider: a name, or an absolute path of a module; default gatekey */
+    char *key;      /* URI the provider knows; default "gatekey:" */
     char *propquery; /* NULL or an OpenSSL property query */
 
     /* [device] */
@@ -41,7 +42,8 @@ struct agent_config {
     char *device_key;
     char *product_secret_file; /* NULL: no dynamic activation */
     char *common_name;         /* template, "{device_key}" is replaced; default "{device_key}" */
-    char *country, *state, *locality, *organization, *organizational_unit; /* CSR subject; EnOS's defaults */
+    char *country, *state, *locality, *organization,
+        *organizational_unit; /* CSR subject; EnOS's defaults */
 
     /* [hub] */
     char *host;               /* host name or address of the MQTT listener */
@@ -52,9 +54,9 @@ struct agent_config {
     unsigned keepalive_s;     /* 60 to 300, default 60 */
 
     /* [api] */
-    char *api_url;        /* https://..., NULL: no API on this gateway */
-    char *api_ca_file;    /* roots, or NULL for "system" */
-    char *app_key;        /* application key */
+    char *api_url;     /* https://..., NULL: no API on this gateway */
+    char *api_ca_file; /* roots, or NULL for "system" */
+    char *app_key;     /* application key */
     char *app_secret_file;
     char *organization_id;
     unsigned valid_days; /* asked for in CSR applications; default 365 */
@@ -68,11 +70,11 @@ struct agent_config {
 };
 
 /*
- * Read path, or the installed gatekey.conf when NULL (which need not exist), then apply GATEKEY_TCTI and
- * GATEKEY_IDENTITY, then identity (--identity) where not NULL. *config is allocated; the caller frees it
- * with agent_config_free(). Unknown sections and keys, repeated keys, values out of range and relative
- * paths are errors that name file and line.
- * Fails with GK_NO_FILE (a path that was asked for), GK_BAD_CONFIG, GK_FILE_DENIED, GK_FILE_FAILED,
+ * Read path, or the installed gatekey.conf when NULL (which need not exist), then apply
+ * GATEKEY_TCTI and GATEKEY_IDENTITY, then identity (--identity) where not NULL. *config is
+ * allocated; the caller frees it with agent_config_free(). Unknown sections and keys, repeated
+ * keys, values out of range and relative paths are errors that name file and line. Fails with
+ * GK_NO_FILE (a path that was asked for), GK_BAD_CONFIG, GK_FILE_DENIED, GK_FILE_FAILED,
  * GK_NO_MEMORY.
  */
 enum gk_status agent_config_read(const char *path, const char *identity,

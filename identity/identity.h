@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the gateway's identity lies, and reading its files. libc and libinih only: no TPM, no OpenSSL.
+ * Where the gateway's identity lies, and reading its files. libc and libinih only: no TPM, no
+ * OpenSSL.
  *
- * Used by both modules and by the agent. Nothing here writes, prints or keeps state; every function may
- * be called from several threads at once on objects of their own. Functions block on local files only.
- * Errors: see error.h; outputs are written on success only.
+ * Used by both modules and by the agent. Nothing here writes, prints or keeps state; every function
+ * may be called from several threads at once on objects of their own. Functions block on local
+ * files only. Errors: see error.h; outputs are written on success only.
  */
 #ifndef GATEKEY_IDENTITY_H
 #define GATEKEY_IDENTITY_H
@@ -41,9 +42,9 @@ struct gk_environment {
 };
 
 /*
- * Copy GATEKEY_IDENTITY and GATEKEY_TCTI now, because a server's workers may have no environment later.
- * In set-uid, set-gid and otherwise privileged programs (secure_getenv(3)) both are taken as unset.
- * Out of memory leaves the affected member NULL. The caller frees the members with
+ * Copy GATEKEY_IDENTITY and GATEKEY_TCTI now, because a server's workers may have no environment
+ * later. In set-uid, set-gid and otherwise privileged programs (secure_getenv(3)) both are taken as
+ * unset. Out of memory leaves the affected member NULL. The caller frees the members with
  * gk_environment_clear().
  */
 void gk_environment_capture(struct gk_environment *environment);
@@ -60,9 +61,9 @@ struct gk_place {
  * environment, the module's own setting (identity =, tcti =; NULL where there is none),
  * [identity] directory and [tpm] tcti in config_path, the default.
  *
- * environment  may be NULL. config_path: NULL means the installed gatekey.conf; a file that does not
- *              exist says nothing, one that cannot be read or parsed is an error. Only these two keys
- *              are looked at, so an unknown key is the agent's business.
+ * environment  may be NULL. config_path: NULL means the installed gatekey.conf; a file that does
+ * not exist says nothing, one that cannot be read or parsed is an error. Only these two keys are
+ * looked at, so an unknown key is the agent's business.
  *
  * Reads one small file. Fails with GK_BAD_CONFIG (file and line in the error), GK_FILE_DENIED,
  * GK_FILE_FAILED, GK_NO_MEMORY.
@@ -79,10 +80,11 @@ struct gk_content {
 };
 
 /*
- * Read one file of the identity directory whole, at most GK_FILE_MAX bytes; name is one of GK_FILE_*.
- * Follows no symbolic link in the last component, refuses anything but a regular file.
+ * Read one file of the identity directory whole, at most GK_FILE_MAX bytes; name is one of
+ * GK_FILE_*. Follows no symbolic link in the last component, refuses anything but a regular file.
  * The caller frees it with gk_content_clear(), which wipes it first.
- * Fails with GK_NO_FILE, GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE (too large, not a file), GK_NO_MEMORY.
+ * Fails with GK_NO_FILE, GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE (too large, not a file),
+ * GK_NO_MEMORY.
  */
 enum gk_status gk_identity_read(const char *directory, const char *name, struct gk_content *content,
                                 struct gk_error *err) GK_MUST_CHECK;

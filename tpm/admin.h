@@ -2,9 +2,10 @@
 /*
  * What only the agent does with a TPM: make and destroy the device key, seal and unseal a secret.
  *
- * Stands on the TSS enhanced system API (TCG TSS 2.0 ESAPI) with salted sessions that encrypt secrets
- * on the way to the TPM, so it pulls in libcrypto and belongs into processes of our own only. Needs no
- * resource manager: at most three transient objects at a time, all flushed on every path.
+ * Stands on the TSS enhanced system API (TCG TSS 2.0 ESAPI) with salted sessions that encrypt
+ * secrets on the way to the TPM, so it pulls in libcrypto and belongs into processes of our own
+ * only. Needs no resource manager: at most three transient objects at a time, all flushed on every
+ * path.
  *
  * Threads: a struct gk_admin is for one thread at a time. It holds its TPM connection from open to
  * close, so keep it short. Every function blocks while the TPM works; creating an RSA key takes a
@@ -20,9 +21,9 @@
 struct gk_admin;
 
 /*
- * Connect to the TPM named by tcti (see gk_tpm_new()). owner is the owner authorisation, NULL or empty
- * where none is set; it is copied and wiped at close. The caller closes it with gk_admin_close().
- * Fails with GK_BAD_TCTI.
+ * Connect to the TPM named by tcti (see gk_tpm_new()). owner is the owner authorisation, NULL or
+ * empty where none is set; it is copied and wiped at close. The caller closes it with
+ * gk_admin_close(). Fails with GK_BAD_TCTI.
  */
 enum gk_status gk_admin_open(const char *tcti, const struct gk_auth *owner, struct gk_admin **admin,
                              struct gk_error *err) GK_MUST_CHECK;
@@ -30,22 +31,23 @@ void gk_admin_close(struct gk_admin *admin); /* NULL is fine */
 GK_DEFINE_CLEANUP(struct gk_admin, gk_admin_close)
 
 /*
- * Called with the new key's reference after it was made and before it becomes persistent: write it to
- * disk and sync. Anything but GK_OK abandons the key, which then leaves no trace in the TPM.
+ * Called with the new key's reference after it was made and before it becomes persistent: write it
+ * to disk and sync. Anything but GK_OK abandons the key, which then leaves no trace in the TPM.
  */
 typedef enum gk_status gk_remember(void *context, const struct gk_key *key, struct gk_error *err);
 
 /*
  * Make the device key (TPM 2.0 Library Part 3, "TPM2_Create" under a storage root key of the owner
  * hierarchy, and "TPM2_EvictControl"): RSA-2048, sign, fixedTPM, fixedParent, sensitiveDataOrigin,
- * userWithAuth, noDA, unrestricted, scheme null. One PSS signature is tried first; where this TPM does
- * not make a salt as long as the hash the key is made anew with decrypt beside sign.
+ * userWithAuth, noDA, unrestricted, scheme null. One PSS signature is tried first; where this TPM
+ * does not make a salt as long as the hash the key is made anew with decrypt beside sign.
  *
  * handle    GK_HANDLE_FIRST to GK_HANDLE_LAST, and empty.
  * auth      the key's password, NULL or empty for none.
  * remember  see above. The caller owns *key and frees it with gk_key_free().
  * Fails with GK_HANDLE_TAKEN (something lies there; nothing was made), GK_BAD_OWNER_AUTH,
- * GK_BAD_SIGNATURE, GK_CRYPTO_FAILED, GK_BAD_REFERENCE (handle out of range), and what remember returns.
+ * GK_BAD_SIGNATURE, GK_CRYPTO_FAILED, GK_BAD_REFERENCE (handle out of range), and what remember
+ * returns.
  */
 enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
                                    const struct gk_auth *auth, const struct gk_crypto *crypto,
@@ -54,15 +56,17 @@ enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
 
 /*
  * Say what RSA-2048 key lies at a handle ("TPM2_ReadPublic"), as gk_key_read() does.
- * Fails with GK_NO_KEY (the handle is empty), GK_NOT_RSA2048 or GK_NOT_OFFERED (something else is there).
+ * Fails with GK_NO_KEY (the handle is empty), GK_NOT_RSA2048 or GK_NOT_OFFERED (something else is
+ * there).
  */
 enum gk_status gk_admin_key_describe(struct gk_admin *admin, uint32_t handle, struct gk_key **key,
                                      struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Destroy the device key: evict it from its handle, and make sure that the handle is empty afterwards.
- * Its private part exists nowhere else. key says which: another object at that handle is left alone.
- * Fails with GK_NO_KEY (empty already), GK_HANDLE_TAKEN (not this key), GK_BAD_OWNER_AUTH.
+ * Destroy the device key: evict it from its handle, and make sure that the handle is empty
+ * afterwards. Its private part exists nowhere else. key says which: another object at that handle
+ * is left alone. Fails with GK_NO_KEY (empty already), GK_HANDLE_TAKEN (not this key),
+ * GK_BAD_OWNER_AUTH.
  */
 enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *key,
                                   struct gk_error *err) GK_MUST_CHECK;
@@ -70,18 +74,18 @@ enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *k
 #define GK_SECRET_MAX_SIZE 128
 
 /*
- * Seal a secret of 1 to GK_SECRET_MAX_SIZE bytes to this TPM ("TPM2_Create" of a keyed-hash object under
- * the storage root key) and give it as text for a file: PEM "GATEKEY SEALED SECRET". text is allocated
- * and the caller's to free(3); it holds nothing that another TPM could open.
- * Fails with GK_BAD_OWNER_AUTH, GK_USAGE (size).
+ * Seal a secret of 1 to GK_SECRET_MAX_SIZE bytes to this TPM ("TPM2_Create" of a keyed-hash object
+ * under the storage root key) and give it as text for a file: PEM "GATEKEY SEALED SECRET". text is
+ * allocated and the caller's to free(3); it holds nothing that another TPM could open. Fails with
+ * GK_BAD_OWNER_AUTH, GK_USAGE (size).
  */
-enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size_t size, char **text,
-                             struct gk_error *err) GK_MUST_CHECK;
+enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size_t size,
+                             char **text, struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Open what gk_admin_seal() made ("TPM2_Load", "TPM2_Unseal"). secret receives *size bytes; the caller
- * wipes it (explicit_bzero(3)) after use.
- * Fails with GK_BAD_FILE (garbled), GK_SEAL_BROKEN (not this TPM's), GK_BAD_OWNER_AUTH.
+ * Open what gk_admin_seal() made ("TPM2_Load", "TPM2_Unseal"). secret receives *size bytes; the
+ * caller wipes it (explicit_bzero(3)) after use. Fails with GK_BAD_FILE (garbled), GK_SEAL_BROKEN
+ * (not this TPM's), GK_BAD_OWNER_AUTH.
  */
 enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t text_size,
                                uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size,

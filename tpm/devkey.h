@@ -3,8 +3,8 @@
  * The device key: parse a reference to it, sign with it. The door for both modules and the agent.
  *
  * Stands on the TSS system API (TCG TSS 2.0 System Level API) with password authorisation. Knows no
- * OpenSSL: what it needs of cryptography the caller hands in as struct gk_crypto. Prints nothing, reads
- * no environment, has no mutable statics.
+ * OpenSSL: what it needs of cryptography the caller hands in as struct gk_crypto. Prints nothing,
+ * reads no environment, has no mutable statics.
  *
  * Threads: a struct gk_tpm and a struct gk_key may be used from several threads at once; one TPM
  * operation of a struct gk_tpm runs at a time. After fork both work in the child, provided that the
@@ -53,8 +53,8 @@ struct gk_public {
 
 /*
  * The cryptography that tpm/ is handed. Both functions return 1 for yes or done, 0 for "does not
- * verify", -1 when the library failed; they may be called from several threads at once and never while
- * a lock of gatekey's is held.
+ * verify", -1 when the library failed; they may be called from several threads at once and never
+ * while a lock of gatekey's is held.
  */
 struct gk_crypto {
     void *context; /* handed to both functions as it is */
@@ -65,34 +65,37 @@ struct gk_crypto {
                   const uint8_t signature[GK_RSA2048_SIZE]);
 };
 
-/* --- the TPM ------------------------------------------------------------------------------------ */
+/* --- the TPM ------------------------------------------------------------------------------------
+ */
 
 /* Where a TPM is and how to speak to it. Holds no connection while idle. */
 struct gk_tpm;
 
 /*
  * Remember a TPM connection by its TCTI: "device:PATH" (our own, close-on-exec and silent) or
- * NAME:SETTINGS of an installed tss2 TCTI such as "swtpm:path=SOCKET" (TCG TSS 2.0 TCTI). The name is
- * always needed; the TSS is never left to search for a TPM.
+ * NAME:SETTINGS of an installed tss2 TCTI such as "swtpm:path=SOCKET" (TCG TSS 2.0 TCTI). The name
+ * is always needed; the TSS is never left to search for a TPM.
  *
- * Does not connect, does not block. The caller frees it with gk_tpm_free() after the last operation.
- * Fails with GK_BAD_TCTI, GK_NO_MEMORY.
+ * Does not connect, does not block. The caller frees it with gk_tpm_free() after the last
+ * operation. Fails with GK_BAD_TCTI, GK_NO_MEMORY.
  */
-enum gk_status gk_tpm_new(const char *tcti, struct gk_tpm **tpm, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status gk_tpm_new(const char *tcti, struct gk_tpm **tpm,
+                          struct gk_error *err) GK_MUST_CHECK;
 
 /* Sends nothing to the TPM. NULL is fine. */
 void gk_tpm_free(struct gk_tpm *tpm);
 GK_DEFINE_CLEANUP(struct gk_tpm, gk_tpm_free)
 
 /*
- * For pthread_atfork(3) handlers of the module that owns the TPM: before waits until no operation is
- * under way (at most one signature) and holds off new ones; after, in parent and child, lets them go on.
- * child: drop what was inherited, without a word to the TPM.
+ * For pthread_atfork(3) handlers of the module that owns the TPM: before waits until no operation
+ * is under way (at most one signature) and holds off new ones; after, in parent and child, lets
+ * them go on. child: drop what was inherited, without a word to the TPM.
  */
 void gk_tpm_before_fork(struct gk_tpm *tpm);
 void gk_tpm_after_fork(struct gk_tpm *tpm, bool child);
 
-/* --- the key ------------------------------------------------------------------------------------ */
+/* --- the key ------------------------------------------------------------------------------------
+ */
 
 /* A reference to a device key: persistent handle, public part, whether a password is needed. */
 struct gk_key;
@@ -102,19 +105,20 @@ bool gk_key_is_reference(const void *data, size_t size);
 
 /*
  * Parse a device.pem: text, then PEM "GATEKEY DEVICE KEY" (RFC 7468 armour around version, flags,
- * handle and TPM2B_PUBLIC as the TPM marshals it). Other PEM blocks before and after are passed over,
- * so identity.pem does as well. No TPM I/O, does not block.
- * The caller frees it with gk_key_free(). Fails with GK_BAD_REFERENCE (what is wrong with it in the
- * error), GK_NOT_RSA2048, GK_NO_MEMORY.
+ * handle and TPM2B_PUBLIC as the TPM marshals it). Other PEM blocks before and after are passed
+ * over, so identity.pem does as well. No TPM I/O, does not block. The caller frees it with
+ * gk_key_free(). Fails with GK_BAD_REFERENCE (what is wrong with it in the error), GK_NOT_RSA2048,
+ * GK_NO_MEMORY.
  */
 enum gk_status gk_key_parse(const void *data, size_t size, struct gk_key **key,
                             struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Make a reference to whatever signing key lies at a persistent handle (TPM2_ReadPublic: one command).
- * Whether it needs a password cannot be read from a TPM; it is taken as needing none.
- * Blocks while the TPM works. Fails with GK_NO_KEY, GK_NOT_RSA2048, GK_NOT_OFFERED (restricted or not a
- * signing key), GK_BAD_REFERENCE (not a persistent handle), and the TPM's failures as gk_key_sign().
+ * Make a reference to whatever signing key lies at a persistent handle (TPM2_ReadPublic: one
+ * command). Whether it needs a password cannot be read from a TPM; it is taken as needing none.
+ * Blocks while the TPM works. Fails with GK_NO_KEY, GK_NOT_RSA2048, GK_NOT_OFFERED (restricted or
+ * not a signing key), GK_BAD_REFERENCE (not a persistent handle), and the TPM's failures as
+ * gk_key_sign().
  */
 enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **key,
                            struct gk_error *err) GK_MUST_CHECK;
@@ -135,32 +139,32 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
 
 /*
  * Sign a digest with the device key: one TPM command (TPM 2.0 Library Part 3, "TPM2_Sign", schemes
- * RSASSA and RSAPSS; for a key that pads in software and GK_RSAPSS "TPM2_RSA_Decrypt", scheme null).
- * The signature is verified with crypto before it is handed out.
+ * RSASSA and RSAPSS; for a key that pads in software and GK_RSAPSS "TPM2_RSA_Decrypt", scheme
+ * null). The signature is verified with crypto before it is handed out.
  *
  * auth       the key's password; NULL or empty where gk_key_needs_auth() is false.
  * digest     gk_hash_size(hash) bytes; already hashed, not hashed again.
- * salt_size  bytes of PSS salt, not looked at for GK_RSASSA. A TPM's own padding makes a salt as long
- *            as the hash and no other; a key that pads in software takes any that fits.
- * signature  receives exactly GK_RSA2048_SIZE bytes, big-endian (RFC 8017, 8.1.1 and 8.2.1).
+ * salt_size  bytes of PSS salt, not looked at for GK_RSASSA. A TPM's own padding makes a salt as
+ * long as the hash and no other; a key that pads in software takes any that fits. signature
+ * receives exactly GK_RSA2048_SIZE bytes, big-endian (RFC 8017, 8.1.1 and 8.2.1).
  *
- * Blocks while the TPM works: about 100 to 300 ms on a discrete chip, longer while another program holds
- * a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY). A broken
- * connection is made anew and the command sent once more.
- * Fails with GK_NO_TPM, GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY, GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH,
- * GK_LOCKED, GK_BAD_SALT, GK_BAD_SIGNATURE, GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED,
- * GK_NO_MEMORY; signature is then untouched.
+ * Blocks while the TPM works: about 100 to 300 ms on a discrete chip, longer while another program
+ * holds a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY). A
+ * broken connection is made anew and the command sent once more. Fails with GK_NO_TPM,
+ * GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY, GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH, GK_LOCKED,
+ * GK_BAD_SALT, GK_BAD_SIGNATURE, GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY;
+ * signature is then untouched.
  */
 enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const struct gk_auth *auth,
-                           const struct gk_crypto *crypto, enum gk_scheme scheme,
-                           enum gk_hash hash, const uint8_t *digest, size_t salt_size,
+                           const struct gk_crypto *crypto, enum gk_scheme scheme, enum gk_hash hash,
+                           const uint8_t *digest, size_t salt_size,
                            uint8_t signature[GK_RSA2048_SIZE], struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Write a reference as device.pem holds it, text lines included. text is allocated, NUL-terminated, and
- * the caller's to free(3). Fails with GK_NO_MEMORY.
+ * Write a reference as device.pem holds it, text lines included. text is allocated, NUL-terminated,
+ * and the caller's to free(3). Fails with GK_NO_MEMORY.
  */
-enum gk_status gk_key_format(const struct gk_key *key, char **text, struct gk_error *err)
-    GK_MUST_CHECK;
+enum gk_status gk_key_format(const struct gk_key *key, char **text,
+                             struct gk_error *err) GK_MUST_CHECK;
 
 #endif

@@ -1,1 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
+# The device key. libdevkey stands on the system API and goes into the modules; libadmin adds the enhanced
+# system API and with it libcrypto, and goes into our own programs only.
+
+noinst_LTLIBRARIES += libdevkey.la libadmin.la
+noinst_HEADERS += %D%/admin.h %D%/admin_internal.h %D%/devkey.h %D%/internal.h
+
+libdevkey_la_SOURCES = \
+    %D%/armour.c \
+    %D%/code.c \
+    %D%/device.c \
+    %D%/key.c \
+    %D%/pss.c \
+    %D%/reference.c \
+    %D%/signature.c \
+    %D%/tcti.c \
+    %D%/tpm.c
+libdevkey_la_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS)
+libdevkey_la_LIBADD = liberror.la $(TSS_SYS_LIBS)
+
+libadmin_la_SOURCES = \
+    %D%/admin.c \
+    %D%/create.c \
+    %D%/seal.c
+libadmin_la_CFLAGS = $(AM_CFLAGS) $(TSS_ESYS_CFLAGS)
+libadmin_la_LIBADD = libdevkey.la $(TSS_ESYS_LIBS)

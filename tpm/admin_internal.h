@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files behind tpm/admin.h share. */
+#ifndef GATEKEY_TPM_ADMIN_INTERNAL_H
+#define GATEKEY_TPM_ADMIN_INTERNAL_H
+
+#include "tpm/admin.h"
+#include "tpm/internal.h"
+
+#include <tss2/tss2_esys.h>
+
+struct gk_admin {
+    struct tcti_name name;
+    TSS2_TCTI_CONTEXT *tcti;
+    ESYS_CONTEXT *esys;
+    struct gk_auth owner;
+};
+
+/* An ESYS object that is flushed, or only forgotten where it is persistent, when it goes out of
+ * scope. */
+struct object {
+    ESYS_CONTEXT *esys;
+    ESYS_TR handle; /* ESYS_TR_NONE: nothing held */
+    bool is_persistent;
+};
+void object_release(struct object *object);
+
+/* The storage root key, and a session salted with it that encrypts in both directions. */
+struct storage {
+    struct object root;
+    struct object session;
+    TPM2_HANDLE where; /* GK_STORAGE_PERSISTENT, or TPM2_RH_OWNER for one made on the spot */
+};
+void storage_release(struct storage *storage);
+
+/* TCG TPM v2.0 Provisioning Guidance, 7.8: where a persistent storage root key lies. */
+#define GK_STORAGE_PERSISTENT 0x81000001U
+
+/*
+ * Load the storage root key: the persistent one where the TPM has one that fits, else
+ * TPM2_CreatePrimary with the TCG's template for P-256 (TCG EK Credential Profile, "Template H-2").
+ * where: 0 leaves the choice here, else it is what an earlier storage_open() chose.
+ */
+enum gk_status storage_open(struct gk_admin *admin, TPM2_HANDLE where, struct storage *storage,
+                            struct gk_error *err);
+
+/* Note an ESYS failure; 0x%08x of a handle makes a good object. */
+enum gk_status admin_fail(struct gk_error *err, TSS2_RC code, const char *object);
+
+/* The same for a command that the owner authorises: a wrong password is the owner's then. */
+enum gk_status admin_fail_owner(struct gk_error *err, TSS2_RC code, const char *object);
+
+/* Look at a persistent handle. GK_NO_KEY when it is empty; object is then untouched. */
+enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object *object,
+                          struct gk_error *err);
+
+/* An unsalted HMAC session for the owner's authorisation, so that its password is not sent in
+ * clear. */
+enum gk_status admin_owner_session(struct gk_admin *admin, struct object *session,
+                                   struct gk_error *err);
+
+TPM2B_AUTH auth_of(const struct gk_auth *auth);
+
+#endif

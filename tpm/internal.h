@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of tpm/ share. */
+#ifndef GATEKEY_TPM_INTERNAL_H
+#define GATEKEY_TPM_INTERNAL_H
+
+#include "tpm/devkey.h"
+
+#include <tss2/tss2_sys.h>
+#include <tss2/tss2_tcti.h>
+
+/* --- response codes (code.c) -------------------------------------------------------------------
+ */
+
+/* A response code without its layer, handle, parameter and session numbers. */
+TSS2_RC code_base(TSS2_RC code);
+
+/* True when the line to the TPM failed, not the TPM; false for a device that is busy or forbidden.
+ */
+bool code_is_transport(TSS2_RC code);
+
+/* True when the TPM asks to be sent the same command again. */
+bool code_is_retry(TSS2_RC code);
+
+/* The status a response code stands for; GK_TPM_FAILED for what has none of its own. */
+enum gk_status code_status(TSS2_RC code);
+
+/* Note a response code as a failure about object. */
+enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object);
+
+/* --- connections (tcti.c, device.c) ------------------------------------------------------------
+ */
+
+/* A TCTI as it is written in a configuration, taken apart once. */
+struct tcti_name {
+    bool is_device;      /* our own "device:" */
+    bool is_idle_closed; /* its context holds no descriptor between commands, so it may be kept */
+    char *text;          /* the path for a device, else LIBRARY:SETTINGS for tctildr */
+};
+
+enum gk_status tcti_name_parse(const char *tcti, struct tcti_name *name, struct gk_error *err);
+void tcti_name_clear(struct tcti_name *name);
+
+/* Open a connection; waits up to about ten seconds for a device that another program holds. */
+TSS2_RC tcti_open(const struct tcti_name *name, TSS2_TCTI_CONTEXT **tcti);
+void tcti_close(const struct tcti_name *name, TSS2_TCTI_CONTEXT **tcti);
+
+/* Keep a connection's descriptor out of programs that are started meanwhile. */
+void tcti_set_close_on_exec(TSS2_TCTI_CONTEXT *tcti);
+
+/* Our TCTI for a TPM character device: silent and close-on-exec, which the TSS's own is not. */
+TSS2_RC device_tcti_open(const char *path, TSS2_TCTI_CONTEXT **tcti);
+void device_tcti_close(TSS2_TCTI_CONTEXT **tcti);
+
+/* --- one command on a connection (tpm.c) -------------------------------------------------------
+ */
+
+/* One TPM command from preparing to completing, on a fresh system API context. */
+typedef TSS2_RC tpm_command(TSS2_SYS_CONTEXT *sys, void *context);
+
+/*
+ * Run one command under the TPM's lock: connect, run, repeat while the TPM asks for it, connect
+ * anew and run once more after a transport error. The code of the last try; object is for the
+ * error.
+ */
+enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
+                       struct gk_error *err);
+
+/* Send the prepared command and take its response; the descriptor is close-on-exec meanwhile. */
+TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys);
+
+/* --- keys (key.c) ------------------------------------------------------------------------------
+ */
+
+#define REFERENCE_HAS_PASSWORD 0x1U
+
+struct gk_key {
+    uint32_t handle;
+    uint32_t flags; /* REFERENCE_* */
+    TPM2B_PUBLIC area;
+    struct gk_public public_part;
+};
+
+/* Make a key of a public area. about names it in errors, failure is the status for what is no RSA
+ * key. */
+enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC *area,
+                             const char *about, struct gk_key **key, struct gk_error *err);
+
+bool handle_is_persistent(uint32_t handle);
+
+/* --- RSA-PSS (pss.c) ---------------------------------------------------------------------------
+ */
+
+/* The longest salt an RSA-2048 PSS signature can hold (RFC 8017, 9.1.1). */
+size_t pss_longest_salt(enum gk_hash hash);
+
+/*
+ * EMSA-PSS-ENCODE for RSA-2048 with MGF1 over the same hash (RFC 8017, 9.1.1), salt from
+ * getrandom(2). Fails with GK_BAD_SALT, GK_CRYPTO_FAILED.
+ */
+enum gk_status pss_encode(const struct gk_crypto *crypto, enum gk_hash hash, const uint8_t *digest,
+                          size_t salt_size, uint8_t encoded[GK_RSA2048_SIZE], struct gk_error *err);
+
+/* --- text armour (armour.c) --------------------------------------------------------------------
+ */
+
+/*
+ * Find the PEM block of that label (RFC 7468) in data and decode it into at most capacity bytes.
+ * False when there is none, it is not well-formed, or it does not fit.
+ */
+bool armour_decode(const char *label, const void *data, size_t size, uint8_t *binary,
+                   size_t capacity, size_t *binary_size);
+bool armour_is_present(const char *label, const void *data, size_t size);
+
+/* preamble, then the PEM block, as an allocated string; NULL when out of memory. */
+char *armour_encode(const char *preamble, const char *label, const uint8_t *binary, size_t size);
+
+#endif

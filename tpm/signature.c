@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signs a digest: one TPM command, and its result verified before anybody sees it. */
+#include "tpm/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static TPMI_ALG_HASH algorithm_of(enum gk_hash hash)
+{
+    static const TPMI_ALG_HASH algorithms[] = {
+        [GK_SHA256] = TPM2_ALG_SHA256,
+        [GK_SHA384] = TPM2_ALG_SHA384,
+        [GK_SHA512] = TPM2_ALG_SHA512,
+    };
+
+    return algorithms[hash];
+}
+
+/* One private-key operation: what goes in, and what comes out. */
+struct operation {
+    const struct gk_key *key;
+    const struct gk_auth *auth;
+    enum gk_scheme scheme;
+    enum gk_hash hash;
+    const uint8_t *input; /* a digest, or for a raw operation an encoded message */
+    uint8_t output[GK_RSA2048_SIZE];
+};
+
+/* Password authorisation (TPM 2.0 Library Part 1, "Password Authorizations"): no session to set up.
+ */
+static TSS2_RC authorise(TSS2_SYS_CONTEXT *sys, const struct gk_auth *auth)
+{
+    TSS2L_SYS_AUTH_COMMAND commands = {
+        .count = 1,
+        .auths = { { .sessionHandle = TPM2_RS_PW } },
+    };
+    TPM2B_AUTH *password = &commands.auths[0].hmac;
+    TSS2_RC code;
+
+    if (auth != NULL) {
+        password->size = (uint16_t)auth->size;
+        memcpy(password->buffer, auth->bytes, auth->size);
+    }
+    code = Tss2_Sys_SetCmdAuths(sys, &commands);
+    explicit_bzero(&commands, sizeof(commands));
+    return code;
+}
+
+static TSS2_RC take_output(struct operation *operation, const TPM2B_PUBLIC_KEY_RSA *result)
+{
+    if (result->size > GK_RSA2048_SIZE) {
+        return TSS2_SYS_RC_MALFORMED_RESPONSE;
+    }
+    /* Some TPMs leave out leading zeros. */
+    memset(operation->output, 0, GK_RSA2048_SIZE);
+    memcpy(operation->output + GK_RSA2048_SIZE - result->size, result->buffer, result->size);
+    return TSS2_RC_SUCCESS;
+}
+
+static TSS2_RC sign(TSS2_SYS_CONTEXT *sys, void *context)
+{
+    struct operation *operation = context;
+    TPM2B_DIGEST digest = { .size = (uint16_t)gk_hash_size(operation->hash) };
+    TPMT_SIG_SCHEME scheme = {
+        .scheme = operation->scheme == GK_RSAPSS ? TPM2_ALG_RSAPSS : TPM2_ALG_RSASSA,
+        .details.any.hashAlg = algorithm_of(operation->hash),
+    };
+    /* An empty ticket: the digest was made outside, which an unrestricted key signs. */
+    TPMT_TK_HASHCHECK ticket = { .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL };
+    TPMT_SIGNATURE signature = { 0 };
+    TSS2_RC code;
+
+    memcpy(digest.buffer, operation->input, digest.size);
+    code = Tss2_Sys_Sign_Prepare(sys, operation->key->handle, &digest, &scheme, &ticket);
+    if (code == TSS2_RC_SUCCESS) {
+        code = authorise(sys, operation->auth);
+    }
+    if (code == TSS2_RC_SUCCESS) {
+        code = tpm_execute(sys);
+    }
+    if (code == TSS2_RC_SUCCESS) {
+        code = Tss2_Sys_Sign_Complete(sys, &signature);
+    }
+    if (code != TSS2_RC_SUCCESS) {
+        return code;
+    }
+    if (signature.sigAlg != scheme.scheme) {
+        return TSS2_SYS_RC_MALFORMED_RESPONSE;
+    }
+    return take_output(operation, &signature.signature.rsassa.sig);
+}
+
+/* The raw private-key operation on an encoded message. */
+static TSS2_RC decrypt(TSS2_SYS_CONTEXT *sys, void *context)
+{
+    struct operation *operation = context;
+    TPM2B_PUBLIC_KEY_RSA cipher = { .size = GK_RSA2048_SIZE }, message = { .size = 0 };
+    TPMT_RSA_DECRYPT scheme = { .scheme = TPM2_ALG_NULL };
+    TPM2B_DATA label = { .size = 0 };
+    TSS2_RC code;
+
+    memcpy(cipher.buffer, operation->input, GK_RSA2048_SIZE);
+    code = Tss2_Sys_RSA_Decrypt_Prepare(sys, operation->key->handle, &cipher, &scheme, &label);
+    if (code == TSS2_RC_SUCCESS) {
+        code = authorise(sys, operation->auth);
+    }
+    if (code == TSS2_RC_SUCCESS) {
+        code = tpm_execute(sys);
+    }
+    if (code == TSS2_RC_SUCCESS) {
+        code = Tss2_Sys_RSA_Decrypt_Complete(sys, &message);
+    }
+    return code == TSS2_RC_SUCCESS ? take_output(operation, &message) : code;
+}
+
+/*
+ * The TPM refused for no reason with a name of its own, or gave a signature that is not this key's:
+ * say so when the handle holds another key than the reference. Costs one more command, on this path
+ * only.
+ */
+static enum gk_status explain(struct gk_tpm *tpm, const struct gk_key *key, enum gk_status status,
+                              const char *about, struct gk_error *err)
+{
+    CLEANUP(gk_key_freep) struct gk_key *there = NULL;
+    enum gk_status found = gk_key_read(tpm, key->handle, &there, NULL);
+
+    if (found == GK_OK ? !gk_key_equal(key, there)
+                       : found == GK_NOT_RSA2048 || found == GK_NOT_OFFERED) {
+        return gk_fail(err, GK_WRONG_KEY, "%s", about);
+    }
+    return status;
+}
+
+static enum gk_status check(struct gk_tpm *tpm, const struct operation *operation,
+                            const struct gk_crypto *crypto, const uint8_t *digest, size_t salt_size,
+                            const char *about, struct gk_error *err)
+{
+    const struct gk_public *public = gk_key_public(operation->key);
+    enum gk_status status;
+    int good = crypto->verify(crypto->context, public, operation->scheme, operation->hash,
+                              salt_size, digest, operation->output);
+
+    if (good == 1) {
+        return GK_OK;
+    }
+    if (good < 0) {
+        return gk_fail(err, GK_CRYPTO_FAILED, "checking a signature of %s", about);
+    }
+    if (operation->scheme == GK_RSAPSS &&
+        crypto->verify(crypto->context, public, operation->scheme, operation->hash,
+                       pss_longest_salt(operation->hash), digest, operation->output) == 1) {
+        status = gk_fail(err, GK_BAD_SALT, "%s: this TPM always makes the longest salt", about);
+        gk_advise(err, "make the key anew with gatekey key create, which then pads in software, or "
+                       "use RSA-PKCS1 signatures");
+        return status;
+    }
+    status = gk_fail(err, GK_BAD_SIGNATURE, "%s", about);
+    return explain(tpm, operation->key, status, about, err);
+}
+
+enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const struct gk_auth *auth,
+                           const struct gk_crypto *crypto, enum gk_scheme scheme, enum gk_hash hash,
+                           const uint8_t *digest, size_t salt_size,
+                           uint8_t signature[GK_RSA2048_SIZE], struct gk_error *err)
+{
+    bool is_raw = scheme == GK_RSAPSS && gk_key_pads_in_software(key);
+    struct operation operation = {
+        .key = key, .auth = auth, .scheme = scheme, .hash = hash, .input = digest
+    };
+    uint8_t encoded[GK_RSA2048_SIZE];
+    enum gk_status status;
+    char about[16];
+
+    snprintf(about, sizeof(about), "0x%08" PRIx32, key->handle);
+    if (gk_key_needs_auth(key) && (auth == NULL || auth->size == 0)) {
+        /* Not tried without: on a key with dictionary-attack protection it would count as a
+         * failure. */
+        return gk_fail(err, GK_NEED_AUTH, "%s", about);
+    }
+    if (scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(hash)) {
+        return gk_fail(err, GK_BAD_SALT, "%zu bytes, the hash has %zu", salt_size,
+                       gk_hash_size(hash));
+    }
+    if (is_raw) {
+        status = pss_encode(crypto, hash, digest, salt_size, encoded, err);
+        if (status != GK_OK) {
+            return status;
+        }
+        operation.input = encoded;
+    }
+    status = tpm_run(tpm, is_raw ? decrypt : sign, &operation, about, err);
+    if (status == GK_TPM_FAILED || status == GK_BAD_AUTH) {
+        return explain(tpm, key, status, about, err);
+    }
+    if (status == GK_OK) {
+        status = check(tpm, &operation, crypto, digest, salt_size, about, err);
+    }
+    if (status == GK_OK) {
+        memcpy(signature, operation.output, GK_RSA2048_SIZE);
+    }
+    return status;
+}
