@@ -26,8 +26,10 @@ struct agent_config {
     char *path; /* the file this came from; NULL when there was none and all is default */
 
     /* [tpm] */
-    char *tcti;            /* default device:/dev/tpmrm0; GATEKEY_TCTI goes before it */
-    uint32_t handle;       /* default 0x81000100 */
+    char *tcti;      /* default device:/dev/tpmrm0; GATEKEY_TCTI goes before it */
+    uint32_t handle; /* default 0x81000100 */
+    /* Every *_file here and below that holds a secret: an absolute path, or "credential:NAME" for a
+     * systemd credential; agent_secret_read_file() takes both. */
     char *owner_auth_file; /* NULL: owner authorisation is empty */
     char *key_auth_file;   /* NULL: the device key has no password */
 
@@ -42,8 +44,8 @@ struct agent_config {
     char *device_key;
     char *product_secret_file; /* NULL: no dynamic activation */
     char *common_name;         /* template, "{device_key}" is replaced; default "{device_key}" */
-    char *country, *state, *locality, *organization,
-        *organizational_unit; /* CSR subject; EnOS's defaults */
+    /* CSR subject; EnOS's defaults */
+    char *country, *state, *locality, *organization, *organizational_unit;
 
     /* [hub] */
     char *host;               /* host name or address of the MQTT listener */
@@ -80,6 +82,14 @@ struct agent_config {
 enum gk_status agent_config_read(const char *path, const char *identity,
                                  struct agent_config **config, struct gk_error *err) GK_MUST_CHECK;
 void agent_config_free(struct agent_config *config); /* NULL is fine */
+
+/*
+ * Check that a setting that has no default was given; name is what stands in the file, such as
+ * "[hub] host". Fails with GK_BAD_CONFIG, and says which file should set it.
+ */
+enum gk_status agent_config_need(const struct agent_config *config, const void *value,
+                                 const char *name, struct gk_error *err) GK_MUST_CHECK;
+
 GK_DEFINE_CLEANUP(struct agent_config, agent_config_free)
 
 #endif

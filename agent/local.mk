@@ -3,10 +3,14 @@
 
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
-    %D%/config.h \
+    %D%/config.c %D%/config.h \
+    %D%/config-value.c %D%/config-value.h \
     %D%/enos/connect.c %D%/enos/connect.h \
     %D%/enos/message.c %D%/enos/message.h \
+    %D%/exit.c %D%/exit.h \
+    %D%/file.c %D%/file.h \
     %D%/openssl.c %D%/openssl.h
-libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) \
-    -DGK_PROVIDERDIR='"$(providerdir)"'
-libagent_la_LIBADD = libevpcrypto.la liberror.la $(CRYPTO_LIBS) $(JANSSON_LIBS)
+libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
+    -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'
+libagent_la_LIBADD = libevpcrypto.la libidentity.la liberror.la $(CRYPTO_LIBS) $(INIH_LIBS) \
+    $(JANSSON_LIBS)

@@ -17,3 +17,18 @@ check_PROGRAMS += tests/agent/test-openssl
 TESTS += tests/agent/test-openssl
 tests_agent_test_openssl_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_openssl_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-config
+TESTS += tests/agent/test-config
+tests_agent_test_config_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_config_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-exit
+TESTS += tests/agent/test-exit
+tests_agent_test_exit_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_exit_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-file
+TESTS += tests/agent/test-file
+tests_agent_test_file_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_file_LDADD = $(agent_test_ldadd)

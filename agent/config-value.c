@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks single values of gatekey.conf, so that a typing error is met when it is read and not when
+ * it is used. */
+#include "agent/config-value.h"
+
+#include "tpm/devkey.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char AGENT_NO_MEMORY[] = "out of memory";
+
+static const char *store(void *field, const char *value, size_t size)
+{
+    char *copy = strndup(value, size);
+
+    if (copy == NULL) {
+        return AGENT_NO_MEMORY;
+    }
+    free(*(char **)field);
+    *(char **)field = copy;
+    return NULL;
+}
+
+/* True when every byte is printable (UTF-8 included) and none is in refused. */
+static bool is_clean(const char *value, const char *refused)
+{
+    for (; *value != '\0'; value++) {
+        if ((unsigned char)*value < 0x20 || *value == 0x7f || strchr(refused, *value) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *agent_value_text(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    size_t size = strlen(value);
+
+    if (size < bounds->min || size > bounds->max || !is_clean(value, "")) {
+        if (bounds->min == bounds->max) {
+            return "must have exactly two characters";
+        }
+        return bounds->min == 0 ? "is too long" : "must have 1 to 64 characters";
+    }
+    return store(field, value, size);
+}
+
+const char *agent_value_name(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    /* '/', '+' and '#' belong to topics, '|' ends the client identifier, '&' parts the user name.
+     */
+    if (!is_clean(value, " /+#|&%\"\\")) {
+        return "must not hold blanks or any of / + # | & % \" \\";
+    }
+    return agent_value_text(field, value, bounds);
+}
+
+const char *agent_value_host(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    size_t size = strlen(value);
+
+    (void)bounds;
+    if (size == 0 || size > 253 || !is_clean(value, " /@?#[]\"\\")) {
+        return "must be a host name or an address";
+    }
+    return store(field, value, size);
+}
+
+const char *agent_value_path(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    (void)bounds;
+    if (value[0] != '/' || strlen(value) >= PATH_MAX || !is_clean(value, "")) {
+        return "must be an absolute path";
+    }
+    return store(field, value, strlen(value));
+}
+
+const char *agent_value_secret(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char prefix[] = "credential:";
+
+    if (strncmp(value, prefix, sizeof(prefix) - 1) == 0) {
+        const char *name = value + sizeof(prefix) - 1;
+
+        if (*name == '\0' || *name == '.' || !is_clean(name, "/ ")) {
+            return "must name a systemd credential after credential:";
+        }
+        return store(field, value, strlen(value));
+    }
+    if (agent_value_path(field, value, bounds) == AGENT_NO_MEMORY) {
+        return AGENT_NO_MEMORY;
+    }
+    return value[0] == '/' ? NULL
+                           : "must be an absolute path or credential:NAME, never the secret itself";
+}
+
+const char *agent_value_ca(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    if (strcmp(value, "system") == 0) {
+        free(*(char **)field);
+        *(char **)field = NULL;
+        return NULL;
+    }
+    if (value[0] != '/') {
+        return "must be an absolute path, or system";
+    }
+    return agent_value_path(field, value, bounds);
+}
+
+const char *agent_value_url(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char scheme[] = "https://";
+    size_t size = strlen(value);
+
+    (void)bounds;
+    if (strncmp(value, scheme, sizeof(scheme) - 1) != 0 || !is_clean(value, " @?#\"\\")) {
+        return "must be https://HOST[:PORT][/PATH]";
+    }
+    while (size > sizeof(scheme) - 1 && value[size - 1] == '/') {
+        size--;
+    }
+    if (size == sizeof(scheme) - 1 || value[sizeof(scheme) - 1] == '/' || size > 1024) {
+        return "must be https://HOST[:PORT][/PATH]";
+    }
+    return store(field, value, size);
+}
+
+const char *agent_value_provider(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    if (value[0] != '/' && (value[0] == '\0' || strchr(value, '/') != NULL)) {
+        return "must be a provider's name, or the absolute path of a module";
+    }
+    return agent_value_text(field, value, bounds);
+}
+
+const char *agent_value_tcti(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    const char *colon = strchr(value, ':');
+
+    /* A bare name would leave the rest to the TSS, which must never look for a TPM by itself. */
+    if (colon == NULL || colon == value || colon[1] == '\0') {
+        return "must be a TPM connection: device:/dev/tpmrm0, or NAME:SETTINGS";
+    }
+    return agent_value_text(field, value, bounds);
+}
+
+static bool read_number(const char *value, int base, const struct agent_bounds *bounds,
+                        unsigned long *number)
+{
+    char *end;
+
+    if (!isxdigit((unsigned char)value[0])) {
+        return false; /* strtoul would take blanks and signs */
+    }
+    errno = 0;
+    *number = strtoul(value, &end, base);
+    return errno == 0 && *end == '\0' && *number >= bounds->min && *number <= bounds->max;
+}
+
+const char *agent_value_unsigned(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    unsigned long number;
+
+    if (!read_number(value, 10, bounds, &number)) {
+        return "is not a number in its range";
+    }
+    *(unsigned *)field = (unsigned)number;
+    return NULL;
+}
+
+const char *agent_value_port(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    unsigned long number;
+
+    (void)bounds;
+    if (!read_number(value, 10, &(struct agent_bounds){ 1, 65535 }, &number)) {
+        return "must be a port, 1 to 65535";
+    }
+    *(uint16_t *)field = (uint16_t)number;
+    return NULL;
+}
+
+const char *agent_value_handle(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    unsigned long number;
+
+    (void)bounds;
+    if (strncasecmp(value, "0x", 2) != 0 ||
+        !read_number(value + 2, 16, &(struct agent_bounds){ GK_HANDLE_FIRST, GK_HANDLE_LAST },
+                     &number)) {
+        return "must be a persistent handle, 0x81000000 to 0x817fffff";
+    }
+    *(uint32_t *)field = (uint32_t)number;
+    return NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kinds of value gatekey.conf knows: each turns text into a field of struct agent_config.
+ *
+ * A reader gets the field's address and the setting's bounds. It returns NULL when the value was
+ * good and is stored, AGENT_NO_MEMORY, or a static text saying what must stand there.
+ */
+#ifndef GATEKEY_AGENT_CONFIG_VALUE_H
+#define GATEKEY_AGENT_CONFIG_VALUE_H
+
+#include <stddef.h>
+
+struct agent_bounds {
+    unsigned long min, max;
+};
+
+typedef const char *agent_value_read(void *field, const char *value,
+                                     const struct agent_bounds *bounds);
+
+extern const char AGENT_NO_MEMORY[];
+
+agent_value_read
+    agent_value_text; /* char *: min to max characters, none of them a control character */
+agent_value_read
+    agent_value_name; /* char *: as text, and without what MQTT and EnOS give a meaning */
+agent_value_read agent_value_host;   /* char *: a host name or an address */
+agent_value_read agent_value_path;   /* char *: an absolute path */
+agent_value_read agent_value_secret; /* char *: an absolute path, or credential:NAME */
+agent_value_read agent_value_ca;     /* char *: an absolute path, or "system", which is NULL */
+agent_value_read agent_value_url; /* char *: https://HOST[:PORT][/PATH], its last slashes dropped */
+agent_value_read agent_value_provider; /* char *: a bare name, or an absolute path */
+agent_value_read agent_value_tcti;     /* char *: NAME:SETTINGS */
+agent_value_read agent_value_unsigned; /* unsigned */
+agent_value_read agent_value_port;     /* uint16_t */
+agent_value_read agent_value_handle;   /* uint32_t: a persistent handle, in hex with 0x */
+
+#endif
