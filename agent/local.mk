@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
+    %D%/budget.c %D%/budget.h \
     %D%/config.c %D%/config.h \
     %D%/config-value.c %D%/config-value.h \
     %D%/enos/connect.c %D%/enos/connect.h \

@@ -3,6 +3,11 @@
 agent_test_cppflags = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 agent_test_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/agent/test-budget
+TESTS += tests/agent/test-budget
+tests_agent_test_budget_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_budget_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-connect
 TESTS += tests/agent/test-connect
 tests_agent_test_connect_CPPFLAGS = $(agent_test_cppflags)

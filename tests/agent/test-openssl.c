@@ -11,9 +11,9 @@
 #include <openssl/pem.h>
 
 struct fixture {
-    char directory[64];
-    char path[96];
-    char uri[112];
+    char directory[256];
+    char path[288];
+    char uri[304];
     struct agent_config config;
     struct agent_openssl *openssl;
     struct gk_error err;
@@ -23,7 +23,8 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    strcpy(f->directory, "/tmp/test-openssl.XXXXXX");
+    assert_non_null(getcwd(f->directory, sizeof(f->directory) - sizeof("/openssl.XXXXXX")));
+    strcat(f->directory, "/openssl.XXXXXX");
     assert_non_null(mkdtemp(f->directory));
     snprintf(f->path, sizeof(f->path), "%s/key.pem", f->directory);
     snprintf(f->uri, sizeof(f->uri), "file:%s", f->path);
@@ -133,7 +134,7 @@ static void says_which_provider_is_missing(void **state)
 static void never_reads_the_systems_configuration(void **state)
 {
     struct fixture *f = *state;
-    char poison[128];
+    char poison[288];
     EVP_MD *md;
     FILE *file;
 

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How often we may connect to the hub: EnOS locks a device out for five minutes after more than
+ * four CONNECTs in two, so we stay at AGENT_BUDGET_CONNECTS in any AGENT_BUDGET_WINDOW_MS and one a
+ * second. And how long to wait after failures: 8 s, doubling to 128 s, lengthened by up to a half
+ * at random and never shortened (a random share of the delay, the usual advice, would break the
+ * hub's limit).
+ *
+ * Both are kept in [local] state_directory, file "connects", so that neither a restart nor a crash
+ * loop gets around them, and gatekeyd and gatekey share one. Time is CLOCK_BOOTTIME and the boot's
+ * id: the wall clock, which jumps and may start in 1970, is not looked at. What happened before a
+ * reboot counts as if it happened when the machine came up, the latest that it can have been.
+ *
+ * Threads and processes: every call locks the file (flock(2)) and is complete in itself.
+ * Errors: see error.h; besides its own every function may fail with GK_FILE_DENIED, GK_FILE_FAILED,
+ * GK_DISK_FULL. A file that makes no sense counts as a spent budget, and is written anew.
+ */
+#ifndef GATEKEY_AGENT_BUDGET_H
+#define GATEKEY_AGENT_BUDGET_H
+
+#include "error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define AGENT_BUDGET_CONNECTS 3
+#define AGENT_BUDGET_WINDOW_MS 120000
+#define AGENT_BUDGET_SPACING_MS 1000
+#define AGENT_BACKOFF_FIRST_MS 8000
+#define AGENT_BACKOFF_LAST_MS 128000
+
+/* A point in time that no clock adjustment moves. */
+struct agent_moment {
+    int64_t since_boot_ms; /* CLOCK_BOOTTIME */
+    char boot[37];         /* which boot: /proc/sys/kernel/random/boot_id */
+};
+
+enum gk_status agent_moment_now(struct agent_moment *now, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Ask for one CONNECT. *wait_ms is 0 when it is granted, and then it is on disk already; otherwise
+ * it is how long to wait before asking again, and nothing was taken. patient: keep to the backoff
+ * after failures too (the service); a person at a terminal only keeps to the hub's limit. directory
+ * is made (0700) where it does not exist.
+ */
+enum gk_status agent_budget_take(const char *directory, const struct agent_moment *now,
+                                 bool patient, int64_t *wait_ms,
+                                 struct gk_error *err) GK_MUST_CHECK;
+
+/* Give the last one back: no CONNECT left this machine. */
+enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
+                                      struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Note that an attempt failed or a connection ended, and say how long the service shall wait.
+ * jitter is a random number of the caller's, all of its range; the wait is longer by jitter/2^32
+ * halves of itself.
+ */
+enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
+                                   uint32_t jitter, int64_t *wait_ms,
+                                   struct gk_error *err) GK_MUST_CHECK;
+
+/* Note that a connection has lasted: the next failure begins at the shortest wait again. */
+enum gk_status agent_budget_lasted(const char *directory, const struct agent_moment *now,
+                                   struct gk_error *err) GK_MUST_CHECK;
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The connect budget and the backoff, with a clock that the test moves. */
+#include "agent/budget.h"
+
+#include "cleanup.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    char directory[64];
+    char path[96];
+    struct agent_moment now;
+    struct gk_error err;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->directory, "budget.XXXXXX");
+    assert_non_null(mkdtemp(f->directory));
+    snprintf(f->path, sizeof(f->path), "%s/connects", f->directory);
+    f->now = (struct agent_moment){ 1000000, "11111111-2222-3333-4444-555555555555" };
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    unlink(f->path);
+    rmdir(f->directory);
+    free(f);
+    return 0;
+}
+
+static int64_t take(struct fixture *f, bool patient)
+{
+    int64_t wait_ms = -1;
+
+    assert_int_equal(agent_budget_take(f->directory, &f->now, patient, &wait_ms, &f->err), GK_OK);
+    return wait_ms;
+}
+
+static int64_t failed(struct fixture *f, uint32_t jitter)
+{
+    int64_t wait_ms = -1;
+
+    assert_int_equal(agent_budget_failed(f->directory, &f->now, jitter, &wait_ms, &f->err), GK_OK);
+    return wait_ms;
+}
+
+static void spend(struct fixture *f)
+{
+    for (int i = 0; i < AGENT_BUDGET_CONNECTS; i++) {
+        assert_int_equal(take(f, false), 0);
+        f->now.since_boot_ms += 1000;
+    }
+}
+
+static void reboot(struct fixture *f, int64_t since_boot_ms)
+{
+    f->now.boot[0] = f->now.boot[0] == '1' ? '9' : '1';
+    f->now.since_boot_ms = since_boot_ms;
+}
+
+static void write_file(const struct fixture *f, const char *text)
+{
+    FILE *file = fopen(f->path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void grants_three_in_two_minutes(void **state)
+{
+    struct fixture *f = *state;
+
+    spend(f);
+    assert_int_equal(take(f, false), 117000);
+    f->now.since_boot_ms += 116999;
+    assert_int_equal(take(f, false), 1);
+    f->now.since_boot_ms += 1;
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(take(f, false), 1000);
+}
+
+static void grants_one_a_second(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(take(f, false), 0);
+    f->now.since_boot_ms += 400;
+    assert_int_equal(take(f, false), 600);
+    f->now.since_boot_ms += 600;
+    assert_int_equal(take(f, false), 0);
+}
+
+static void never_exceeds_the_budget_whoever_asks_and_whenever(void **state)
+{
+    struct fixture *f = *state;
+    int64_t granted[400];
+    unsigned count = 0;
+
+    srandom(7);
+    while (count < 400) {
+        if (take(f, random() % 2 == 0) == 0) {
+            granted[count] = f->now.since_boot_ms;
+            if (count >= AGENT_BUDGET_CONNECTS) {
+                assert_true(granted[count] - granted[count - AGENT_BUDGET_CONNECTS] >=
+                            AGENT_BUDGET_WINDOW_MS);
+            }
+            count++;
+            if (random() % 3 != 0) {
+                failed(f, (uint32_t)random());
+            }
+        }
+        f->now.since_boot_ms += random() % 9000;
+    }
+}
+
+static void doubles_the_wait_and_only_lengthens_it(void **state)
+{
+    static const int64_t waits[] = { 8000, 16000, 32000, 64000, 128000, 128000 };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        assert_int_equal(failed(f, 0), waits[i]);
+        f->now.since_boot_ms += 500000;
+    }
+    assert_true(failed(f, UINT32_MAX) < 128000 + 64000);
+    assert_true(failed(f, UINT32_MAX) >= 128000 + 63999);
+}
+
+static void makes_the_service_wait_and_not_the_person(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(take(f, true), 0);
+    assert_int_equal(failed(f, 0), 8000);
+    f->now.since_boot_ms += 1000;
+    assert_int_equal(take(f, true), 7000);
+    assert_int_equal(take(f, false), 0);
+}
+
+static void starts_over_after_a_connection_that_lasted(void **state)
+{
+    struct fixture *f = *state;
+
+    failed(f, 0);
+    failed(f, 0);
+    assert_int_equal(agent_budget_lasted(f->directory, &f->now, &f->err), GK_OK);
+    assert_int_equal(take(f, true), 0);
+    assert_int_equal(failed(f, 0), 8000);
+}
+
+static void gives_back_what_was_not_used(void **state)
+{
+    struct fixture *f = *state;
+
+    spend(f);
+    assert_int_equal(agent_budget_give_back(f->directory, &f->now, &f->err), GK_OK);
+    assert_int_equal(take(f, false), 0);
+    assert_true(take(f, false) > 0);
+}
+
+static void counts_across_a_reboot_from_its_beginning(void **state)
+{
+    struct fixture *f = *state;
+
+    spend(f);
+    reboot(f, 5000);
+    assert_int_equal(take(f, true), 115000);
+    f->now.since_boot_ms = 120000;
+    assert_int_equal(take(f, true), 0);
+}
+
+static void keeps_the_count_of_failures_across_a_reboot(void **state)
+{
+    struct fixture *f = *state;
+
+    failed(f, 0);
+    failed(f, 0);
+    reboot(f, 5000);
+    assert_int_equal(take(f, true), 0);
+    assert_int_equal(failed(f, 0), 32000);
+}
+
+static void does_not_delay_a_boot_after_a_connection_that_lasted(void **state)
+{
+    struct fixture *f = *state;
+
+    spend(f);
+    f->now.since_boot_ms += 120000;
+    assert_int_equal(agent_budget_lasted(f->directory, &f->now, &f->err), GK_OK);
+    reboot(f, 5000);
+    assert_int_equal(take(f, true), 0);
+}
+
+static void takes_a_file_that_makes_no_sense_as_a_spent_budget(void **state)
+{
+    static const char *const texts[] = {
+        "x",
+        "gatekey-connects 1 11111111-2222-3333-4444-555555555555 0 0 3 1 2",
+        "gatekey-connects 1 11111111-2222-3333-4444-555555555555 0 0 9 1 2 3 4 5 6 7 8 9\n",
+        "gatekey-connects 1 11111111-2222-3333-4444-555555555555 0 0 1 9999999999\n",
+        "gatekey-connects 1 11111111-2222-3333-4444-555555555555 0 0 2 9 8\n",
+        "gatekey-connects 1 11111111-2222-3333-4444-555555555555 0 99999999999 0\n",
+        "gatekey-connects 2 11111111-2222-3333-4444-555555555555 0 0 0\n",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        print_message("%s\n", texts[i]);
+        write_file(f, texts[i]);
+        assert_int_equal(take(f, false), 120000);
+        f->now.since_boot_ms += 119999;
+        assert_int_equal(take(f, false), 1);
+        f->now.since_boot_ms += 1;
+        assert_int_equal(take(f, false), 0);
+    }
+}
+
+static void follows_no_link(void **state)
+{
+    struct fixture *f = *state;
+    int64_t wait_ms = -1;
+
+    assert_int_equal(symlink("/tmp/elsewhere", f->path), 0);
+    assert_int_not_equal(agent_budget_take(f->directory, &f->now, false, &wait_ms, &f->err), GK_OK);
+    assert_int_equal(wait_ms, -1);
+    assert_non_null(strstr(f->err.object, f->path));
+    assert_int_not_equal(access("/tmp/elsewhere", F_OK), 0);
+}
+
+static void makes_its_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct stat info;
+
+    assert_int_equal(rmdir(f->directory), 0);
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(stat(f->directory, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0700);
+}
+
+static void leaves_the_file_to_the_directorys_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct stat info;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(chown(f->directory, 12345, 12346), 0);
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(stat(f->path, &info), 0);
+    assert_int_equal(info.st_uid, 12345);
+    assert_int_equal(info.st_gid, 12346);
+    assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+/* Sixteen processes ask for one CONNECT each, at once. */
+static void is_shared_between_processes(void **state)
+{
+    struct fixture *f = *state;
+    int granted = 0;
+
+    for (int i = 0; i < 16; i++) {
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            int64_t wait_ms = -1;
+
+            f->now.since_boot_ms += i % 2;
+            if (agent_budget_take(f->directory, &f->now, false, &wait_ms, NULL) != GK_OK) {
+                _exit(2);
+            }
+            _exit(wait_ms == 0);
+        }
+    }
+    for (int i = 0; i < 16; i++) {
+        int status;
+
+        assert_true(wait(&status) > 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        granted += WEXITSTATUS(status);
+    }
+    assert_int_equal(granted, 1);
+}
+
+static void reads_the_time_since_boot(void **state)
+{
+    struct agent_moment first = { 0 };
+    struct agent_moment second = { 0 };
+    struct gk_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(agent_moment_now(&first, &err), GK_OK);
+    assert_int_equal(agent_moment_now(&second, &err), GK_OK);
+    assert_true(first.since_boot_ms > 0 && first.since_boot_ms <= second.since_boot_ms);
+    assert_int_equal(strlen(first.boot), 36);
+    assert_string_equal(first.boot, second.boot);
+}
+
+#define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(grants_three_in_two_minutes),
+        CLAIM(grants_one_a_second),
+        CLAIM(never_exceeds_the_budget_whoever_asks_and_whenever),
+        CLAIM(doubles_the_wait_and_only_lengthens_it),
+        CLAIM(makes_the_service_wait_and_not_the_person),
+        CLAIM(starts_over_after_a_connection_that_lasted),
+        CLAIM(gives_back_what_was_not_used),
+        CLAIM(counts_across_a_reboot_from_its_beginning),
+        CLAIM(keeps_the_count_of_failures_across_a_reboot),
+        CLAIM(does_not_delay_a_boot_after_a_connection_that_lasted),
+        CLAIM(takes_a_file_that_makes_no_sense_as_a_spent_budget),
+        CLAIM(follows_no_link),
+        CLAIM(makes_its_directory),
+        CLAIM(leaves_the_file_to_the_directorys_owner),
+        CLAIM(is_shared_between_processes),
+        CLAIM(reads_the_time_since_boot),
+    };
+
+    return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
+}
