@@ -8,10 +8,14 @@ libagent_la_SOURCES = \
     %D%/config-value.c %D%/config-value.h \
     %D%/enos/connect.c %D%/enos/connect.h \
     %D%/enos/message.c %D%/enos/message.h \
+    %D%/enos/rest-reply.c %D%/enos/rest.c %D%/enos/rest.h \
     %D%/exit.c %D%/exit.h \
     %D%/file.c %D%/file.h \
-    %D%/openssl.c %D%/openssl.h
+    %D%/lock.c %D%/lock.h \
+    %D%/openssl.c %D%/openssl.h \
+    %D%/secret.c %D%/secret.h \
+    %D%/state.c %D%/state.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
     -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'
-libagent_la_LIBADD = libevpcrypto.la libidentity.la liberror.la $(CRYPTO_LIBS) $(INIH_LIBS) \
+libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CRYPTO_LIBS) $(INIH_LIBS) \
     $(JANSSON_LIBS)

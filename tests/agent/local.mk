@@ -37,3 +37,19 @@ check_PROGRAMS += tests/agent/test-file
 TESTS += tests/agent/test-file
 tests_agent_test_file_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_file_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-rest
+TESTS += tests/agent/test-rest
+tests_agent_test_rest_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_rest_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-secret
+TESTS += tests/agent/test-secret
+TPM_TESTS += tests/agent/test-secret
+tests_agent_test_secret_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_secret_LDADD = $(agent_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-state
+TESTS += tests/agent/test-state
+tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_state_LDADD = $(agent_test_ldadd)

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes the replies of EnOS's REST API apart and says in our words what its codes mean. */
+#include "agent/enos/rest.h"
+
+#include "cleanup.h"
+
+#include <strings.h>
+
+/* What a code of the hub is to us (DOC: "Connection API", "Token API", error codes). */
+struct verdict {
+    long code;
+    enum gk_status status;
+    bool expired;
+    const char *advice; /* NULL: the table's */
+};
+
+static const struct verdict verdicts[] = {
+    { 1001, GK_HUB_CREDENTIALS, false, "run it again; the hub saw this time stamp before" },
+    { 1002, GK_HUB_CREDENTIALS, false, "check [api] app_key" },
+    { 1003, GK_HUB_CREDENTIALS, false, "check [api] app_secret_file" },
+    { 1203, GK_HUB_CREDENTIALS, true, NULL },
+    { 1204, GK_HUB_CREDENTIALS, true, NULL },
+    { 11404, GK_HUB_REFUSED, false,
+      "check [device] product_key and device_key; a new device is made with gatekey provision" },
+    { 11702, GK_HUB_REFUSED, false,
+      "this device is at the hub already; choose another device_key" },
+    { 11833, GK_HUB_REFUSED, false,
+      "the hub bound this certificate to another device; set [device] common_name to a name of its "
+      "own, or ask the hub's operator" },
+    { 99403, GK_HUB_CREDENTIALS, false,
+      "the application needs the right to manage devices and certificates" },
+};
+
+/* The same for an HTTP status that came without a reply of EnOS's own. */
+static const struct verdict http_verdicts[] = {
+    { 401, GK_HUB_CREDENTIALS, true, NULL },
+    { 403, GK_HUB_CREDENTIALS, false, NULL },
+    { 429, GK_THROTTLED, false,
+      "the hub asks for fewer requests; wait a minute, then run it again" },
+    { 502, GK_UNREACHABLE, false, NULL },
+    { 503, GK_UNREACHABLE, false, NULL },
+    { 504, GK_UNREACHABLE, false, NULL },
+};
+
+static const struct verdict *find(const struct verdict *rows, size_t count, long code)
+{
+    static const struct verdict refused = { 0, GK_HUB_REFUSED, false, NULL };
+
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].code == code) {
+            return &rows[i];
+        }
+    }
+    return &refused;
+}
+
+#define FIND(rows, code) find(rows, sizeof(rows) / sizeof((rows)[0]), code)
+
+void enos_text_clean(const char *text, char *clean, size_t size)
+{
+    size_t used = 0;
+
+    while (*text != '\0' && used + 1 < size) {
+        const unsigned char *next = (const unsigned char *)text;
+        size_t width = *next < 0x80 ? 1 : *next < 0xe0 ? 2 : *next < 0xf0 ? 3 : 4;
+
+        if (strnlen(text, width) < width || used + width >= size) {
+            break;
+        }
+        /* U+0080 to U+009F are control characters too, and terminals obey them. */
+        if (*next >= 0x20 && *next != 0x7f && !(*next == 0xc2 && next[1] < 0xa0)) {
+            memcpy(clean + used, text, width);
+            used += width;
+        }
+        text += width;
+    }
+    clean[used] = '\0';
+}
+
+static bool contains(const char *text, const char *word)
+{
+    return strcasestr(text, word) != NULL;
+}
+
+static enum gk_status refuse(const struct verdict *verdict, long code, const char *message,
+                             bool *expired, struct gk_error *err)
+{
+    char clean[161];
+    enum gk_status status = verdict->status;
+
+    enos_text_clean(message, clean, sizeof(clean));
+    /* EnOS has one code for a dozen reasons; this one is told apart by its words alone. */
+    if (code == 99400 && contains(message, "subject") &&
+        (contains(message, "duplicate") || contains(message, "exist"))) {
+        status = GK_DUPLICATE_SUBJECT;
+    }
+    if (expired != NULL) {
+        *expired = verdict->expired;
+    }
+    gk_fail(err, status, "code %ld%s%s", code, clean[0] != '\0' ? ": " : "", clean);
+    if (verdict->advice != NULL) {
+        gk_advise(err, "%s", verdict->advice);
+    }
+    return status;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+enum gk_status enos_rest_reply_parse(long http_status, const char *body, size_t size, json_t **data,
+                                     bool *expired, struct gk_error *err)
+{
+    json_error_t why;
+    json_t *reply = json_loadb(body, size, JSON_REJECT_DUPLICATES, &why);
+    const json_t *code = json_object_get(reply, "code");
+    enum gk_status status;
+
+    if (expired != NULL) {
+        *expired = false;
+    }
+    /* Token replies say "status", and one page of EnOS's documents misspells it. */
+    code = code != NULL ? code : json_object_get(reply, "status");
+    code = code != NULL ? code : json_object_get(reply, "stauts");
+    if (json_is_integer(code) && json_integer_value(code) != 0) {
+        const char *message = text_of(reply, "msg");
+
+        status =
+            refuse(FIND(verdicts, (long)json_integer_value(code)), (long)json_integer_value(code),
+                   message[0] != '\0' ? message : text_of(reply, "message"), expired, err);
+    } else if (http_status != 200) {
+        char text[24];
+
+        snprintf(text, sizeof(text), "HTTP %ld", http_status);
+        status = refuse(FIND(http_verdicts, http_status), http_status, text, expired, err);
+    } else if (!json_is_integer(code)) {
+        status = gk_fail(err, GK_HUB_GARBLED, "%s", reply == NULL ? why.text : "no code in it");
+    } else {
+        json_t *found = json_object_get(reply, "data");
+
+        *data = found != NULL ? json_incref(found) : json_null();
+        status = GK_OK;
+    }
+    json_decref(reply);
+    return status;
+}
+
+/* Copy a member of text type; a missing or null one is empty. */
+static bool copy_text(const json_t *data, const char *name, char *text, size_t size)
+{
+    const json_t *member = json_object_get(data, name);
+
+    text[0] = '\0';
+    if (member == NULL || json_is_null(member)) {
+        return true;
+    }
+    if (!json_is_string(member) || json_string_length(member) >= size ||
+        strlen(json_string_value(member)) != json_string_length(member)) {
+        return false;
+    }
+    memcpy(text, json_string_value(member), json_string_length(member) + 1);
+    return true;
+}
+
+enum gk_status enos_token_parse(const json_t *data, char *token, size_t size, struct gk_error *err)
+{
+    if (!copy_text(data, "accessToken", token, size) || token[0] == '\0' ||
+        strpbrk(token, "\r\n") != NULL) {
+        return gk_fail(err, GK_HUB_GARBLED, "no accessToken in the token reply");
+    }
+    return GK_OK;
+}
+
+enum gk_status enos_device_parse(const json_t *data, struct enos_device *device,
+                                 struct gk_error *err)
+{
+    struct enos_device d;
+    bool fine = json_is_object(data) &&
+                copy_text(data, "assetId", d.asset_id, sizeof(d.asset_id)) &&
+                copy_text(data, "productKey", d.product_key, sizeof(d.product_key)) &&
+                copy_text(data, "deviceKey", d.device_key, sizeof(d.device_key)) &&
+                copy_text(data, "deviceSecret", d.device_secret, sizeof(d.device_secret)) &&
+                copy_text(data, "status", d.status, sizeof(d.status));
+
+    if (fine) {
+        *device = d;
+    }
+    explicit_bzero(&d, sizeof(d));
+    return fine ? GK_OK : gk_fail(err, GK_HUB_GARBLED, "the device in the reply");
+}
+
+/* certSN or certSn, text or number: EnOS's editions differ. Decimal digits without a leading zero.
+ */
+static bool copy_serial(const json_t *record, char serial[static 49])
+{
+    const json_t *member = json_object_get(record, "certSN");
+
+    member = member != NULL ? member : json_object_get(record, "certSn");
+    if (json_is_integer(member) && json_integer_value(member) > 0) {
+        snprintf(serial, 49, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
+        return true;
+    }
+    if (!json_is_string(member) || json_string_length(member) == 0 ||
+        json_string_length(member) > 48 || json_string_value(member)[0] == '0' ||
+        strspn(json_string_value(member), "0123456789") != json_string_length(member)) {
+        return false;
+    }
+    memcpy(serial, json_string_value(member), json_string_length(member) + 1);
+    return true;
+}
+
+enum gk_status enos_certificate_parse(const json_t *data, struct enos_certificate *certificate,
+                                      struct gk_error *err)
+{
+    struct enos_certificate c = {
+        .certificate = json_string_value(json_object_get(data, "cert")),
+        .issuer = json_string_value(json_object_get(data, "caCert")),
+    };
+
+    if (c.certificate == NULL || c.issuer == NULL || !copy_serial(data, c.serial)) {
+        return gk_fail(err, GK_HUB_GARBLED, "cert, caCert or certSN in the reply");
+    }
+    *certificate = c;
+    return GK_OK;
+}
+
+enum gk_status enos_list_parse(const json_t *data, struct enos_record *records, size_t max,
+                               size_t *count, struct gk_error *err)
+{
+    size_t size = json_array_size(data);
+
+    if (!json_is_array(data) || size > max) {
+        return gk_fail(err, GK_HUB_GARBLED, "the list of certificates%s",
+                       json_is_array(data) ? ": too long" : "");
+    }
+    for (size_t i = 0; i < size; i++) {
+        const json_t *record = json_array_get(data, i);
+        const json_t *state = json_object_get(record, "certStatus");
+
+        if (!copy_serial(record, records[i].serial) || !json_is_integer(state)) {
+            return gk_fail(err, GK_HUB_GARBLED, "entry %zu of the list of certificates", i + 1);
+        }
+        records[i].valid = json_integer_value(state) == 0;
+    }
+    *count = size;
+    return GK_OK;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps state.json: a flat JSON object, described by one table. */
+#include "agent/state.h"
+
+#include "agent/file.h"
+#include "identity/identity.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Raised when an older gatekey could misread what a newer one wrote. */
+#define SCHEMA_VERSION 1
+
+static const char *const stage_names[] = {
+    [AGENT_STAGE_NONE] = "none",         [AGENT_STAGE_BEGUN] = "begun",
+    [AGENT_STAGE_APPLYING] = "applying", [AGENT_STAGE_CERTIFIED] = "certified",
+    [AGENT_STAGE_ENROLLED] = "enrolled", [AGENT_STAGE_RESETTING] = "resetting",
+};
+
+struct member {
+    const char *name;
+    size_t offset;
+    size_t size; /* of a text; 0 for a time */
+};
+
+#define TEXT(name, field)                                                                   \
+    {                                                                                       \
+        name, offsetof(struct agent_state, field), sizeof(((struct agent_state *)0)->field) \
+    }
+#define TIME(name, field)                            \
+    {                                                \
+        name, offsetof(struct agent_state, field), 0 \
+    }
+
+static const struct member members[] = {
+    TEXT("productKey", product_key),
+    TEXT("deviceKey", device_key),
+    TEXT("assetId", asset_id),
+    TEXT("commonName", common_name),
+    TEXT("certSN", certificate_sn),
+    TEXT("otherCertSNs", others),
+    TIME("begun", begun),
+    TIME("certified", certified),
+    TIME("enrolled", enrolled),
+};
+
+#define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
+
+static void freep_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+const char *agent_stage_name(enum agent_stage stage)
+{
+    return stage_names[stage];
+}
+
+static bool stage_read(const char *name, enum agent_stage *stage)
+{
+    for (size_t i = 0; name != NULL && i < sizeof(stage_names) / sizeof(stage_names[0]); i++) {
+        if (strcmp(name, stage_names[i]) == 0) {
+            *stage = (enum agent_stage)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool member_read(const struct member *member, const json_t *value, struct agent_state *state)
+{
+    void *field = (char *)state + member->offset;
+
+    if (value == NULL) {
+        return true;
+    }
+    if (member->size == 0) {
+        *(int64_t *)field = json_integer_value(value);
+        return json_is_integer(value);
+    }
+    if (!json_is_string(value) || json_string_length(value) >= member->size) {
+        return false;
+    }
+    memcpy(field, json_string_value(value), json_string_length(value) + 1);
+    return true;
+}
+
+enum gk_status agent_state_read(const char *directory, struct agent_state *state,
+                                struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+    CLEANUP(freep_json) json_t *json = NULL;
+    struct agent_state s = { 0 };
+    enum gk_status status = gk_identity_read(directory, GK_FILE_STATE, &content, err);
+
+    if (status == GK_NO_FILE) {
+        *state = s;
+        return GK_OK;
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    json = json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, NULL);
+    if (json_integer_value(json_object_get(json, "version")) != SCHEMA_VERSION ||
+        !stage_read(json_string_value(json_object_get(json, "stage")), &s.stage)) {
+        return gk_fail(err, GK_BAD_FILE, "%s/%s", directory, GK_FILE_STATE);
+    }
+    for (size_t i = 0; i < MEMBER_COUNT; i++) {
+        if (!member_read(&members[i], json_object_get(json, members[i].name), &s)) {
+            return gk_fail(err, GK_BAD_FILE, "%s/%s: %s", directory, GK_FILE_STATE,
+                           members[i].name);
+        }
+    }
+    *state = s;
+    return GK_OK;
+}
+
+static json_t *member_format(const struct member *member, const struct agent_state *state)
+{
+    const void *field = (const char *)state + member->offset;
+
+    return member->size > 0 ? json_string(field) : json_integer(*(const int64_t *)field);
+}
+
+enum gk_status agent_state_write(const char *directory, const struct agent_state *state,
+                                 struct gk_error *err)
+{
+    CLEANUP(freep_json)
+    json_t *json =
+        json_pack("{si ss}", "version", SCHEMA_VERSION, "stage", stage_names[state->stage]);
+    CLEANUP(gk_freep) char *text = NULL;
+    bool fine = json != NULL;
+
+    for (size_t i = 0; fine && i < MEMBER_COUNT; i++) {
+        fine = json_object_set_new(json, members[i].name, member_format(&members[i], state)) == 0;
+    }
+    if (fine) {
+        text = json_dumps(json, JSON_INDENT(1));
+    }
+    if (text == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, "%s", GK_FILE_STATE);
+    }
+    return agent_file_replace(directory, GK_FILE_STATE, text, strlen(text), AGENT_FOR_GROUP, err);
+}
