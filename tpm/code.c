@@ -27,20 +27,24 @@ TSS2_RC code_base(TSS2_RC code)
     return (low & TPM2_RC_FMT1) != 0 ? low & (TPM2_RC_FMT1 | 0x3fU) : low;
 }
 
+/* A response that cannot be taken apart: whatever remains in the line is not ours to read. */
+static bool is_garbled(TSS2_RC code)
+{
+    TSS2_RC low = code & 0xffffU;
+
+    return layer_of(code) == TSS2_MU_RC_LAYER ||
+           (layer_of(code) == TSS2_SYS_RC_LAYER &&
+            (low == TSS2_BASE_RC_MALFORMED_RESPONSE || low == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
+             low == TSS2_BASE_RC_INSUFFICIENT_CONTEXT));
+}
+
 bool code_is_transport(TSS2_RC code)
 {
-    switch (layer_of(code)) {
-    case TSS2_TCTI_RC_LAYER:
-        return (code & 0xffffU) != TSS2_BASE_RC_NOT_PERMITTED &&
-               (code & 0xffffU) != TSS2_BASE_RC_TRY_AGAIN;
-    case TSS2_SYS_RC_LAYER:
-        /* A response that cannot be taken apart: whatever remains in the line is not ours to read.
-         */
-        return (code & 0xffffU) == TSS2_BASE_RC_MALFORMED_RESPONSE ||
-               (code & 0xffffU) == TSS2_BASE_RC_INSUFFICIENT_RESPONSE;
-    default:
-        return false;
-    }
+    TSS2_RC low = code & 0xffffU;
+
+    return is_garbled(code) ||
+           (layer_of(code) == TSS2_TCTI_RC_LAYER && low != TSS2_BASE_RC_NOT_PERMITTED &&
+            low != TSS2_BASE_RC_TRY_AGAIN && low != TSS2_BASE_RC_MEMORY);
 }
 
 bool code_is_retry(TSS2_RC code)
@@ -91,6 +95,9 @@ enum gk_status code_status(TSS2_RC code)
     if (is_from_tpm(code)) {
         return status_of_tpm(code_base(code));
     }
+    if (is_garbled(code)) {
+        return GK_TPM_GARBLED;
+    }
     switch (code & 0xffffU) {
     case TSS2_BASE_RC_NOT_PERMITTED:
         return GK_TPM_DENIED;
@@ -98,9 +105,6 @@ enum gk_status code_status(TSS2_RC code)
         return GK_TPM_BUSY;
     case TSS2_BASE_RC_MEMORY:
         return GK_NO_MEMORY;
-    case TSS2_BASE_RC_MALFORMED_RESPONSE:
-    case TSS2_BASE_RC_INSUFFICIENT_RESPONSE:
-        return GK_TPM_GARBLED;
     default:
         return code_is_transport(code) ? GK_NO_TPM : GK_TPM_FAILED;
     }

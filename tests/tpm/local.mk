@@ -6,10 +6,19 @@ libtpmfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
 libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
 libtpmfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
 
-tpm_tests = %D%/test-signature
-check_PROGRAMS += $(tpm_tests)
-TESTS += $(tpm_tests)
-TPM_TESTS += $(tpm_tests)
+tpm_tests_with_a_tpm = %D%/test-create %D%/test-seal %D%/test-signature %D%/test-tpm
+check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
+TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
+TPM_TESTS += $(tpm_tests_with_a_tpm)
 
+%C%_test_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_create_LDADD = libtpmfixture.la
+%C%_test_reference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_test_reference_LDADD = libtpmfixture.la
+%C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_seal_LDADD = libtpmfixture.la
 %C%_test_signature_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_signature_LDADD = libtpmfixture.la
+%C%_test_tpm_SOURCES = %D%/test-tpm.c %D%/proxy.c %D%/proxy.h
+%C%_test_tpm_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_tpm_LDADD = libtpmfixture.la

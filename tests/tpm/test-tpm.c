@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections to the TPM: how many commands go out, and what happens when one goes wrong. */
+#include "tests/tpm/fixture.h"
+#include "tests/tpm/proxy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define HANDLE 0x81000100U
+#define TPM_RC_RETRY 0x922U
+#define TPM_RC_LOCKOUT 0x921U
+#define TPM_RC_INITIALIZE 0x100U
+#define TPM_RC_OBJECT_MEMORY 0x902U
+
+static struct proxy *proxy;
+static struct gk_tpm *tpm;
+static struct gk_key *key;
+
+static int set_up(void **state)
+{
+    (void)state;
+    key = fixture_key(HANDLE, NULL);
+    proxy = proxy_start();
+    assert_int_equal(gk_tpm_new(proxy_tcti(proxy), &tpm, NULL), GK_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    gk_tpm_free(tpm);
+    proxy_stop(proxy);
+    gk_key_free(key);
+    return 0;
+}
+
+static int no_fault_left(void **state)
+{
+    (void)state;
+    proxy_fault_next(proxy, PROXY_CUT, 0, 0);
+    proxy_count(proxy);
+    return 0;
+}
+
+static enum gk_status sign(struct gk_error *err)
+{
+    static const uint8_t digest[GK_HASH_MAX_SIZE];
+    uint8_t signature[GK_RSA2048_SIZE];
+
+    return gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA256, digest, 32,
+                       signature, err);
+}
+
+static void costs_one_command_a_signature(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sign(NULL), GK_OK);
+        assert_int_equal(proxy_count(proxy), 1);
+    }
+}
+
+static void asks_again_when_the_tpm_says_retry(void **state)
+{
+    (void)state;
+    proxy_fault_next(proxy, PROXY_ANSWER, 4, TPM_RC_RETRY);
+    assert_int_equal(sign(NULL), GK_OK);
+    assert_int_equal(proxy_count(proxy), 5);
+}
+
+static void gives_up_on_a_tpm_that_says_retry_for_ever(void **state)
+{
+    struct gk_error err = { 0 };
+
+    (void)state;
+    proxy_fault_next(proxy, PROXY_ANSWER, 1000, TPM_RC_RETRY);
+    assert_int_equal(sign(&err), GK_TPM_BUSY);
+    fixture_assert_says(&err, "the TPM stays busy");
+    assert_in_range(proxy_count(proxy), 5, 20);
+}
+
+static void connects_anew_after_a_cut_line(void **state)
+{
+    (void)state;
+    proxy_fault_next(proxy, PROXY_CUT, 1, 0);
+    assert_int_equal(sign(NULL), GK_OK);
+    assert_int_equal(proxy_count(proxy), 2);
+}
+
+static void says_so_when_the_line_is_cut_again(void **state)
+{
+    struct gk_error err = { 0 };
+
+    (void)state;
+    proxy_fault_next(proxy, PROXY_CUT, 2, 0);
+    assert_int_equal(sign(&err), GK_NO_TPM);
+    fixture_assert_says(&err, "no TPM answered");
+    assert_int_equal(proxy_count(proxy), 2);
+    assert_int_equal(sign(&err), GK_OK);
+}
+
+static void survives_a_garbled_answer(void **state)
+{
+    struct gk_error err = { 0 };
+
+    (void)state;
+    proxy_fault_next(proxy, PROXY_GARBLE, 2, 0);
+    assert_int_equal(sign(&err), GK_TPM_GARBLED);
+    fixture_assert_says(&err, "the TPM's answer makes no sense");
+    assert_int_equal(sign(&err), GK_OK);
+}
+
+static void names_what_the_tpm_refused_for(void **state)
+{
+    static const struct {
+        uint32_t code;
+        enum gk_status status;
+        const char *says;
+    } refusals[] = {
+        { TPM_RC_LOCKOUT, GK_LOCKED, "the TPM is in lockout (0x81000100, TPM 0x921); wait" },
+        { TPM_RC_OBJECT_MEMORY, GK_TPM_MEMORY, "no free slot for another object" },
+        { TPM_RC_INITIALIZE, GK_TPM_FAILED,
+          "TPM 0x100); the TPM was not started: run tpm2_startup" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        struct gk_error err = { 0 };
+
+        proxy_fault_next(proxy, PROXY_ANSWER, 1, refusals[i].code);
+        assert_int_equal(sign(&err), refusals[i].status);
+        fixture_assert_says(&err, refusals[i].says);
+        assert_int_equal(sign(&err), GK_OK);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(costs_one_command_a_signature, no_fault_left),
+        cmocka_unit_test_setup(asks_again_when_the_tpm_says_retry, no_fault_left),
+        cmocka_unit_test_setup(gives_up_on_a_tpm_that_says_retry_for_ever, no_fault_left),
+        cmocka_unit_test_setup(connects_anew_after_a_cut_line, no_fault_left),
+        cmocka_unit_test_setup(says_so_when_the_line_is_cut_again, no_fault_left),
+        cmocka_unit_test_setup(survives_a_garbled_answer, no_fault_left),
+        cmocka_unit_test_setup(names_what_the_tpm_refused_for, no_fault_left),
+    };
+
+    setenv("TSS2_LOG", "all+NONE", 0);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
