@@ -32,30 +32,42 @@ static bool is_plain_name(const char *name, size_t length)
     return length > 0 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == length;
 }
 
-enum gk_status tcti_name_parse(const char *tcti, struct tcti_name *name, struct gk_error *err)
+/*
+ * Left without settings, a TCTI falls back on an address of its own (a simulator's port, say) and
+ * pcap, which wraps another one, lets the TSS search for it. Only the resource manager's bus may be
+ * left open.
+ */
+static bool is_explicit(const char *tcti)
 {
     size_t length = strcspn(tcti, ":");
-    const char *settings = tcti + length;
-    bool is_pcap = strncmp(tcti, "pcap:", 5) == 0;
+
+    if (!is_plain_name(tcti, length)) {
+        return false;
+    }
+    if (strncmp(tcti, "pcap", length) == 0 && length == 4) {
+        return tcti[length] == ':' && is_explicit(tcti + length + 1);
+    }
+    return (tcti[length] == ':' && tcti[length + 1] != '\0') || strncmp(tcti, "tabrmd", 6) == 0;
+}
+
+enum gk_status tcti_name_parse(const char *tcti, struct tcti_name *name, struct gk_error *err)
+{
+    const char *path = tcti + strlen(DEVICE_PREFIX);
+    size_t length = strcspn(tcti, ":");
 
     if (strncmp(tcti, DEVICE_PREFIX, strlen(DEVICE_PREFIX)) == 0) {
-        const char *path = tcti + strlen(DEVICE_PREFIX);
-
         if (path[0] != '/') {
             return gk_fail(err, GK_BAD_TCTI, "\"%s\" names no absolute path", tcti);
         }
         *name = (struct tcti_name){ .is_device = true, .text = strdup(path) };
-    } else {
-        /* pcap wraps another TCTI; left empty, the TSS would go and search for one. */
-        if (!is_plain_name(tcti, length) ||
-            (is_pcap && !is_plain_name(tcti + 5, strcspn(tcti + 5, ":")))) {
-            return gk_fail(err, GK_BAD_TCTI, "\"%s\"", tcti);
-        }
+    } else if (is_explicit(tcti)) {
         *name = (struct tcti_name){
-            /* Measured with tpm2-tss 3.2 and 4.1: it connects for every command by itself. */
+            /* It connects for every command by itself, so its context holds nothing in between. */
             .is_idle_closed = strncmp(tcti, "swtpm:", 6) == 0,
-            .text = with_library_name(tcti, length, settings),
+            .text = with_library_name(tcti, length, tcti + length),
         };
+    } else {
+        return gk_fail(err, GK_BAD_TCTI, "\"%s\"", tcti);
     }
     return name->text != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }

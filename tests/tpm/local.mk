@@ -6,7 +6,8 @@ libtpmfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
 libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
 libtpmfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
 
-tpm_tests_with_a_tpm = %D%/test-create %D%/test-seal %D%/test-signature %D%/test-tpm
+tpm_tests_with_a_tpm = %D%/test-create %D%/test-seal %D%/test-signature \
+    %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TPM_TESTS += $(tpm_tests_with_a_tpm)
@@ -22,3 +23,5 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 %C%_test_tpm_SOURCES = %D%/test-tpm.c %D%/proxy.c %D%/proxy.h
 %C%_test_tpm_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_tpm_LDADD = libtpmfixture.la
+%C%_test_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_test_tcti_LDADD = libtpmfixture.la $(TSS_SYS_LIBS)
