@@ -4,4 +4,4 @@
 check_PROGRAMS += %D%/test-place
 TESTS += %D%/test-place
 %C%_test_place_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-%C%_test_place_LDADD = libidentity.la $(CMOCKA_LIBS)
+%C%_test_place_LDADD = libidentity.la liberror.la $(CMOCKA_LIBS)
