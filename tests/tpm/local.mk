@@ -25,3 +25,8 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 %C%_test_tpm_LDADD = libtpmfixture.la
 %C%_test_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_tcti_LDADD = libtpmfixture.la $(TSS_SYS_LIBS)
+
+# A device key in a test's TPM, for the tests of every folder.
+check_PROGRAMS += %D%/make-key
+%C%_make_key_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_make_key_LDADD = libadmin.la libevpcrypto.la
