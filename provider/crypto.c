@@ -18,11 +18,11 @@ const char *prov_crypto_hash_name(enum gk_hash hash)
 {
     switch (hash) {
     case GK_SHA256:
-        return "SHA2-256";
+        return "SHA256";
     case GK_SHA384:
-        return "SHA2-384";
+        return "SHA384";
     case GK_SHA512:
-        return "SHA2-512";
+        return "SHA512";
     }
     return NULL;
 }
@@ -40,24 +40,30 @@ static int hash_buffer(void *context, enum gk_hash hash, const void *data, size_
     return done == 1 ? 1 : -1;
 }
 
-/* OpenSSL takes big numbers in the machine's own byte order. */
+int prov_crypto_export(const struct gk_public *public, struct prov_crypto_public *out)
+{
+    CLEANUP(BN_freep) BIGNUM *n = BN_bin2bn(public->modulus, sizeof(public->modulus), NULL);
+
+    if (n == NULL || BN_bn2nativepad(n, out->modulus, sizeof(out->modulus)) < 0) {
+        return 0;
+    }
+    out->exponent = public->exponent;
+    out->params[0] =
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, out->modulus, sizeof(out->modulus));
+    out->params[1] = OSSL_PARAM_construct_uint32(OSSL_PKEY_PARAM_RSA_E, &out->exponent);
+    out->params[2] = OSSL_PARAM_construct_end();
+    return 1;
+}
+
 static EVP_PKEY *key_from_public(const struct prov_crypto *where, const struct gk_public *public)
 {
     CLEANUP(EVP_PKEY_CTX_freep)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(where->libctx, "RSA", where->properties);
-    CLEANUP(BN_freep) BIGNUM *n = BN_bin2bn(public->modulus, sizeof(public->modulus), NULL);
-    unsigned char modulus[GK_RSA2048_SIZE];
-    uint32_t exponent = public->exponent;
+    struct prov_crypto_public exported;
     EVP_PKEY *key = NULL;
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, modulus, sizeof(modulus)),
-        OSSL_PARAM_construct_uint32(OSSL_PKEY_PARAM_RSA_E, &exponent),
-        OSSL_PARAM_construct_end(),
-    };
 
-    if (ctx == NULL || n == NULL || BN_bn2nativepad(n, modulus, sizeof(modulus)) < 0 ||
-        EVP_PKEY_fromdata_init(ctx) <= 0 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) <= 0) {
+    if (ctx == NULL || !prov_crypto_export(public, &exported) || EVP_PKEY_fromdata_init(ctx) <= 0 ||
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, exported.params) <= 0) {
         return NULL;
     }
     return key;

@@ -11,12 +11,13 @@
 
 #include "tpm/devkey.h"
 
+#include <openssl/core.h>
 #include <openssl/types.h>
 
 /* Where EVP looks for implementations. Both are borrowed: they must outlive every use. */
 struct prov_crypto {
     OSSL_LIB_CTX
-        *libctx; /* one in which SHA-2 and RSA of a provider other than gatekey are at hand */
+    *libctx; /* one in which SHA-2 and RSA of a provider other than gatekey are at hand */
     const char *properties; /* the property query for them */
 };
 
@@ -29,7 +30,17 @@ struct prov_crypto {
  */
 void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto);
 
-/* The name EVP knows a hash by, such as "SHA2-256". */
+/* A public key as EVP takes it; params point into the struct, so it must not move. */
+struct prov_crypto_public {
+    unsigned char modulus[GK_RSA2048_SIZE]; /* in the machine's own byte order */
+    uint32_t exponent;
+    OSSL_PARAM params[3];
+};
+
+/* Returns 1, or 0 when out of memory. */
+int prov_crypto_export(const struct gk_public *public, struct prov_crypto_public *out);
+
+/* The name EVP knows a hash by, such as "SHA256". */
 const char *prov_crypto_hash_name(enum gk_hash hash);
 
 #endif

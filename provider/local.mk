@@ -6,3 +6,34 @@ noinst_LTLIBRARIES += libevpcrypto.la
 libevpcrypto_la_SOURCES = %D%/crypto.c %D%/crypto.h
 libevpcrypto_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 libevpcrypto_la_LIBADD = $(CRYPTO_LIBS)
+
+provider_LTLIBRARIES = gatekey.la
+gatekey_la_SOURCES = \
+    %D%/algorithm-id.c \
+    %D%/cipher.c \
+    %D%/context.c \
+    %D%/decoder.c \
+    %D%/encoder.c \
+    %D%/error.c \
+    %D%/fork.c \
+    %D%/internal.h \
+    %D%/key.c \
+    %D%/keymgmt.c \
+    %D%/provider.c \
+    %D%/scheme.c \
+    %D%/signature.c \
+    %D%/store.c
+gatekey_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+gatekey_la_LIBADD = libevpcrypto.la libdevkey.la libidentity.la liberror.la $(CRYPTO_LIBS)
+# nodelete: fork.c leaves handlers with libc that must not dangle.
+gatekey_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined \
+    -export-symbols-regex '^OSSL_provider_init$$' -Wl,-z,nodelete -Wl,-z,defs
+
+# A module needs no libtool archive; without it libtool does not find the module again to uninstall it.
+install-data-hook: trim-provider
+uninstall-hook: remove-provider
+trim-provider:
+	rm -f '$(DESTDIR)$(providerdir)/gatekey.la'
+remove-provider:
+	rm -f '$(DESTDIR)$(providerdir)/gatekey.so'
+.PHONY: trim-provider remove-provider

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One loaded provider: what it was told, and what it makes at first use. */
+#include "provider/internal.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
+
+static void unlock(pthread_mutex_t **lock)
+{
+    pthread_mutex_unlock(*lock);
+}
+
+#define LOCKED(mutex)                                \
+    CLEANUP(unlock) pthread_mutex_t *held = (mutex); \
+    pthread_mutex_lock(held)
+
+static void take_upcalls(struct prov_upcalls *upcalls, const OSSL_DISPATCH *in)
+{
+    for (; in->function_id != 0; in++) {
+        switch (in->function_id) {
+        case OSSL_FUNC_CORE_GET_PARAMS:
+            upcalls->get_params = OSSL_FUNC_core_get_params(in);
+            break;
+        case OSSL_FUNC_CORE_NEW_ERROR:
+            upcalls->new_error = OSSL_FUNC_core_new_error(in);
+            break;
+        case OSSL_FUNC_CORE_SET_ERROR_DEBUG:
+            upcalls->set_error_debug = OSSL_FUNC_core_set_error_debug(in);
+            break;
+        case OSSL_FUNC_CORE_VSET_ERROR:
+            upcalls->vset_error = OSSL_FUNC_core_vset_error(in);
+            break;
+        case OSSL_FUNC_BIO_GETS:
+            upcalls->bio_gets = OSSL_FUNC_BIO_gets(in);
+            break;
+        case OSSL_FUNC_BIO_READ_EX:
+            upcalls->bio_read_ex = OSSL_FUNC_BIO_read_ex(in);
+            break;
+        case OSSL_FUNC_BIO_WRITE_EX:
+            upcalls->bio_write_ex = OSSL_FUNC_BIO_write_ex(in);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* Our section of openssl.cnf; the core keeps the strings only as long as it likes. */
+static bool take_settings(struct prov_context *context)
+{
+    char *identity = NULL;
+    char *tcti = NULL;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_ptr("identity", &identity, 0),
+        OSSL_PARAM_construct_utf8_ptr("tcti", &tcti, 0),
+        OSSL_PARAM_construct_end(),
+    };
+
+    if (context->upcalls.get_params == NULL ||
+        context->upcalls.get_params(context->core, params) != 1) {
+        return true;
+    }
+    context->identity = identity != NULL ? strdup(identity) : NULL;
+    context->tcti = tcti != NULL ? strdup(tcti) : NULL;
+    return (identity == NULL) == (context->identity == NULL) &&
+           (tcti == NULL) == (context->tcti == NULL);
+}
+
+struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *upcalls)
+{
+    struct prov_context *context = calloc(1, sizeof(*context));
+
+    if (context == NULL) {
+        return NULL;
+    }
+    context->core = core;
+    pthread_mutex_init(&context->lock, NULL);
+    take_upcalls(&context->upcalls, upcalls);
+    gk_environment_capture(&context->environment);
+    if (!take_settings(context)) {
+        prov_context_free(context);
+        return NULL;
+    }
+    return context;
+}
+
+static void software_free(struct prov_software *software)
+{
+    if (software != NULL) {
+        OSSL_PROVIDER_unload(software->provider);
+        OSSL_LIB_CTX_free(software->libctx);
+        free(software);
+    }
+}
+GK_DEFINE_CLEANUP(struct prov_software, software_free)
+
+void prov_context_free(struct prov_context *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    prov_fork_unwatch(context);
+    gk_tpm_free(context->tpm);
+    gk_place_clear(&context->place);
+    software_free(context->software);
+    pthread_mutex_destroy(&context->lock);
+    gk_environment_clear(&context->environment);
+    free(context->identity);
+    free(context->tcti);
+    free(context);
+}
+
+static void clear_place(struct gk_place *place)
+{
+    gk_place_clear(place);
+}
+
+/*
+ * Find out where the TPM and the identity are. Two threads may do it at once; the first to finish
+ * is heard, which is simpler than holding a lock while files are read.
+ */
+static enum gk_status resolve(struct prov_context *context, struct gk_error *err)
+{
+    CLEANUP(clear_place) struct gk_place place = { NULL, NULL };
+    CLEANUP(gk_tpm_freep) struct gk_tpm *tpm = NULL;
+    enum gk_status status;
+
+    status =
+        gk_place_find(&context->environment, context->identity, context->tcti, NULL, &place, err);
+    if (status == GK_OK) {
+        status = gk_tpm_new(place.tcti, &tpm, err);
+    }
+    if (status == GK_OK) {
+        status = prov_fork_watch(context, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+
+    LOCKED(&context->lock);
+    if (context->tpm == NULL) {
+        context->tpm = TAKE(tpm);
+        context->place = place;
+        place = (struct gk_place){ NULL, NULL };
+    }
+    return GK_OK;
+}
+
+static bool is_resolved(struct prov_context *context)
+{
+    LOCKED(&context->lock);
+    return context->tpm != NULL;
+}
+
+enum gk_status prov_context_tpm(struct prov_context *context, struct gk_tpm **tpm,
+                                struct gk_error *err)
+{
+    enum gk_status status = is_resolved(context) ? GK_OK : resolve(context, err);
+
+    if (status == GK_OK) {
+        *tpm = context->tpm;
+    }
+    return status;
+}
+
+enum gk_status prov_context_directory(struct prov_context *context, const char **directory,
+                                      struct gk_error *err)
+{
+    enum gk_status status = is_resolved(context) ? GK_OK : resolve(context, err);
+
+    if (status == GK_OK) {
+        *directory = context->place.directory;
+    }
+    return status;
+}
+
+/*
+ * Not a child of the application's context: that would mirror all its providers, ourselves and any
+ * other TPM's among them, and register callbacks with the parent. "default" is built into
+ * libcrypto, so this reads no configuration and no file.
+ */
+static struct prov_software *software_new(void)
+{
+    CLEANUP(software_freep) struct prov_software *software = calloc(1, sizeof(*software));
+
+    if (software == NULL) {
+        return NULL;
+    }
+    software->libctx = OSSL_LIB_CTX_new();
+    if (software->libctx == NULL) {
+        return NULL;
+    }
+    software->provider = OSSL_PROVIDER_load(software->libctx, "default");
+    if (software->provider == NULL) {
+        return NULL;
+    }
+    software->where = (struct prov_crypto){ .libctx = software->libctx };
+    return TAKE(software);
+}
+
+static struct prov_software *known_software(struct prov_context *context)
+{
+    LOCKED(&context->lock);
+    return context->software;
+}
+
+enum gk_status prov_context_software(struct prov_context *context, struct prov_software **software,
+                                     struct gk_error *err)
+{
+    CLEANUP(software_freep) struct prov_software *made = NULL;
+
+    *software = known_software(context);
+    if (*software != NULL) {
+        return GK_OK;
+    }
+    ERR_set_mark();
+    made = software_new();
+    ERR_pop_to_mark();
+    if (made == NULL) {
+        return gk_fail(err, GK_CRYPTO_FAILED, "the default provider cannot be loaded");
+    }
+    pthread_mutex_lock(&context->lock);
+    if (context->software == NULL) {
+        context->software = TAKE(made);
+    }
+    *software = context->software;
+    pthread_mutex_unlock(&context->lock);
+    return GK_OK;
+}

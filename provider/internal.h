@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the provider share.
+ *
+ * OpenSSL calls the provider from any thread. A struct prov_context lives from OSSL_provider_init
+ * to teardown and is shared by all; a struct prov_key never changes once it is made and is counted.
+ * No lock of ours is ever held across a call into OpenSSL, a callback or a TPM command.
+ */
+#ifndef GATEKEY_PROVIDER_INTERNAL_H
+#define GATEKEY_PROVIDER_INTERNAL_H
+
+#include "identity/identity.h"
+#include "provider/crypto.h"
+#include "tpm/devkey.h"
+
+#include <openssl/core.h>
+#include <openssl/core_dispatch.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The names under which our implementations are found, and the property each of them carries. */
+#define PROV_RSA_NAMES "RSA:rsaEncryption:1.2.840.113549.1.1.1"
+#define PROV_PROPERTIES "provider=gatekey"
+
+/* --- the provider's context: context.c ----------------------------------------------------------
+ */
+
+/* The functions of the core we call; any may be missing. */
+struct prov_upcalls {
+    OSSL_FUNC_core_get_params_fn *get_params;
+    OSSL_FUNC_core_new_error_fn *new_error;
+    OSSL_FUNC_core_set_error_debug_fn *set_error_debug;
+    OSSL_FUNC_core_vset_error_fn *vset_error;
+    OSSL_FUNC_BIO_gets_fn *bio_gets;
+    OSSL_FUNC_BIO_read_ex_fn *bio_read_ex;
+    OSSL_FUNC_BIO_write_ex_fn *bio_write_ex;
+};
+
+/* A library context of our own, where only "default" is loaded: it hashes and verifies for us. */
+struct prov_software {
+    OSSL_LIB_CTX *libctx;
+    OSSL_PROVIDER *provider;
+    struct prov_crypto where;
+};
+
+struct prov_context {
+    const OSSL_CORE_HANDLE *core;
+    struct prov_upcalls upcalls;
+    struct gk_environment environment;
+    char *identity; /* "identity =" of our section in openssl.cnf, or NULL */
+    char *tcti;     /* "tcti =" there, or NULL */
+
+    pthread_mutex_t lock; /* guards the pointers below, which are set once, at first use */
+    struct gk_tpm *tpm;
+    struct gk_place place;
+    struct prov_software *software;
+
+    struct prov_context *next; /* fork.c's list */
+    bool watched;
+};
+
+/* NULL when out of memory; nothing else can fail. Opens no file, asks no TPM, fetches nothing. */
+struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *upcalls);
+void prov_context_free(struct prov_context *context);
+
+/*
+ * The TPM, the identity directory and our cryptography, each made at first use and then kept until
+ * teardown. What they return is borrowed.
+ */
+enum gk_status prov_context_tpm(struct prov_context *context, struct gk_tpm **tpm,
+                                struct gk_error *err) GK_MUST_CHECK;
+enum gk_status prov_context_directory(struct prov_context *context, const char **directory,
+                                      struct gk_error *err) GK_MUST_CHECK;
+enum gk_status prov_context_software(struct prov_context *context, struct prov_software **software,
+                                     struct gk_error *err) GK_MUST_CHECK;
+
+/* --- fork: fork.c -------------------------------------------------------------------------------
+ */
+
+/* From now on a fork waits for this context's TPM. Fails with GK_NO_MEMORY. */
+enum gk_status prov_fork_watch(struct prov_context *context, struct gk_error *err) GK_MUST_CHECK;
+void prov_fork_unwatch(struct prov_context *context);
+
+/* --- errors: error.c ----------------------------------------------------------------------------
+ */
+
+/*
+ * OpenSSL's 1 for GK_OK. For anything else 0, and "cannot <operation>: ..." goes on the error
+ * queue.
+ */
+#define PROV_ANSWER(context, status, err, operation) \
+    prov_answer((context), (status), (err), (operation), __FILE__, __LINE__, __func__)
+int prov_answer(const struct prov_context *context, enum gk_status status,
+                const struct gk_error *err, const char *operation, const char *file, int line,
+                const char *function);
+
+/* The reason codes we raise, for OSSL_FUNC_PROVIDER_GET_REASON_STRINGS. */
+extern const OSSL_ITEM prov_reasons[];
+
+/* --- the key object: key.c ----------------------------------------------------------------------
+ */
+
+struct prov_key {
+    struct prov_context *context;
+    atomic_uint holders;
+    struct gk_key *reference;
+    struct gk_auth auth; /* empty when none is needed or none was given */
+};
+
+/* Takes reference over in any case; NULL when out of memory. */
+struct prov_key *prov_key_new(struct prov_context *context, struct gk_key *reference);
+struct prov_key *prov_key_hold(struct prov_key *key); /* one more holder; returns key */
+void prov_key_free(struct prov_key *key);             /* one holder less; NULL is fine */
+GK_DEFINE_CLEANUP(struct prov_key, prov_key_free)
+
+/*
+ * Ask for the key's password where its reference says that there is one. None given is no failure:
+ * the public part is of use without it, and signing then says what is missing. Only before key is
+ * shared.
+ */
+enum gk_status prov_key_ask(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument,
+                            struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Hand the key to whoever asked a decoder or a store for it. It is theirs when key management
+ * loaded it; *key is then NULL. Returns what the callback returned.
+ */
+int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument);
+
+/* --- how a signature is to be made: scheme.c ----------------------------------------------------
+ */
+
+/* What the application asked for so far (provider-signature(7), EVP_SIGNATURE-RSA(7)). */
+struct prov_scheme {
+    enum gk_scheme padding;
+    bool hash_named;
+    enum gk_hash hash;
+    bool mgf1_named;
+    enum gk_hash mgf1;
+    int salt; /* bytes, or one of OpenSSL's negative RSA_PSS_SALTLEN values */
+};
+
+/* PKCS #1 v1.5, and a salt as long as the hash where PSS is asked for: the one every TPM can make.
+ */
+#define PROV_SCHEME_DEFAULT ((struct prov_scheme){ .padding = GK_RSASSA, .salt = -1 })
+
+/* By any of the names OpenSSL has for it. Fails with GK_NOT_OFFERED. */
+enum gk_status prov_scheme_hash(struct prov_scheme *scheme, const char *name,
+                                struct gk_error *err) GK_MUST_CHECK;
+
+/* Takes what it knows of params, which may be NULL. Fails with GK_NOT_OFFERED, GK_USAGE. */
+enum gk_status prov_scheme_set(struct prov_scheme *scheme, const OSSL_PARAM params[],
+                               struct gk_error *err) GK_MUST_CHECK;
+const OSSL_PARAM *prov_scheme_settable(void);
+
+/* Returns 1, or 0 when something does not fit into the caller's buffer. */
+int prov_scheme_get(const struct prov_scheme *scheme, OSSL_PARAM params[]);
+const OSSL_PARAM *prov_scheme_gettable(void);
+
+/* Salt bytes to ask the TPM for. Fails with GK_NOT_OFFERED where the whole makes no sense. */
+enum gk_status prov_scheme_settle(const struct prov_scheme *scheme, size_t *salt_size,
+                                  struct gk_error *err) GK_MUST_CHECK;
+
+#define PROV_ALGORITHM_ID_MAX 80
+
+/*
+ * Write the scheme's AlgorithmIdentifier in DER (RFC 8017, A.2.3 and A.2.4, and RFC 4055), as
+ * certificates, requests and CMS carry it. Returns its size.
+ */
+size_t prov_algorithm_id(const struct prov_scheme *scheme, size_t salt_size,
+                         uint8_t der[PROV_ALGORITHM_ID_MAX]);
+
+/* --- the tables OpenSSL is given ----------------------------------------------------------------
+ */
+
+extern const OSSL_ALGORITHM prov_keymgmt[];
+extern const OSSL_ALGORITHM prov_signature[];
+extern const OSSL_ALGORITHM prov_cipher[];
+extern const OSSL_ALGORITHM prov_decoder[];
+extern const OSSL_ALGORITHM prov_encoder[];
+extern const OSSL_ALGORITHM prov_store[];
+
+#endif

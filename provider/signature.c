@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signatures (provider-signature(7)): hash in software, sign in the TPM with one command.
+ *
+ * There is nothing to verify with: public keys are the default provider's business.
+ */
+#include "provider/internal.h"
+
+#include <openssl/evp.h>
+
+#define OPERATION "sign with the device key"
+
+GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
+
+struct signature {
+    struct prov_context *context;
+    struct prov_key *key;
+    struct prov_scheme scheme;
+    EVP_MD_CTX *hashing; /* of a streamed message, else NULL */
+};
+
+static OSSL_FUNC_signature_newctx_fn newctx;
+static OSSL_FUNC_signature_freectx_fn freectx;
+static OSSL_FUNC_signature_dupctx_fn dupctx;
+static OSSL_FUNC_signature_sign_init_fn sign_init;
+static OSSL_FUNC_signature_sign_fn sign;
+static OSSL_FUNC_signature_digest_sign_init_fn digest_sign_init;
+static OSSL_FUNC_signature_digest_sign_update_fn digest_sign_update;
+static OSSL_FUNC_signature_digest_sign_final_fn digest_sign_final;
+static OSSL_FUNC_signature_digest_sign_fn digest_sign;
+static OSSL_FUNC_signature_get_ctx_params_fn get_ctx_params;
+static OSSL_FUNC_signature_gettable_ctx_params_fn gettable_ctx_params;
+static OSSL_FUNC_signature_set_ctx_params_fn set_ctx_params;
+static OSSL_FUNC_signature_settable_ctx_params_fn settable_ctx_params;
+
+static void *newctx(void *provctx, const char *properties)
+{
+    struct signature *signature = calloc(1, sizeof(*signature));
+
+    (void)properties;
+    if (signature != NULL) {
+        signature->context = provctx;
+        signature->scheme = PROV_SCHEME_DEFAULT;
+    }
+    return signature;
+}
+
+static void freectx(void *ctx)
+{
+    struct signature *signature = ctx;
+
+    if (signature != NULL) {
+        EVP_MD_CTX_free(signature->hashing);
+        prov_key_free(signature->key);
+        free(signature);
+    }
+}
+static void freectxp(struct signature **signature)
+{
+    freectx(*signature);
+}
+
+static void *dupctx(void *ctx)
+{
+    const struct signature *from = ctx;
+    CLEANUP(freectxp) struct signature *copy = newctx(from->context, NULL);
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    copy->scheme = from->scheme;
+    copy->key = from->key != NULL ? prov_key_hold(from->key) : NULL;
+    if (from->hashing != NULL) {
+        copy->hashing = EVP_MD_CTX_new();
+        if (copy->hashing == NULL || !EVP_MD_CTX_copy_ex(copy->hashing, from->hashing)) {
+            return NULL;
+        }
+    }
+    return TAKE(copy);
+}
+
+/* Begin anew; without a key the one from before stays, as EVP allows. */
+static enum gk_status start(struct signature *signature, void *provkey, struct gk_error *err)
+{
+    if (provkey != NULL) {
+        prov_key_free(signature->key);
+        signature->key = prov_key_hold(provkey);
+    }
+    if (signature->key == NULL) {
+        return gk_fail(err, GK_USAGE, "no key was given");
+    }
+    EVP_MD_CTX_free(TAKE(signature->hashing));
+    signature->scheme = PROV_SCHEME_DEFAULT;
+    return GK_OK;
+}
+
+static int sign_init(void *ctx, void *provkey, const OSSL_PARAM params[])
+{
+    struct signature *signature = ctx;
+    struct gk_error err = { 0 };
+    enum gk_status status = start(signature, provkey, &err);
+
+    if (status == GK_OK) {
+        status = prov_scheme_set(&signature->scheme, params, &err);
+    }
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+static enum gk_status sign_digest(struct signature *signature, const uint8_t *digest, uint8_t *out,
+                                  struct gk_error *err)
+{
+    struct prov_key *key = signature->key;
+    const struct prov_scheme *scheme = &signature->scheme;
+    struct prov_software *software;
+    struct gk_crypto crypto;
+    struct gk_tpm *tpm;
+    size_t salt_size;
+    enum gk_status status = prov_scheme_settle(scheme, &salt_size, err);
+
+    if (status == GK_OK) {
+        status = prov_context_software(signature->context, &software, err);
+    }
+    if (status == GK_OK) {
+        status = prov_context_tpm(signature->context, &tpm, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    prov_crypto_fill(&software->where, &crypto);
+    return gk_key_sign(tpm, key->reference, &key->auth, &crypto, scheme->padding, scheme->hash,
+                       digest, salt_size, out, err);
+}
+
+static enum gk_status check_room(size_t room, struct gk_error *err)
+{
+    if (room >= GK_RSA2048_SIZE) {
+        return GK_OK;
+    }
+    (void)gk_fail(err, GK_USAGE, "%zu bytes of room for a signature", room);
+    gk_advise(err, "make room for %d bytes", GK_RSA2048_SIZE);
+    return GK_USAGE;
+}
+
+static enum gk_status check_digest(const struct prov_scheme *scheme, size_t size,
+                                   struct gk_error *err)
+{
+    if (!scheme->hash_named) {
+        (void)gk_fail(err, GK_NOT_OFFERED, "a signature of raw data");
+        gk_advise(err, "name the hash the data was made with, as in -pkeyopt digest:sha256");
+        return GK_NOT_OFFERED;
+    }
+    if (size != gk_hash_size(scheme->hash)) {
+        (void)gk_fail(err, GK_USAGE, "%zu bytes are no %s digest", size,
+                      prov_crypto_hash_name(scheme->hash));
+        gk_advise(err, "hash the data first");
+        return GK_USAGE;
+    }
+    return GK_OK;
+}
+
+static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
+                const unsigned char *digest, size_t digest_size)
+{
+    struct signature *signature = ctx;
+    struct gk_error err = { 0 };
+    enum gk_status status;
+
+    if (out == NULL) {
+        *size = GK_RSA2048_SIZE;
+        return 1;
+    }
+    status = check_room(room, &err);
+    if (status == GK_OK) {
+        status = check_digest(&signature->scheme, digest_size, &err);
+    }
+    if (status == GK_OK) {
+        status = sign_digest(signature, digest, out, &err);
+    }
+    if (status == GK_OK) {
+        *size = GK_RSA2048_SIZE;
+    }
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+static enum gk_status start_hashing(struct signature *signature, struct gk_error *err)
+{
+    CLEANUP(EVP_MD_freep) EVP_MD *md = NULL;
+    struct prov_software *software;
+    enum gk_status status = prov_context_software(signature->context, &software, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    md = EVP_MD_fetch(software->libctx, prov_crypto_hash_name(signature->scheme.hash), NULL);
+    signature->hashing = EVP_MD_CTX_new();
+    if (md == NULL || signature->hashing == NULL ||
+        !EVP_DigestInit_ex2(signature->hashing, md, NULL)) {
+        return gk_fail(err, GK_CRYPTO_FAILED, "%s", prov_crypto_hash_name(signature->scheme.hash));
+    }
+    return GK_OK;
+}
+
+/* Called once for each algorithm a TLS 1.3 peer offers, only to see whether it can be: no TPM here.
+ */
+static int digest_sign_init(void *ctx, const char *hash, void *provkey, const OSSL_PARAM params[])
+{
+    struct signature *signature = ctx;
+    struct gk_error err = { 0 };
+    enum gk_status status = start(signature, provkey, &err);
+
+    if (status == GK_OK) {
+        status = prov_scheme_hash(&signature->scheme,
+                                  hash != NULL && hash[0] != '\0' ? hash : "SHA256", &err);
+    }
+    if (status == GK_OK) {
+        status = prov_scheme_set(&signature->scheme, params, &err);
+    }
+    if (status == GK_OK) {
+        status = start_hashing(signature, &err);
+    }
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+static enum gk_status hash_more(struct signature *signature, const void *data, size_t size,
+                                struct gk_error *err)
+{
+    if (signature->hashing == NULL) {
+        return gk_fail(err, GK_USAGE, "no message was begun");
+    }
+    return EVP_DigestUpdate(signature->hashing, data, size)
+               ? GK_OK
+               : gk_fail(err, GK_CRYPTO_FAILED, "%s",
+                         prov_crypto_hash_name(signature->scheme.hash));
+}
+
+static int digest_sign_update(void *ctx, const unsigned char *data, size_t size)
+{
+    struct signature *signature = ctx;
+    struct gk_error err = { 0 };
+    enum gk_status status = hash_more(signature, data, size, &err);
+
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+static enum gk_status finish(struct signature *signature, unsigned char *out, size_t room,
+                             struct gk_error *err)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    enum gk_status status = check_room(room, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (signature->hashing == NULL || !EVP_DigestFinal_ex(signature->hashing, digest, NULL)) {
+        return gk_fail(err, GK_USAGE, "no message was begun");
+    }
+    EVP_MD_CTX_free(TAKE(signature->hashing));
+    return sign_digest(signature, digest, out, err);
+}
+
+static int digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t room)
+{
+    struct signature *signature = ctx;
+    struct gk_error err = { 0 };
+    enum gk_status status = out != NULL ? finish(signature, out, room, &err) : GK_OK;
+
+    if (status == GK_OK) {
+        *size = GK_RSA2048_SIZE;
+    }
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+/* Without it EVP would duplicate the context for every message. */
+static int digest_sign(void *ctx, unsigned char *out, size_t *size, size_t room,
+                       const unsigned char *data, size_t data_size)
+{
+    return (out == NULL || digest_sign_update(ctx, data, data_size)) &&
+           digest_sign_final(ctx, out, size, room);
+}
+
+static int get_ctx_params(void *ctx, OSSL_PARAM params[])
+{
+    const struct signature *signature = ctx;
+
+    return params == NULL || prov_scheme_get(&signature->scheme, params);
+}
+
+static const OSSL_PARAM *gettable_ctx_params(void *ctx, void *provctx)
+{
+    (void)ctx;
+    (void)provctx;
+    return prov_scheme_gettable();
+}
+
+/* A hash already begun cannot become another one; asking for the same again is fine. */
+static int set_ctx_params(void *ctx, const OSSL_PARAM params[])
+{
+    struct signature *signature = ctx;
+    struct prov_scheme wanted = signature->scheme;
+    struct gk_error err = { 0 };
+    enum gk_status status = prov_scheme_set(&wanted, params, &err);
+
+    if (status == GK_OK && signature->hashing != NULL && wanted.hash != signature->scheme.hash) {
+        status = gk_fail(&err, GK_USAGE, "another hash in the middle of a message");
+    }
+    if (status == GK_OK) {
+        signature->scheme = wanted;
+    }
+    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+}
+
+static const OSSL_PARAM *settable_ctx_params(void *ctx, void *provctx)
+{
+    (void)ctx;
+    (void)provctx;
+    return prov_scheme_settable();
+}
+
+static const OSSL_DISPATCH functions[] = {
+    { OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))newctx },
+    { OSSL_FUNC_SIGNATURE_SIGN_INIT, (void (*)(void))sign_init },
+    { OSSL_FUNC_SIGNATURE_SIGN, (void (*)(void))sign },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))digest_sign_init },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))digest_sign_update },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))digest_sign_final },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))digest_sign },
+    { OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))freectx },
+    { OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))dupctx },
+    { OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))get_ctx_params },
+    { OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, (void (*)(void))gettable_ctx_params },
+    { OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, (void (*)(void))set_ctx_params },
+    { OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, (void (*)(void))settable_ctx_params },
+    { 0, NULL },
+};
+
+const OSSL_ALGORITHM prov_signature[] = {
+    { PROV_RSA_NAMES, PROV_PROPERTIES, functions, "signatures by the device key in the TPM" },
+    { NULL, NULL, NULL, NULL },
+};
