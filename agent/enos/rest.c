@@ -82,12 +82,15 @@ static char *encode(char *out, const char *text)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    static const char digits[] = "0123456789ABCDEF";
 
     for (; *text != '\0'; text++) {
         if (strchr(plain, *text) != NULL) {
             *out++ = *text;
         } else {
-            out += sprintf(out, "%%%02X", (unsigned char)*text);
+            *out++ = '%';
+            *out++ = digits[(unsigned char)*text >> 4];
+            *out++ = digits[*text & 0x0f];
         }
     }
     return out;
