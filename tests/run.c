@@ -20,6 +20,7 @@
  * keeps the folder.
  */
 #include "tests/run.h"
+#include "cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -233,24 +234,30 @@ static void remove_folder(const char *path)
     }
 }
 
-/* Whether the list GATEKEY_TPM_TESTS names this test, which may be given with a folder before it.
- */
+/* Whether a path ends with this name, which may have folders in it. */
+static bool ends_with(const char *path, const char *name)
+{
+    size_t path_len = strlen(path);
+    size_t len = strlen(name);
+
+    return path_len >= len && strcmp(path + path_len - len, name) == 0 &&
+           (path_len == len || path[path_len - len - 1] == '/');
+}
+
+/* Whether the list GATEKEY_TPM_TESTS names the test. */
 static bool needs_tpm(const char *test)
 {
     const char *list = getenv("GATEKEY_TPM_TESTS");
-    char *names = strdup(list != NULL ? list : "");
-    bool found = false;
+    CLEANUP(gk_freep) char *names = strdup(list != NULL ? list : "");
+    char *rest = names;
+    const char *name;
 
-    for (char *name = strtok(names, " \t\n"); name != NULL && !found;
-         name = strtok(NULL, " \t\n")) {
-        size_t test_len = strlen(test);
-        size_t len = strlen(name);
-
-        found = test_len >= len && strcmp(test + test_len - len, name) == 0 &&
-                (test_len == len || test[test_len - len - 1] == '/');
+    while (rest != NULL && (name = strsep(&rest, " \t\n")) != NULL) {
+        if (name[0] != '\0' && ends_with(test, name)) {
+            return true;
+        }
     }
-    free(names);
-    return found;
+    return false;
 }
 
 static void set_environment(const char folder[static FOLDER_SIZE])
@@ -286,21 +293,32 @@ static void set_environment(const char folder[static FOLDER_SIZE])
     setenv("TPM2TOOLS_TCTI", path, 1);
 }
 
+/* The test is found by its path after we moved; before it may stand a tool such as valgrind. */
+static void make_absolute(char *argv[])
+{
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        char *path = strchr(argv[i], '/') != NULL ? realpath(argv[i], NULL) : NULL;
+
+        if (path != NULL) {
+            argv[i] = path; /* for the rest of this process */
+        }
+    }
+}
+
 /* In the child. */
-static void become_test(char *argv[], const char folder[static FOLDER_SIZE])
+static void become_test(int argc, char *argv[], const char folder[static FOLDER_SIZE])
 {
     static char with_swtpm[PATH_MAX];
     const char *srcdir = getenv("abs_top_srcdir");
-    bool tpm = needs_tpm(argv[1]);
-    sigset_t none;
     int null = open("/dev/null", O_RDONLY);
+    sigset_t none;
 
-    if (strchr(argv[1], '/') != NULL && (argv[1] = realpath(argv[1], NULL)) == NULL) {
-        die("no such test");
-    }
-    if (tpm) {
+    make_absolute(argv);
+    if (needs_tpm(argv[argc - 1])) {
         snprintf(with_swtpm, sizeof(with_swtpm), "%s/tests/with-swtpm", srcdir ? srcdir : ".");
         argv[0] = with_swtpm;
+    } else {
+        argv++;
     }
     set_environment(folder);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || chdir(folder) != 0) {
@@ -310,7 +328,6 @@ static void become_test(char *argv[], const char folder[static FOLDER_SIZE])
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    argv += tpm ? 0 : 1;
     execvp(argv[0], argv);
     die(argv[0]);
 }
@@ -382,7 +399,7 @@ int main(int argc, char *argv[])
         die("cannot start the test");
     }
     if (test.pid == 0) {
-        become_test(argv, folder);
+        become_test(argc, argv, folder);
     }
     code = judge(&test, &signals);
     remove_folder(folder);

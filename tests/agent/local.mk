@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Tests of what gatekey and gatekeyd share, and of each.
 
 agent_test_cppflags = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 agent_test_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)
