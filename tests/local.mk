@@ -73,6 +73,9 @@ dist_check_SCRIPTS += $(structural_checks)
 TESTS += $(structural_checks)
 EXTRA_DIST += %D%/elf.sh %D%/sources.sh %D%/strip-comments.awk
 
+dist_check_SCRIPTS += %D%/manual-knows-every-option
+TESTS += %D%/manual-knows-every-option
+
 check_PROGRAMS += %D%/test-error
 TESTS += %D%/test-error
 %C%_test_error_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
