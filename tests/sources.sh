@@ -5,13 +5,20 @@
 cd "${abs_top_srcdir:?is set by make check}" || exit 99
 
 # Print the project's own files, relative to the source tree. The tree may be an unpacked archive, so git is
-# not asked; left out are builds, git's folder, and what autoreconf made.
+# not asked; left out are folders that hold a build, git's own, and what autoreconf and make put beside sources.
 sources() {
-    find . \( -name .git -o -name 'build*' -type d -o -name 'gatekey-[0-9]*' -type d -o -name m4 -type d \
-        -o -name autom4te.cache \) -prune -o -type f ! -name Makefile.in ! -name 'configure~' \
-        ! -path ./configure ! -path ./aclocal.m4 ! -name 'config.h.in*' ! -name '*.swp' ! -name '*.orig' \
-        ! -name '*.rej' ! -name '*.tar.*' -print | sed 's|^\./||' | LC_ALL=C sort
+    builds=$(find . -mindepth 2 -name config.status | sed 's|config\.status$||')
+    find . \( -name .git -o -name .deps -o -name .libs -o -path './build*' -o -path ./m4 -o -path './*.cache' \) \
+        -prune -o -type f -print | grep -vE "$generated" | while read -r file; do
+        for build in $builds; do
+            case $file in "$build"*) continue 2 ;; esac
+        done
+        echo "${file#./}"
+    done | LC_ALL=C sort
 }
+
+generated='/Makefile(\.in)?$|^\./(configure|aclocal\.m4|libtool|stamp-h1|config\.(h|log|status|h\.in))~?$'
+generated="$generated"'|\.(o|lo|la|a|log|trs|orig|rej|swp|xz)$'
 
 # Print those whose path matches an extended regular expression.
 sources_matching() {
