@@ -18,7 +18,7 @@
 #
 # Every test runs under tests/run (see the top of run.c): in an empty temporary folder, TMPDIR, which is its
 # working directory and holds its HOME; a test that leaves a process behind, listens on more than loopback or
-# hangs is failed. So name files by the variables that every test gets:
+# hangs is failed, and to root's tests all but that folder and the build tree is read-only. So name files by the variables that every test gets:
 #
 #   abs_top_srcdir, abs_top_builddir     the two trees; the source tree may be read-only
 #   GATEKEY_BUILDDIR                     the same as abs_top_builddir
@@ -49,7 +49,7 @@ GATEKEY_BUILT = $(provider_LTLIBRARIES) $(p11module_LTLIBRARIES) $(bin_PROGRAMS)
 dist_check_SCRIPTS += %D%/with-swtpm
 
 check_PROGRAMS += %D%/run
-%C%_run_SOURCES = %D%/run.c %D%/run.h %D%/listeners.c %D%/processes.c
+%C%_run_SOURCES = %D%/run.c %D%/run.h %D%/cage.c %D%/listeners.c %D%/processes.c
 
 dist_check_SCRIPTS += %D%/run-fails-a-careless-test
 TESTS += %D%/run-fails-a-careless-test

@@ -320,6 +320,9 @@ static void become_test(int argc, char *argv[], const char folder[static FOLDER_
     } else {
         argv++;
     }
+    if (!cage_enter(folder)) {
+        die("cannot make the rest of the machine read-only");
+    }
     set_environment(folder);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || chdir(folder) != 0) {
         die(folder);

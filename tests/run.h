@@ -21,6 +21,10 @@ struct test {
     struct sockets foreign;
 };
 
+/* Leave this process only folder and the build tree to write to, see cage.c; false if it went wrong
+ * half-way. */
+bool cage_enter(const char *folder);
+
 /* Note which sockets are open to the network now. */
 void listeners_note(struct sockets *sockets);
 
