@@ -40,7 +40,8 @@ bool cage_enter(const char *folder)
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) {
         return true;
     }
-    /* Some containers hand out the namespace and forbid mounts; in a chroot the root is no mount. */
+    /* Some containers hand out the namespace and forbid mounts; in a chroot the root is no mount.
+     */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
         return true;
     }
