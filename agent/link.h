@@ -42,7 +42,7 @@ struct agent_link_events {
 /* How to connect. All is borrowed until agent_link_free(). */
 struct agent_link_options {
     enum enos_mode mode; /* ENOS_STATIC: [hub] port, mutual TLS; ENOS_DYNAMIC: activation_port */
-    const char *secret;  /* the device's, the product's; used in agent_link_start() only */
+    const char *secret;  /* the device's or the product's; looked at in agent_link_start() only */
     const struct agent_link_events *events;
     void *context;
 };

@@ -3,11 +3,8 @@
 
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
-    %D%/budget.c %D%/budget.h \
     %D%/config.c %D%/config.h \
     %D%/config-value.c %D%/config-value.h \
-    %D%/enos/connect.c %D%/enos/connect.h \
-    %D%/enos/message.c %D%/enos/message.h \
     %D%/enos/rest-reply.c %D%/enos/rest.c %D%/enos/rest.h \
     %D%/exit.c %D%/exit.h \
     %D%/file.c %D%/file.h \
@@ -15,7 +12,19 @@ libagent_la_SOURCES = \
     %D%/openssl.c %D%/openssl.h \
     %D%/secret.c %D%/secret.h \
     %D%/state.c %D%/state.h
+# The way to the hub and to the service.
+libagent_la_SOURCES += \
+    %D%/alert.c %D%/alert.h \
+    %D%/budget.c %D%/budget.h \
+    %D%/conversation.c \
+    %D%/enos/connect.c %D%/enos/connect.h \
+    %D%/enos/message.c %D%/enos/message.h \
+    %D%/link.c %D%/link.h \
+    %D%/local.h \
+    %D%/resolve.c %D%/resolve.h \
+    %D%/tls.c %D%/tls.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
+    $(MOSQUITTO_CFLAGS) $(SSL_CFLAGS) \
     -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'
-libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CRYPTO_LIBS) $(INIH_LIBS) \
-    $(JANSSON_LIBS)
+libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CRYPTO_LIBS) \
+    $(INIH_LIBS) $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SSL_LIBS)

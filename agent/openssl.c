@@ -36,30 +36,59 @@ static void info_freep(OSSL_STORE_INFO **info)
     OSSL_STORE_INFO_free(*info);
 }
 
-/* One entry of the error queue as text; the device key's provider is believed before anybody else.
- */
+/* gatekey's provider raises its status above the reasons that OpenSSL keeps for itself. */
+#define PROVIDER_REASONS 100
+
+/* What a failure comes down to. */
 struct cause {
-    char text[256];
-    bool ours;
+    enum gk_status status; /* as gatekey's own provider gave it, else GK_OK */
+    char text[sizeof(((struct gk_error *)NULL)->object)];
 };
+
+/* The object in our own sentence "cannot X: <cause> (<object>); <advice>", which says the rest
+ * again. */
+static void copy_object(struct cause *cause, const char *sentence)
+{
+    const char *begin = strstr(sentence, gk_status_cause(cause->status));
+    const char *end;
+
+    if (begin == NULL) {
+        snprintf(cause->text, sizeof(cause->text), "%s", sentence);
+        return;
+    }
+    begin += strlen(gk_status_cause(cause->status));
+    begin += strspn(begin, " (");
+    end = strstr(begin, ");");
+    if (end == NULL) {
+        end = *begin == ';' ? begin : begin + strcspn(begin, ")");
+    }
+    snprintf(cause->text, sizeof(cause->text), "%.*s", (int)(end - begin), begin);
+}
 
 static void consider(struct cause *cause, unsigned long code, const char *data, int flags)
 {
     const char *library = ERR_lib_error_string(code);
     const char *reason = ERR_reason_error_string(code);
-    bool ours = library != NULL && strcmp(library, "gatekey") == 0;
     const char *detail = (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "";
+    int status = ERR_GET_REASON(code) - PROVIDER_REASONS;
 
-    /* The queue's oldest entry is the root; what follows are the callers' complaints about it. */
-    if (cause->text[0] != '\0' && (cause->ours || !ours)) {
-        return;
+    if (library != NULL && strcmp(library, "gatekey") == 0 && status > GK_OK &&
+        status < GK_STATUS_COUNT && cause->status == GK_OK) {
+        cause->status = (enum gk_status)status;
+        copy_object(cause, detail);
+    } else if (cause->text[0] == '\0' && cause->status == GK_OK) {
+        /* The queue's oldest entry is the root; what follows are the callers' complaints about it.
+         */
+        snprintf(cause->text, sizeof(cause->text), "%s%s%s", reason != NULL ? reason : "",
+                 reason != NULL && detail[0] != '\0' ? ": " : "", detail);
     }
-    cause->ours = ours;
-    snprintf(cause->text, sizeof(cause->text), "%s%s%s", reason != NULL ? reason : "",
-             reason != NULL && detail[0] != '\0' ? ": " : "", detail);
-    if (cause->text[0] == '\0') {
-        snprintf(cause->text, sizeof(cause->text), "OpenSSL error %lx", code);
-    }
+}
+
+static enum gk_status tell(const struct cause *cause, struct gk_error *err, enum gk_status status,
+                           const char *what)
+{
+    return gk_fail(err, cause->status != GK_OK ? cause->status : status, "%s%s%s", what,
+                   cause->text[0] != '\0' ? ": " : "", cause->text);
 }
 
 enum gk_status agent_openssl_error(struct gk_error *err, enum gk_status status, const char *what)
@@ -72,7 +101,21 @@ enum gk_status agent_openssl_error(struct gk_error *err, enum gk_status status, 
     while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
         consider(&cause, code, data, flags);
     }
-    return gk_fail(err, status, "%s%s%s", what, cause.text[0] != '\0' ? ": " : "", cause.text);
+    return tell(&cause, err, status, what);
+}
+
+enum gk_status agent_openssl_peek(struct gk_error *err, enum gk_status status, const char *what)
+{
+    struct cause cause = { 0 };
+    const char *data = NULL;
+    int flags = 0;
+    unsigned long code = ERR_peek_error_all(NULL, NULL, NULL, &data, &flags);
+
+    if (code == 0) {
+        return GK_OK;
+    }
+    consider(&cause, code, data, flags);
+    return tell(&cause, err, status, what);
 }
 
 /* "/DIR/NAME.so" -> DIR and NAME; false when it is a bare name. */

@@ -54,8 +54,13 @@ enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char 
 
 /*
  * Note a failure of OpenSSL and return its status: "what" and the error queue's root cause become
- * the object, and the queue is emptied. err may be NULL.
+ * the object, and the queue is emptied. Where gatekey's own provider is the root, its status goes
+ * before the one given. err may be NULL.
  */
 enum gk_status agent_openssl_error(struct gk_error *err, enum gk_status status, const char *what);
+
+/* The same from the queue's oldest entry, for callbacks: leaves the queue as it is. GK_OK: it is
+ * empty. */
+enum gk_status agent_openssl_peek(struct gk_error *err, enum gk_status status, const char *what);
 
 #endif

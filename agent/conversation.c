@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole conversations with the hub for programs that may wait: activation, and the proof of an
+ * identity. */
+#include "agent/link.h"
+
+#include "agent/budget.h"
+#include "agent/enos/message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#define GOODBYE_S 3
+#define ACTIVATE_INFO "thing/activate/info"
+
+struct conversation {
+    const struct agent_config *config;
+    struct agent_link *link;
+    agent_link_store *store; /* NULL: only prove that we are let in */
+    void *context;
+    bool done;
+    enum gk_status status; /* of what went wrong within a callback */
+    struct gk_error err;
+};
+
+/* --- activation ----------------------------------------------------------------------------------
+ */
+
+static void fail_in_callback(struct conversation *talk, enum gk_status status)
+{
+    if (status != GK_OK && talk->status == GK_OK) {
+        talk->status = status;
+    }
+}
+
+static const char *member(const json_t *params, const char *name)
+{
+    const char *value = json_string_value(json_object_get(params, name));
+
+    return value != NULL ? value : "";
+}
+
+/* Tell the hub that its secret arrived; only now, when it is stored. */
+static enum gk_status confirm(struct conversation *talk, json_t *id)
+{
+    const struct agent_config *config = talk->config;
+    CLEANUP(gk_freep) char *text = NULL;
+    char topic[ENOS_TOPIC_MAX];
+    size_t size = 0;
+    enum gk_status status =
+        enos_reply_format(id, ENOS_CODE_OK, NULL, NULL, &text, &size, &talk->err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (!enos_session_topic(config->product_key, config->device_key, ACTIVATE_INFO "_reply",
+                            topic)) {
+        return gk_fail(&talk->err, GK_BAD_CONFIG, "[device] product_key or device_key");
+    }
+    return agent_link_publish(talk->link, topic, text, size, &talk->err);
+}
+
+static enum gk_status take_secret(struct conversation *talk, const void *payload, size_t size)
+{
+    CLEANUP(enos_request_clear) struct enos_request request = { 0 };
+    const struct agent_config *config = talk->config;
+    enum gk_status status = enos_request_parse(payload, size, &request, &talk->err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (strcmp(member(request.params, "productKey"), config->product_key) != 0 ||
+        strcmp(member(request.params, "deviceKey"), config->device_key) != 0 ||
+        member(request.params, "deviceSecret")[0] == '\0') {
+        return gk_fail(&talk->err, GK_HUB_GARBLED, "the activation is not for this device");
+    }
+    status = talk->store(talk->context, member(request.params, "deviceSecret"),
+                         member(request.params, "assetId"), &talk->err);
+    if (status == GK_OK) {
+        status = confirm(talk, request.id);
+    }
+    talk->done = status == GK_OK;
+    return status;
+}
+
+static void on_message(void *context, const char *topic, const void *payload, size_t size)
+{
+    struct conversation *talk = context;
+    char expected[ENOS_TOPIC_MAX];
+
+    if (talk->store != NULL && !talk->done && talk->status == GK_OK &&
+        enos_session_topic(talk->config->product_key, talk->config->device_key, ACTIVATE_INFO,
+                           expected) &&
+        strcmp(topic, expected) == 0) {
+        fail_in_callback(talk, take_secret(talk, payload, size));
+    }
+}
+
+/* The hub sends it without being asked; the documents say to subscribe. Both. */
+static void on_up(void *context)
+{
+    struct conversation *talk = context;
+    char topic[ENOS_TOPIC_MAX];
+
+    if (talk->store == NULL) {
+        talk->done = true;
+    } else if (enos_session_topic(talk->config->product_key, talk->config->device_key,
+                                  ACTIVATE_INFO, topic)) {
+        fail_in_callback(talk, agent_link_subscribe(talk->link, topic, &talk->err));
+    }
+}
+
+/* --- a conversation as such ----------------------------------------------------------------------
+ */
+
+static const struct agent_link_events events = { .up = on_up, .message = on_message };
+
+static time_t seconds(void)
+{
+    struct timespec now = { 0 };
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec;
+}
+
+/* Waits where it is a matter of seconds; two minutes are for the caller to decide about. */
+static enum gk_status wait_for_budget(const struct agent_config *config, struct gk_error *err)
+{
+    int64_t allowance_ms = (int64_t)AGENT_LINK_TIMEOUT_S * 1000;
+
+    for (;;) {
+        struct agent_moment now;
+        int64_t wait_ms = 0;
+        enum gk_status status = agent_moment_now(&now, err);
+
+        if (status == GK_OK) {
+            status = agent_budget_take(config->state_directory, &now, false, &wait_ms, err);
+        }
+        if (status != GK_OK || wait_ms == 0) {
+            return status;
+        }
+        if (wait_ms > allowance_ms) {
+            gk_fail(err, GK_THROTTLED, "%d connects in two minutes", AGENT_BUDGET_CONNECTS);
+            gk_advise(err, "wait %lld s, then run it again", (long long)(wait_ms + 999) / 1000);
+            return GK_THROTTLED;
+        }
+        allowance_ms -= wait_ms;
+        nanosleep(&(const struct timespec){ wait_ms / 1000, wait_ms % 1000 * 1000000 }, NULL);
+    }
+}
+
+/* One round of the loop: wait a moment at most, then let the link work. */
+static enum gk_status turn(struct conversation *talk, struct gk_error *err)
+{
+    struct pollfd poller = { agent_link_fd(talk->link), agent_link_poll(talk->link), 0 };
+    int count = poll(&poller, 1, 200);
+
+    if (count < 0 && errno != EINTR) {
+        return gk_fail(err, GK_INTERNAL, "poll: %s", strerror(errno));
+    }
+    return agent_link_step(talk->link, count > 0 ? poller.revents : 0, err);
+}
+
+static enum gk_status until_done(struct conversation *talk, struct gk_error *err)
+{
+    time_t end = seconds() + AGENT_LINK_TIMEOUT_S;
+
+    while (!talk->done) {
+        enum gk_status status = turn(talk, err);
+
+        if (talk->status != GK_OK) {
+            *err = talk->err;
+            return talk->status;
+        }
+        if (status != GK_OK) {
+            return status;
+        }
+        if (seconds() > end) {
+            return gk_fail(err, GK_UNREACHABLE, "%s let us in and then said nothing",
+                           talk->config->host);
+        }
+    }
+    return GK_OK;
+}
+
+/* What was said has been stored here and heard there, or not: neither changes the outcome. */
+static void say_goodbye(struct conversation *talk)
+{
+    time_t end = seconds() + GOODBYE_S;
+    enum gk_status status = GK_OK;
+
+    while (status == GK_OK && agent_link_unacknowledged(talk->link) > 0 && seconds() < end) {
+        status = turn(talk, NULL);
+    }
+    agent_link_disconnect(talk->link);
+    while (status == GK_OK && seconds() < end) {
+        status = turn(talk, NULL);
+    }
+}
+
+static enum gk_status converse(struct conversation *talk, struct agent_openssl *openssl,
+                               enum enos_mode mode, const char *secret, struct gk_error *err)
+{
+    const struct agent_link_options options = { mode, secret, &events, talk };
+    CLEANUP(agent_link_freep) struct agent_link *link = NULL;
+    struct agent_moment now;
+    struct gk_error own = { 0 };
+    enum gk_status status = wait_for_budget(talk->config, &own);
+
+    if (status == GK_OK) {
+        status = agent_link_start(talk->config, openssl, &options, &link, &own);
+        if (status == GK_OK) {
+            talk->link = link;
+            status = until_done(talk, &own);
+        }
+        if (status == GK_OK) {
+            say_goodbye(talk);
+        } else if ((link == NULL || !agent_link_has_sent_connect(link)) &&
+                   agent_moment_now(&now, NULL) == GK_OK) {
+            /* If it cannot be given back, a later run waits longer than it must. */
+            (void)!agent_budget_give_back(talk->config->state_directory, &now, NULL);
+        }
+    }
+    if (status != GK_OK && err != NULL) {
+        *err = own;
+    }
+    return status;
+}
+
+enum gk_status agent_link_activate(const struct agent_config *config, struct agent_openssl *openssl,
+                                   const char *product_secret, agent_link_store *store,
+                                   void *context, struct gk_error *err)
+{
+    struct conversation talk = { .config = config, .store = store, .context = context };
+
+    return converse(&talk, openssl, ENOS_DYNAMIC, product_secret, err);
+}
+
+enum gk_status agent_link_prove(const struct agent_config *config, struct agent_openssl *openssl,
+                                const char *device_secret, struct gk_error *err)
+{
+    struct conversation talk = { .config = config };
+
+    return converse(&talk, openssl, ENOS_STATIC, device_secret, err);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the SSL_CTX for the hub and remembers what the handshake said. */
+#include "agent/tls.h"
+
+#include "agent/alert.h"
+#include "identity/identity.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+/* What the device key signs: RSA with SHA-2, nothing older. */
+#define CLIENT_SIGNATURES \
+    "RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+#define TLS12_CIPHERS "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256"
+
+struct agent_tls {
+    const struct agent_config *config;
+    SSL_CTX *context;
+    char *name;           /* what the hub's certificate must be for */
+    bool name_is_address; /* then it is no server name for the wire */
+
+    /* What the handshake said. */
+    bool established;
+    int alert;           /* received, or -1 */
+    int verify_error;    /* X509_V_OK, or why the hub was not believed */
+    struct gk_error own; /* our own first failure, GK_OK when there was none */
+};
+
+GK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
+GK_DEFINE_CLEANUP(X509_CRL, X509_CRL_free)
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+/* The SSL_CTX's application data leads back from OpenSSL's callbacks to us. */
+static struct agent_tls *owner_of(const SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+/*
+ * libmosquitto puts the address it was given on the wire as server name; the name belongs there.
+ * The start of the handshake is the last moment before it is sent. A name that does not go in is as
+ * good as none: the certificate is checked against it all the same.
+ */
+static void set_server_name(const struct agent_tls *tls, const SSL *ssl)
+{
+    SSL_set_tlsext_host_name((SSL *)ssl, tls->name_is_address ? NULL : tls->name);
+}
+
+static void on_info(const SSL *ssl, int where, int value)
+{
+    struct agent_tls *tls = owner_of(ssl);
+
+    if ((where & SSL_CB_HANDSHAKE_START) != 0) {
+        set_server_name(tls, ssl);
+    } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+        tls->established = true;
+    } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
+               (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
+        tls->alert = value & 0xff;
+    } else if ((where & SSL_CB_EXIT) != 0 && value <= 0 && tls->own.status == GK_OK) {
+        /* Now or never: libmosquitto empties the queue. It is empty when the handshake only waits.
+         */
+        tls->own.status = agent_openssl_peek(&tls->own, GK_CRYPTO_FAILED, "TLS");
+    }
+}
+
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct agent_tls *tls = owner_of(ssl);
+
+    if (!ok && tls->verify_error == X509_V_OK) {
+        tls->verify_error = X509_STORE_CTX_get_error(store);
+    }
+    return ok;
+}
+
+static bool is_address(const char *name)
+{
+    uint8_t address[sizeof(struct in6_addr)];
+
+    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+}
+
+static enum gk_status expect_name(struct agent_tls *tls, struct gk_error *err)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
+    const struct agent_config *config = tls->config;
+    int ok;
+
+    tls->name = config->server_name != NULL ? config->server_name : config->host;
+    tls->name_is_address = is_address(tls->name);
+    if (tls->name_is_address) {
+        ok = X509_VERIFY_PARAM_set1_ip_asc(param, tls->name);
+    } else {
+        X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        ok = X509_VERIFY_PARAM_set1_host(param, tls->name, 0);
+    }
+    return ok == 1 ? GK_OK : agent_openssl_error(err, GK_BAD_CONFIG, "[hub] host or server_name");
+}
+
+static enum gk_status trust_roots(struct agent_tls *tls, struct agent_openssl *openssl,
+                                  struct gk_error *err)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(tls->context);
+    const char *file = tls->config->hub_ca_file;
+
+    if (file == NULL) {
+        return X509_STORE_set_default_paths_ex(store, agent_openssl_context(openssl),
+                                               agent_openssl_propquery(openssl)) == 1
+                   ? GK_OK
+                   : agent_openssl_error(err, GK_CRYPTO_FAILED, "the system's roots");
+    }
+    if (access(file, R_OK) != 0) {
+        return gk_fail_file(err, errno, file);
+    }
+    if (X509_STORE_load_file_ex(store, file, agent_openssl_context(openssl),
+                                agent_openssl_propquery(openssl)) != 1) {
+        agent_openssl_error(NULL, GK_BAD_FILE, "");
+        gk_fail(err, GK_BAD_FILE, "%s holds no certificate", file);
+        gk_advise(err, "put the hub's root certificate there, in PEM");
+        return GK_BAD_FILE;
+    }
+    return GK_OK;
+}
+
+static enum gk_status add_crls(X509_STORE *store, BIO *pem, const char *path, struct gk_error *err)
+{
+    unsigned count = 0;
+
+    for (;;) {
+        CLEANUP(X509_CRL_freep) X509_CRL *crl = PEM_read_bio_X509_CRL(pem, NULL, NULL, NULL);
+
+        if (crl == NULL) {
+            break;
+        }
+        if (X509_STORE_add_crl(store, crl) != 1) {
+            return agent_openssl_error(err, GK_BAD_FILE, path);
+        }
+        count++;
+    }
+    ERR_clear_error(); /* the end of a PEM file is an error to OpenSSL */
+    if (count == 0) {
+        return gk_fail(err, GK_BAD_FILE, "%s holds no revocation list", path);
+    }
+    return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1
+               ? GK_OK
+               : agent_openssl_error(err, GK_CRYPTO_FAILED, path);
+}
+
+/* A list that is there must be good: one that cannot be read must not quietly mean "none". */
+static enum gk_status heed_crl(struct agent_tls *tls, struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+    CLEANUP(bio_freep) BIO *pem = NULL;
+    enum gk_status status =
+        gk_identity_read(tls->config->directory, GK_FILE_SERVER_CRL, &content, err);
+
+    if (status == GK_NO_FILE) {
+        return GK_OK;
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    pem = BIO_new_mem_buf(content.data, (int)content.size);
+    if (pem == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return add_crls(SSL_CTX_get_cert_store(tls->context), pem, GK_FILE_SERVER_CRL, err);
+}
+
+static enum gk_status show_certificate(struct agent_tls *tls, struct agent_openssl *openssl,
+                                       struct gk_error *err)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    CLEANUP(gk_freep) char *path = NULL;
+    enum gk_status status;
+
+    if (asprintf(&path, "%s/" GK_FILE_CERTIFICATE, tls->config->directory) < 0) {
+        path = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    if (access(path, R_OK) != 0) {
+        return errno == ENOENT ? gk_fail(err, GK_NOT_ENROLLED, "%s does not exist", path)
+                               : gk_fail_file(err, errno, path);
+    }
+    if (SSL_CTX_use_certificate_chain_file(tls->context, path) != 1) {
+        return agent_openssl_error(err, GK_BAD_CERTIFICATE, path);
+    }
+    status = agent_openssl_load_key(openssl, tls->config->key, &key, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    if (SSL_CTX_use_PrivateKey(tls->context, key) != 1 ||
+        SSL_CTX_check_private_key(tls->context) != 1) {
+        ERR_clear_error();
+        gk_fail(err, GK_BAD_CERTIFICATE, "%s is for another key than %s", path, tls->config->key);
+        gk_advise(err, "run gatekey status; the key may have been replaced after the enrolment");
+        return GK_BAD_CERTIFICATE;
+    }
+    return GK_OK;
+}
+
+static enum gk_status set_rules(struct agent_tls *tls, struct gk_error *err)
+{
+    SSL_CTX *context = tls->context;
+
+    SSL_CTX_set_app_data(context, tls);
+    SSL_CTX_set_info_callback(context, on_info);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_security_level(context, 2);
+    if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_cipher_list(context, TLS12_CIPHERS) != 1 ||
+        SSL_CTX_set1_client_sigalgs_list(context, CLIENT_SIGNATURES) != 1) {
+        return agent_openssl_error(err, GK_CRYPTO_FAILED, "setting up TLS");
+    }
+    return GK_OK;
+}
+
+enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
+                             bool with_certificate, struct agent_tls **tls, struct gk_error *err)
+{
+    CLEANUP(agent_tls_freep) struct agent_tls *made = calloc(1, sizeof(*made));
+    enum gk_status status;
+
+    if (made == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    if (config->host == NULL) {
+        return gk_fail(err, GK_BAD_CONFIG, "[hub] host is missing");
+    }
+    made->config = config;
+    agent_tls_reset(made);
+    ERR_clear_error();
+    made->context = SSL_CTX_new_ex(agent_openssl_context(openssl), agent_openssl_propquery(openssl),
+                                   TLS_client_method());
+    if (made->context == NULL) {
+        return agent_openssl_error(err, GK_CRYPTO_FAILED, "setting up TLS");
+    }
+    status = set_rules(made, err);
+    if (status == GK_OK) {
+        status = expect_name(made, err);
+    }
+    if (status == GK_OK) {
+        status = trust_roots(made, openssl, err);
+    }
+    if (status == GK_OK) {
+        status = heed_crl(made, err);
+    }
+    if (status == GK_OK && with_certificate) {
+        status = show_certificate(made, openssl, err);
+    }
+    if (status == GK_OK) {
+        *tls = TAKE(made);
+    }
+    return status;
+}
+
+void agent_tls_free(struct agent_tls *tls)
+{
+    if (tls == NULL) {
+        return;
+    }
+    SSL_CTX_free(tls->context);
+    free(tls);
+}
+
+SSL_CTX *agent_tls_context(struct agent_tls *tls)
+{
+    return tls->context;
+}
+
+void agent_tls_reset(struct agent_tls *tls)
+{
+    tls->established = false;
+    tls->alert = -1;
+    tls->verify_error = X509_V_OK;
+    tls->own = (struct gk_error){ 0 };
+}
+
+bool agent_tls_is_established(const struct agent_tls *tls)
+{
+    return tls->established;
+}
+
+enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err)
+{
+    if (tls->verify_error != X509_V_OK) {
+        return agent_alert_distrust(tls->verify_error, tls->name, tls->config->hub_ca_file, err);
+    }
+    if (tls->alert >= 0) {
+        return agent_alert_received(tls->alert, tls->name, err);
+    }
+    if (tls->own.status != GK_OK && err != NULL) {
+        *err = tls->own;
+    }
+    return tls->own.status;
+}

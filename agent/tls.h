@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS towards the hub's MQTT listener: who is trusted, who we are, and why a handshake failed.
+ *
+ * TLS 1.2 or later, chain and host name always checked, no switch to turn either off. Roots come
+ * from [hub] ca_file or the system and are never learnt. No session is ever resumed: each
+ * connection proves anew that the key is here, and is checked anew against the hub's revocations.
+ *
+ * Threads: one at a time per object. Errors: see error.h.
+ */
+#ifndef GATEKEY_AGENT_TLS_H
+#define GATEKEY_AGENT_TLS_H
+
+#include "agent/config.h"
+#include "agent/openssl.h"
+#include "cleanup.h"
+#include "error.h"
+
+#include <openssl/types.h>
+#include <stdbool.h>
+
+struct agent_tls;
+
+/*
+ * Make the context for one connection to [hub] host. with_certificate: show cert.pem, and sign with
+ * [identity] key; else only the hub is authenticated. server-crl.pem is used where it exists, and
+ * then must be valid. config and openssl must outlive the object; the caller frees it with
+ * agent_tls_free(). Fails with GK_NOT_ENROLLED (no cert.pem), GK_BAD_CERTIFICATE (it makes no
+ * sense, or belongs to another key), GK_BAD_FILE, GK_NO_FILE (roots, list), GK_BAD_CONFIG,
+ * GK_CRYPTO_FAILED, GK_NO_MEMORY, and what loading the key fails with.
+ */
+enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
+                             bool with_certificate, struct agent_tls **tls,
+                             struct gk_error *err) GK_MUST_CHECK;
+void agent_tls_free(struct agent_tls *tls); /* NULL is fine */
+GK_DEFINE_CLEANUP(struct agent_tls, agent_tls_free)
+
+/* For one SSL at a time; lives as long as the object. */
+SSL_CTX *agent_tls_context(struct agent_tls *tls);
+
+/* Forget what earlier connections noted: before each of them. */
+void agent_tls_reset(struct agent_tls *tls);
+
+/* The handshake is done on our side. In TLS 1.3 the hub may still refuse our certificate. */
+bool agent_tls_is_established(const struct agent_tls *tls);
+
+/*
+ * Say why TLS failed, as far as TLS knows: our own check of the hub (GK_UNTRUSTED), the alert it
+ * sent (GK_REVOKED, GK_HUB_REFUSED), or our own failure to sign (as gatekey's provider says).
+ * GK_OK: TLS has nothing to do with it.
+ */
+enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err) GK_MUST_CHECK;
+
+#endif
