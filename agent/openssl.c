@@ -2,6 +2,7 @@
 /* A library context of our own, the providers in it, and keys by URI. */
 #include "agent/openssl.h"
 
+#include "agent/secret.h"
 #include "provider/crypto.h"
 
 #include <openssl/crypto.h>
@@ -17,6 +18,7 @@ struct agent_openssl {
     OSSL_PROVIDER *base; /* "default": everything but the device key */
     OSSL_PROVIDER *provider;
     const char *propquery;
+    const char *key_auth_file;
     struct prov_crypto where;
     struct gk_crypto crypto;
 };
@@ -199,6 +201,7 @@ enum gk_status agent_openssl_new(const struct agent_config *config, struct agent
         return agent_openssl_error(err, GK_CRYPTO_FAILED, "starting OpenSSL");
     }
     made->propquery = config->propquery;
+    made->key_auth_file = config->key_auth_file;
     made->context = OSSL_LIB_CTX_new();
     if (made->context == NULL) {
         return agent_openssl_error(err, GK_CRYPTO_FAILED, "making a library context");
@@ -248,14 +251,22 @@ const struct gk_crypto *agent_openssl_crypto(const struct agent_openssl *openssl
     return &openssl->crypto;
 }
 
-/* Without a callback of ours OpenSSL would ask for a pass phrase on the terminal. */
-static int no_pass_phrase(char *text, int size, int writing, void *context)
+/*
+ * The key's password, where the key says that it needs one. Without a callback of ours OpenSSL
+ * would ask for it on the terminal.
+ */
+static int give_password(char *text, int size, int writing, void *context)
 {
-    (void)text;
-    (void)size;
-    (void)writing;
-    (void)context;
-    return -1;
+    const struct agent_openssl *openssl = context;
+    CLEANUP(gk_auth_clear) struct gk_auth auth = { 0 };
+
+    if (writing != 0 || openssl->key_auth_file == NULL ||
+        agent_auth_read_file(openssl->key_auth_file, &auth, NULL) != GK_OK ||
+        auth.size > (size_t)size) {
+        return -1;
+    }
+    memcpy(text, auth.bytes, auth.size);
+    return (int)auth.size;
 }
 
 static EVP_PKEY *first_key(OSSL_STORE_CTX *store)
@@ -282,7 +293,7 @@ enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char 
                                       EVP_PKEY **key, struct gk_error *err)
 {
     CLEANUP(UI_destroy_methodp)
-    UI_METHOD *method = UI_UTIL_wrap_read_pem_callback(no_pass_phrase, 0);
+    UI_METHOD *method = UI_UTIL_wrap_read_pem_callback(give_password, 0);
     CLEANUP(store_closep) OSSL_STORE_CTX *store = NULL;
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *found = NULL;
 
@@ -290,8 +301,8 @@ enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char 
     if (method == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    store = OSSL_STORE_open_ex(uri, openssl->context, openssl->propquery, method, NULL, NULL, NULL,
-                               NULL);
+    store = OSSL_STORE_open_ex(uri, openssl->context, openssl->propquery, method, openssl, NULL,
+                               NULL, NULL);
     if (store == NULL || OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY) != 1) {
         return agent_openssl_error(err, GK_NO_KEY, uri);
     }

@@ -45,9 +45,10 @@ const struct gk_crypto *agent_openssl_crypto(const struct agent_openssl *openssl
 
 /*
  * Load a private key by its URI ("gatekey:", "file:/path", "pkcs11:...", "handle:0x81000100"): the
- * one way this program names a key. No pass phrase is ever asked for on a terminal. The caller
- * frees *key with EVP_PKEY_free(). Usually no TPM command. Fails with GK_NO_KEY (nothing there, or
- * no provider knows it), GK_NOT_RSA2048, and what gatekey's provider says.
+ * one way this program names a key. A pass phrase comes from [tpm] key_auth_file, never from a
+ * terminal. The caller frees *key with EVP_PKEY_free(). Usually no TPM command. Fails with
+ * GK_NO_KEY (nothing there, no provider knows it, or the pass phrase is wrong), GK_NOT_RSA2048, and
+ * what gatekey's provider says.
  */
 enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char *uri,
                                       EVP_PKEY **key, struct gk_error *err) GK_MUST_CHECK;

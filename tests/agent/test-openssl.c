@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
 
 struct fixture {
     char directory[256];
@@ -110,6 +111,24 @@ static void asks_nobody_for_a_pass_phrase(void **state)
     assert_int_equal(load(f), GK_NO_KEY);
 }
 
+static void takes_the_pass_phrase_from_its_file(void **state)
+{
+    struct fixture *f = *state;
+    char file[300];
+    FILE *password;
+
+    snprintf(file, sizeof(file), "%s/password", f->directory);
+    password = fopen(file, "w");
+    assert_non_null(password);
+    fputs("open sesame\n", password);
+    fclose(password);
+    assert_int_equal(chmod(file, 0600), 0);
+    f->config.key_auth_file = file;
+    write_key(f, "RSA", 2048, "open sesame");
+    assert_int_equal(load(f), GK_OK);
+    unlink(file);
+}
+
 static void says_which_key_is_missing(void **state)
 {
     struct fixture *f = *state;
@@ -164,6 +183,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_rsa_3072, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_an_ec_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_nobody_for_a_pass_phrase, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(takes_the_pass_phrase_from_its_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_which_key_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_which_provider_is_missing, set_up, tear_down),
     };
