@@ -23,8 +23,7 @@ struct conversation {
     struct gk_error err;
 };
 
-/* --- activation ----------------------------------------------------------------------------------
- */
+/* --- activation ------------------------------------------------------------------------------ */
 
 static void fail_in_callback(struct conversation *talk, enum gk_status status)
 {
@@ -110,8 +109,7 @@ static void on_up(void *context)
     }
 }
 
-/* --- a conversation as such ----------------------------------------------------------------------
- */
+/* --- a conversation as such ------------------------------------------------------------------ */
 
 static const struct agent_link_events events = { .up = on_up, .message = on_message };
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection to the hub, from its name to its end. */
-#include "agent/link.h"
-
-#include "agent/resolve.h"
-#include "agent/tls.h"
+#include "agent/link-internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,34 +14,6 @@
 #define ADDRESS_TIMEOUT_S 15 /* TCP and TLS with one address, before the next is tried */
 #define CONNACK_TIMEOUT_S 30 /* the whole way to the CONNACK */
 #define READS_MAX 256        /* packets at a time, so that a flood leaves time for the rest */
-#define SUBSCRIPTIONS_MAX 64
-
-enum phase { RESOLVING, CONNECTING, UP };
-
-struct agent_link {
-    const struct agent_config *config;
-    struct agent_link_options options;
-    struct agent_tls *tls;
-    struct enos_connect connect;
-    uint16_t port;
-
-    enum phase phase;
-    time_t begun, address_begun; /* monotonic */
-    struct agent_resolve *resolve;
-    char addresses[AGENT_RESOLVE_MAX][AGENT_RESOLVE_TEXT];
-    size_t address_count, next_address;
-
-    struct mosquitto *mosquitto;
-    bool sent_connect;
-    int connack;      /* -1: none yet */
-    int system_error; /* of the TCP connection, 0 where unknown */
-    bool closed;      /* libmosquitto closed the socket */
-    unsigned unacknowledged;
-    struct {
-        int mid;
-        char *topic;
-    } subscriptions[SUBSCRIPTIONS_MAX]; /* that wait for their SUBACK */
-};
 
 enum gk_status agent_link_init(struct gk_error *err)
 {
@@ -65,8 +34,7 @@ static time_t monotonic(void)
     return now.tv_sec;
 }
 
-/* --- what libmosquitto calls --------------------------------------------------------------------
- */
+/* --- what libmosquitto calls ----------------------------------------------------------------- */
 
 static void on_connect(struct mosquitto *mosquitto, void *context, int code)
 {
@@ -130,8 +98,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, in
     }
 }
 
-/* --- making it ----------------------------------------------------------------------------------
- */
+/* --- making it ------------------------------------------------------------------------------- */
 
 static enum gk_status sign(struct agent_link *link, struct agent_openssl *openssl,
                            struct gk_error *err)
@@ -236,63 +203,7 @@ static enum gk_status make_client(struct agent_link *link, struct gk_error *err)
     return GK_OK;
 }
 
-/* --- why it went down ----------------------------------------------------------------------------
- */
-
-static enum gk_status explain_connack(const struct agent_link *link, struct gk_error *err)
-{
-    const struct agent_config *config = link->config;
-    bool dynamic = link->options.mode == ENOS_DYNAMIC;
-
-    if (link->connack == 4) {
-        gk_fail(err, GK_HUB_CREDENTIALS, "%s: wrong signature or secret, CONNACK 4", config->host);
-        gk_advise(err, dynamic ? "check [device] product_secret_file, product_key and device_key"
-                               : "the device secret is not the hub's any more; run gatekey enroll");
-        return GK_HUB_CREDENTIALS;
-    }
-    gk_fail(err, GK_HUB_REFUSED, "%s: %s, CONNACK %d", config->host,
-            link->connack == 5 ? (dynamic ? "it may not be activated, or was before"
-                                          : "device or certificate not authorised")
-                               : mosquitto_connack_string(link->connack),
-            link->connack);
-    if (link->connack == 5) {
-        gk_advise(err, "ask the hub's operator about device %s", config->device_key);
-    }
-    return GK_HUB_REFUSED;
-}
-
-/* The alert and the CONNACK know; what libmosquitto returned is only looked at when they do not. */
-static enum gk_status explain(const struct agent_link *link, int code, struct gk_error *err)
-{
-    const struct agent_config *config = link->config;
-    enum gk_status status;
-
-    if (link->connack > 0) {
-        return explain_connack(link, err);
-    }
-    status = agent_tls_explain(link->tls, err);
-    if (status != GK_OK) {
-        return status;
-    }
-    if (link->system_error != 0) {
-        return gk_fail(err, GK_UNREACHABLE, "%s port %u: %s", config->host, link->port,
-                       strerror(link->system_error));
-    }
-    if (link->connack == 0) {
-        return gk_fail(err, GK_UNREACHABLE, "%s port %u: the connection was lost", config->host,
-                       link->port);
-    }
-    if (code == MOSQ_ERR_PROTOCOL) {
-        return gk_fail(err, GK_HUB_GARBLED, "%s port %u: not MQTT", config->host, link->port);
-    }
-    return gk_fail(err, GK_UNREACHABLE, "%s port %u closed the connection %s", config->host,
-                   link->port,
-                   agent_tls_is_established(link->tls) ? "instead of answering the CONNECT"
-                                                       : "during the TLS handshake");
-}
-
-/* --- driving it ----------------------------------------------------------------------------------
- */
+/* --- driving it ------------------------------------------------------------------------------ */
 
 static enum gk_status try_next_address(struct agent_link *link, struct gk_error *err);
 
@@ -305,7 +216,7 @@ static enum gk_status down(struct agent_link *link, int code, struct gk_error *e
     if (mute && link->phase == CONNECTING && link->next_address < link->address_count) {
         return try_next_address(link, err);
     }
-    return explain(link, code, err);
+    return agent_link_explain(link, code, err);
 }
 
 static enum gk_status try_next_address(struct agent_link *link, struct gk_error *err)
@@ -342,8 +253,9 @@ static bool tcp_failed(struct agent_link *link, short revents)
     if ((revents & (POLLERR | POLLHUP)) == 0 || agent_tls_is_established(link->tls)) {
         return false;
     }
+    /* It is told once: to us, or to the write that was tried before. */
     if (getsockopt(mosquitto_socket(link->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size) == 0) {
-        link->system_error = error;
+        link->system_error = error != 0 ? error : agent_tls_system_error(link->tls);
     }
     return link->system_error != 0;
 }
@@ -415,7 +327,7 @@ static enum gk_status step_connection(struct agent_link *link, short revents, st
         return down(link, code, err);
     }
     if (link->connack > 0) {
-        return explain_connack(link, err);
+        return agent_link_explain(link, MOSQ_ERR_SUCCESS, err);
     }
     if (link->phase == CONNECTING && !link->sent_connect &&
         monotonic() - link->address_begun > ADDRESS_TIMEOUT_S) {
@@ -463,8 +375,7 @@ unsigned agent_link_unacknowledged(const struct agent_link *link)
     return link->unacknowledged;
 }
 
-/* --- talking -------------------------------------------------------------------------------------
- */
+/* --- talking --------------------------------------------------------------------------------- */
 
 static enum gk_status require_up(const struct agent_link *link, struct gk_error *err)
 {

@@ -19,7 +19,7 @@ libagent_la_SOURCES += \
     %D%/conversation.c \
     %D%/enos/connect.c %D%/enos/connect.h \
     %D%/enos/message.c %D%/enos/message.h \
-    %D%/link.c %D%/link.h \
+    %D%/link.c %D%/link.h %D%/link-internal.h %D%/link-verdict.c \
     %D%/local.h \
     %D%/resolve.c %D%/resolve.h \
     %D%/tls.c %D%/tls.h

@@ -28,6 +28,7 @@ struct agent_tls {
     bool established;
     int alert;           /* received, or -1 */
     int verify_error;    /* X509_V_OK, or why the hub was not believed */
+    int system_error;    /* of the last read or write that failed, 0 when none did */
     struct gk_error own; /* our own first failure, GK_OK when there was none */
 };
 
@@ -55,21 +56,63 @@ static void set_server_name(const struct agent_tls *tls, const SSL *ssl)
     SSL_set_tlsext_host_name((SSL *)ssl, tls->name_is_address ? NULL : tls->name);
 }
 
+/*
+ * A hub that refuses us sends an alert and hangs up, and our next write may fail before the alert
+ * was read; libmosquitto would then close the socket, and the reason with it. So a write that fails
+ * only says "later": the next read brings the alert, or the end.
+ */
+static long on_socket(BIO *bio, int operation, const char *data, size_t size, int number,
+                      long argument, int result, size_t *processed)
+{
+    struct agent_tls *tls = (struct agent_tls *)BIO_get_callback_arg(bio);
+
+    (void)data;
+    (void)size;
+    (void)number;
+    (void)argument;
+    (void)processed;
+    if ((operation != (BIO_CB_READ | BIO_CB_RETURN) &&
+         operation != (BIO_CB_WRITE | BIO_CB_RETURN)) ||
+        result >= 0 || BIO_should_retry(bio)) {
+        return result;
+    }
+    tls->system_error = errno;
+    if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && tls->established &&
+        (errno == ECONNRESET || errno == EPIPE)) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    return result;
+}
+
+/*
+ * Now or never, since libmosquitto empties the queue: either our key failed, or what came was no
+ * TLS. The queue is empty while the handshake only waits; a connection cut off is not told here.
+ */
+static void note_own_failure(struct agent_tls *tls)
+{
+    unsigned long code = ERR_peek_error();
+
+    if (code != 0 && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        tls->own.status = agent_openssl_peek(&tls->own, GK_HUB_GARBLED, tls->name);
+    }
+}
+
 static void on_info(const SSL *ssl, int where, int value)
 {
     struct agent_tls *tls = owner_of(ssl);
 
     if ((where & SSL_CB_HANDSHAKE_START) != 0) {
         set_server_name(tls, ssl);
+        BIO_set_callback_arg(SSL_get_wbio(ssl), (char *)tls);
+        BIO_set_callback_ex(SSL_get_wbio(ssl), on_socket);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
         tls->established = true;
     } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
                (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
         tls->alert = value & 0xff;
     } else if ((where & SSL_CB_EXIT) != 0 && value <= 0 && tls->own.status == GK_OK) {
-        /* Now or never: libmosquitto empties the queue. It is empty when the handshake only waits.
-         */
-        tls->own.status = agent_openssl_peek(&tls->own, GK_CRYPTO_FAILED, "TLS");
+        note_own_failure(tls);
     }
 }
 
@@ -286,7 +329,13 @@ void agent_tls_reset(struct agent_tls *tls)
     tls->established = false;
     tls->alert = -1;
     tls->verify_error = X509_V_OK;
+    tls->system_error = 0;
     tls->own = (struct gk_error){ 0 };
+}
+
+int agent_tls_system_error(const struct agent_tls *tls)
+{
+    return tls->system_error;
 }
 
 bool agent_tls_is_established(const struct agent_tls *tls)

@@ -44,6 +44,10 @@ void agent_tls_reset(struct agent_tls *tls);
 /* The handshake is done on our side. In TLS 1.3 the hub may still refuse our certificate. */
 bool agent_tls_is_established(const struct agent_tls *tls);
 
+/* What the socket last said when it failed (errno), 0 when it did not: libmosquitto keeps that
+ * back. */
+int agent_tls_system_error(const struct agent_tls *tls);
+
 /*
  * Say why TLS failed, as far as TLS knows: our own check of the hub (GK_UNTRUSTED), the alert it
  * sent (GK_REVOKED, GK_HUB_REFUSED), or our own failure to sign (as gatekey's provider says).

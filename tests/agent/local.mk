@@ -54,3 +54,11 @@ check_PROGRAMS += tests/agent/test-state
 TESTS += tests/agent/test-state
 tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_state_LDADD = $(agent_test_ldadd)
+
+# The link to the hub, against stock brokers.
+EXTRA_DIST += tests/agent/broker.sh
+check_PROGRAMS += tests/agent/prove
+tests_agent_prove_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_prove_LDADD = $(agent_test_ldadd)
+dist_check_SCRIPTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
+TESTS += tests/agent/a-hub-must-prove-itself-and-so-must-we

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Says why a link to the hub went down. */
+#include "agent/link-internal.h"
+
+static enum gk_status explain_connack(const struct agent_link *link, struct gk_error *err)
+{
+    const struct agent_config *config = link->config;
+    bool dynamic = link->options.mode == ENOS_DYNAMIC;
+
+    if (link->connack == 4) {
+        gk_fail(err, GK_HUB_CREDENTIALS, "%s: wrong signature or secret, CONNACK 4", config->host);
+        gk_advise(err, dynamic ? "check [device] product_secret_file, product_key and device_key"
+                               : "the device secret is not the hub's any more; run gatekey enroll");
+        return GK_HUB_CREDENTIALS;
+    }
+    gk_fail(err, GK_HUB_REFUSED, "%s: %s, CONNACK %d", config->host,
+            link->connack == 5 ? (dynamic ? "it may not be activated, or was before"
+                                          : "device or certificate not authorised")
+                               : mosquitto_connack_string(link->connack),
+            link->connack);
+    if (link->connack == 5) {
+        gk_advise(err, "ask the hub's operator about device %s", config->device_key);
+    }
+    return GK_HUB_REFUSED;
+}
+
+/* The alert and the CONNACK know; what libmosquitto returned is only looked at when they do not. */
+enum gk_status agent_link_explain(struct agent_link *link, int code, struct gk_error *err)
+{
+    const struct agent_config *config = link->config;
+    enum gk_status status;
+
+    if (link->connack > 0) {
+        return explain_connack(link, err);
+    }
+    status = agent_tls_explain(link->tls, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    if (link->system_error == 0) {
+        link->system_error = agent_tls_system_error(link->tls);
+    }
+    if (link->system_error != 0) {
+        return gk_fail(err, GK_UNREACHABLE, "%s port %u: %s", config->host, link->port,
+                       strerror(link->system_error));
+    }
+    if (link->connack == 0) {
+        return gk_fail(err, GK_UNREACHABLE, "%s port %u: the connection was lost", config->host,
+                       link->port);
+    }
+    if (code == MOSQ_ERR_PROTOCOL) {
+        return gk_fail(err, GK_HUB_GARBLED, "%s port %u: not MQTT", config->host, link->port);
+    }
+    return gk_fail(err, GK_UNREACHABLE, "%s port %u closed the connection %s", config->host,
+                   link->port,
+                   agent_tls_is_established(link->tls) ? "instead of answering the CONNECT"
+                                                       : "during the TLS handshake");
+}

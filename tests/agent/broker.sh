@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034 # port is for those who source this
+# For tests that source it: certificates by the stock openssl command, and a stock mosquitto broker.
+set -eu
+
+# The configuration of the machine is no part of a test.
+export OPENSSL_CONF=/dev/null
+
+fail() {
+    echo "FAIL: $*" >&2
+    exit 1
+}
+
+# make_ca NAME: NAME.key, NAME.pem
+make_ca() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.pem" -days 30 \
+        -subj "/CN=$1" -addext basicConstraints=critical,CA:TRUE \
+        -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
+    mkdir -p "$1.d"
+    : >"$1.d/index"
+    echo 1000 >"$1.d/serial"
+    echo 01 >"$1.d/crlnumber"
+    cat >"$1.cnf" <<END
+[ca]
+default_ca = own
+[own]
+database = $1.d/index
+serial = $1.d/serial
+crlnumber = $1.d/crlnumber
+new_certs_dir = $1.d
+certificate = $1.pem
+private_key = $1.key
+default_md = sha256
+policy = any
+copy_extensions = copy
+unique_subject = no
+default_crl_days = 30
+[any]
+commonName = supplied
+END
+}
+
+# make_key NAME: NAME.key
+make_key() {
+    openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$1.key" 2>/dev/null
+}
+
+# issue CA KEY OUT SUBJECTALTNAME [OPTION...]: a certificate for KEY.key
+issue() {
+    ca=$1 key=$2 out=$3 names=$4
+    shift 4
+    openssl req -new -key "$key.key" -subj "/CN=$out" -addext "subjectAltName=$names" -out request.csr
+    openssl ca -config "$ca.cnf" -batch -notext -days 30 "$@" -in request.csr -out "$out.pem" 2>/dev/null
+}
+
+# revoke CA CERTIFICATE, and write CA.crl
+revoke() {
+    openssl ca -config "$1.cnf" -revoke "$2.pem" 2>/dev/null
+    make_crl "$1"
+}
+
+make_crl() {
+    openssl ca -config "$1.cnf" -gencrl -out "$1.crl" 2>/dev/null
+}
+
+brokers=
+stop_brokers() {
+    for pid in $brokers; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    brokers=
+}
+trap stop_brokers EXIT
+trap 'exit 1' HUP INT TERM
+
+next_port=$((20000 + $$ % 20000))
+
+# start_broker [LINE...]: listens on 127.0.0.1, with these lines in its configuration; sets port
+start_broker() {
+    for _ in 1 2 3 4 5 6 7 8 9; do
+        next_port=$((next_port + 1))
+        {
+            echo "user root"
+            echo "listener $next_port 127.0.0.1"
+            echo "allow_anonymous true"
+            for line in "$@"; do
+                echo "$line"
+            done
+        } >"broker$next_port.conf"
+        "$MOSQUITTO_BROKER" -c "broker$next_port.conf" >"broker$next_port.log" 2>&1 &
+        pid=$!
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            if grep -qs " running$" "broker$next_port.log"; then
+                brokers="$brokers $pid"
+                port=$next_port
+                return 0
+            fi
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.05
+        done
+        kill "$pid" 2>/dev/null || true
+    done
+    cat "broker$next_port.log" >&2
+    fail "no broker"
+}
