@@ -58,8 +58,8 @@ struct gk_place {
 
 /*
  * Say where the identity and the TPM are. For each of the two the first that is given wins: the
- * environment, the module's own setting (identity =, tcti =; NULL where there is none),
- * [identity] directory and [tpm] tcti in config_path, the default.
+ * environment, the module's own setting (NULL where there is none), [identity] directory and [tpm]
+ * tcti in config_path, the default.
  *
  * environment  may be NULL. config_path: NULL means the installed gatekey.conf; a file that does
  * not exist says nothing, one that cannot be read or parsed is an error. Only these two keys are

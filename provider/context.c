@@ -47,13 +47,16 @@ static void take_upcalls(struct prov_upcalls *upcalls, const OSSL_DISPATCH *in)
     }
 }
 
-/* Our section of openssl.cnf; the core keeps the strings only as long as it likes. */
+/*
+ * Our section of openssl.cnf; the core keeps the strings only as long as it likes. A bare
+ * "identity" is not to be had: OpenSSL takes that key for the name of the provider.
+ */
 static bool take_settings(struct prov_context *context)
 {
     char *identity = NULL;
     char *tcti = NULL;
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_ptr("identity", &identity, 0),
+        OSSL_PARAM_construct_utf8_ptr("identity_directory", &identity, 0),
         OSSL_PARAM_construct_utf8_ptr("tcti", &tcti, 0),
         OSSL_PARAM_construct_end(),
     };

@@ -47,7 +47,7 @@ struct prov_context {
     const OSSL_CORE_HANDLE *core;
     struct prov_upcalls upcalls;
     struct gk_environment environment;
-    char *identity; /* "identity =" of our section in openssl.cnf, or NULL */
+    char *identity; /* "identity_directory =" of our section in openssl.cnf, or NULL */
     char *tcti;     /* "tcti =" there, or NULL */
 
     pthread_mutex_t lock; /* guards the pointers below, which are set once, at first use */

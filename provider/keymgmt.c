@@ -18,7 +18,6 @@ static OSSL_FUNC_keymgmt_load_fn load;
 static OSSL_FUNC_keymgmt_free_fn release;
 static OSSL_FUNC_keymgmt_dup_fn duplicate;
 static OSSL_FUNC_keymgmt_has_fn has;
-static OSSL_FUNC_keymgmt_match_fn match;
 static OSSL_FUNC_keymgmt_get_params_fn get_params;
 static OSSL_FUNC_keymgmt_gettable_params_fn gettable_params;
 static OSSL_FUNC_keymgmt_export_fn export_public;
@@ -54,16 +53,6 @@ static int has(const void *key, int selection)
 {
     (void)selection;
     return key != NULL;
-}
-
-/* The public part says it all: the private one belongs to it, in the same TPM. */
-static int match(const void *one, const void *other, int selection)
-{
-    const struct prov_key *a = one;
-    const struct prov_key *b = other;
-
-    return (selection & OSSL_KEYMGMT_SELECT_KEYPAIR) == 0 ||
-           gk_key_equal(a->reference, b->reference);
 }
 
 static int set_number(OSSL_PARAM params[], const char *name, int number)
@@ -197,7 +186,6 @@ static const OSSL_DISPATCH functions[] = {
     { OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (void (*)(void))gettable_params },
     { OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))operation_name },
     { OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))has },
-    { OSSL_FUNC_KEYMGMT_MATCH, (void (*)(void))match },
     { OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))export_public },
     { OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (void (*)(void))export_types },
     { OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))duplicate },

@@ -7,6 +7,33 @@ tests_provider_test_crypto_SOURCES = %D%/test-crypto.c
 tests_provider_test_crypto_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 tests_provider_test_crypto_LDADD = libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
+# These load the module in the build tree, as an application does.
+check_LTLIBRARIES += libproviderfixture.la
+libproviderfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
+libproviderfixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
+libproviderfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+provider_programs = \
+    %D%/test-decoder \
+    %D%/test-fork \
+    %D%/test-keymgmt \
+    %D%/test-signature \
+    %D%/test-store
+check_PROGRAMS += $(provider_programs)
+TESTS += $(provider_programs)
+TPM_TESTS += $(provider_programs)
+provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_decoder_CFLAGS = $(provider_test_cflags)
+%C%_test_decoder_LDADD = libproviderfixture.la
+%C%_test_fork_CFLAGS = $(provider_test_cflags)
+%C%_test_fork_LDADD = libproviderfixture.la
+%C%_test_keymgmt_CFLAGS = $(provider_test_cflags)
+%C%_test_keymgmt_LDADD = libproviderfixture.la
+%C%_test_signature_CFLAGS = $(provider_test_cflags)
+%C%_test_signature_LDADD = libproviderfixture.la
+%C%_test_store_CFLAGS = $(provider_test_cflags)
+%C%_test_store_LDADD = libproviderfixture.la
+
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
     %D%/openssl-signs-with-the-device-key

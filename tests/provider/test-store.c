@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of provider/store.c and context.c: the URIs, and where the provider looks. */
+#include "tests/provider/fixture.h"
+
+#include <openssl/err.h>
+#include <openssl/store.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static char folder[512];
+static char tcti[512];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "%s", getenv("GATEKEY_TEST_DIR"));
+    snprintf(tcti, sizeof(tcti), "%s", getenv("GATEKEY_TCTI"));
+    fixture_make_key(FIXTURE_HANDLE, "", "device.pem");
+    return 0;
+}
+
+/* Each test begins with the environment of the first. */
+static int begin(void **state)
+{
+    (void)state;
+    setenv("GATEKEY_TCTI", tcti, 1);
+    return 0;
+}
+
+static int can_sign(struct fixture *fixture, EVP_PKEY *key)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t signature[256];
+    size_t size = sizeof(signature);
+    int done;
+
+    assert_int_equal(EVP_DigestSignInit_ex(ctx, NULL, "SHA256", fixture->libctx, NULL, key, NULL),
+                     1);
+    done = EVP_DigestSign(ctx, signature, &size, (const uint8_t *)"x", 1);
+    EVP_MD_CTX_free(ctx);
+    return done;
+}
+
+static void assert_signs(struct fixture *fixture, const char *uri)
+{
+    EVP_PKEY *key = fixture_read_uri(fixture, uri, NULL);
+
+    assert_non_null(key);
+    assert_true(can_sign(fixture, key));
+    EVP_PKEY_free(key);
+    fixture_assert_silence();
+}
+
+static void finds_the_key_by_uri(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_load(&fixture);
+    assert_signs(&fixture, "gatekey:");
+    assert_signs(&fixture, "gatekey:handle=0x81000100");
+    fixture_unload(&fixture);
+}
+
+static void says_how_a_uri_is_written(void **state)
+{
+    static const char *const wrong[] = {
+        "gatekey:key",
+        "gatekey:handle=",
+        "gatekey:handle=81000100",
+        "gatekey:handle=0x8100010",
+        "gatekey:handle=0x810001000",
+        "gatekey:handle=0x8100010g",
+        "gatekey:handle=0x40000001",
+        "gatekey:handle=0x81800000",
+        "gatekey:handle=0x81000100;x",
+        "gatekey:handle=0x-1000100",
+        "gatekey:handle=0x 1000100",
+    };
+    struct fixture fixture;
+
+    (void)state;
+    fixture_load(&fixture);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_null(fixture_read_uri(&fixture, wrong[i], NULL));
+        fixture_assert_says("write gatekey: or gatekey:handle=0x81000100");
+    }
+    fixture_unload(&fixture);
+}
+
+static void says_when_there_is_no_key(void **state)
+{
+    struct fixture fixture;
+    char text[600];
+
+    (void)state;
+    fixture_load(&fixture);
+    assert_null(fixture_read_uri(&fixture, "gatekey:handle=0x81000107", NULL));
+    fixture_assert_says(
+        "cannot load the device key: no key at that handle (0x81000107, TPM 0x18b); "
+        "run gatekey enroll");
+    fixture_unload(&fixture);
+
+    fixture_load(&fixture);
+    rename(fixture_path("device.pem"), "away");
+    assert_null(fixture_read_uri(&fixture, "gatekey:", NULL));
+    rename("away", fixture_path("device.pem"));
+    snprintf(text, sizeof(text), "cannot load the device key: no such file (%s/device.pem)",
+             folder);
+    fixture_assert_says(text);
+    /* Nothing of the failure sticks. */
+    assert_signs(&fixture, "gatekey:");
+    fixture_unload(&fixture);
+}
+
+static void has_no_certificates(void **state)
+{
+    struct fixture fixture;
+    OSSL_STORE_CTX *store;
+
+    (void)state;
+    fixture_load(&fixture);
+    store = OSSL_STORE_open_ex("gatekey:", fixture.libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_CERT), 1);
+    assert_int_equal(OSSL_STORE_eof(store), 1);
+    OSSL_STORE_close(store);
+    fixture_unload(&fixture);
+}
+
+static void loads_the_file_s_key_without_a_tpm(void **state)
+{
+    struct fixture fixture;
+    EVP_PKEY *key;
+
+    (void)state;
+    setenv("GATEKEY_TCTI", "device:/nonexistent/tpm", 1);
+    fixture_load(&fixture);
+    key = fixture_read_uri(&fixture, "gatekey:", NULL);
+    assert_non_null(key);
+    fixture_assert_silence();
+    assert_false(can_sign(&fixture, key));
+    fixture_assert_says("cannot sign with the device key: no TPM answered");
+    EVP_PKEY_free(key);
+    fixture_unload(&fixture);
+}
+
+static void says_when_the_tcti_is_none(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    setenv("GATEKEY_TCTI", "a TPM somewhere", 1);
+    fixture_load(&fixture);
+    assert_null(fixture_read_uri(&fixture, "gatekey:", NULL));
+    fixture_assert_says("this is not a TPM connection (TCTI) (\"a TPM somewhere\")");
+    fixture_unload(&fixture);
+}
+
+static void load_config(struct fixture *fixture, const char *identity, const char *tcti_setting)
+{
+    char modules[512], text[4096];
+
+    snprintf(text, sizeof(text),
+             "openssl_conf = init\n[init]\nproviders = p\n[p]\ndefault = d\ngatekey = g\n"
+             "[d]\nactivate = 1\n[g]\nactivate = 1\nidentity_directory = %s\ntcti = %s\n",
+             identity, tcti_setting);
+    fixture_write("test.cnf", text, strlen(text));
+    snprintf(modules, sizeof(modules), "%s/.libs", getenv("abs_top_builddir"));
+    *fixture = (struct fixture){ .libctx = OSSL_LIB_CTX_new() };
+    OSSL_PROVIDER_set_default_search_path(fixture->libctx, modules);
+    assert_int_equal(OSSL_LIB_CTX_load_config(fixture->libctx, fixture_path("test.cnf")), 1);
+    assert_int_equal(OSSL_PROVIDER_available(fixture->libctx, "gatekey"), 1);
+}
+
+static void both_settings_of_openssl_cnf_count(void **state)
+{
+    struct fixture fixture;
+    char path[600];
+
+    (void)state;
+    unsetenv("GATEKEY_IDENTITY");
+    unsetenv("GATEKEY_TCTI");
+    load_config(&fixture, folder, tcti);
+    assert_signs(&fixture, "gatekey:");
+    OSSL_LIB_CTX_free(fixture.libctx);
+
+    snprintf(path, sizeof(path), "%s/elsewhere", folder);
+    load_config(&fixture, path, tcti);
+    assert_null(fixture_read_uri(&fixture, "gatekey:", NULL));
+    fixture_assert_says("elsewhere/device.pem");
+    OSSL_LIB_CTX_free(fixture.libctx);
+
+    load_config(&fixture, folder, "device:/nonexistent/tpm");
+    assert_null(fixture_read_uri(&fixture, "gatekey:handle=0x81000100", NULL));
+    fixture_assert_says("/nonexistent/tpm");
+    OSSL_LIB_CTX_free(fixture.libctx);
+}
+
+static void the_environment_goes_before_openssl_cnf(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    setenv("GATEKEY_IDENTITY", folder, 1);
+    load_config(&fixture, "/nonexistent", "device:/nonexistent/tpm");
+    assert_signs(&fixture, "gatekey:");
+    OSSL_LIB_CTX_free(fixture.libctx);
+}
+
+static void the_environment_is_the_one_at_loading(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_load(&fixture);
+    unsetenv("GATEKEY_IDENTITY");
+    setenv("GATEKEY_TCTI", "device:/nonexistent/tpm", 1);
+    assert_signs(&fixture, "gatekey:");
+    fixture_unload(&fixture);
+}
+
+static void two_contexts_and_a_reload_do_not_disturb_each_other(void **state)
+{
+    struct fixture one, other;
+    EVP_PKEY *key;
+
+    (void)state;
+    fixture_load(&one);
+    fixture_load(&other);
+    key = fixture_read_uri(&one, "gatekey:", NULL);
+    assert_signs(&other, "gatekey:");
+    fixture_unload(&other);
+    assert_true(can_sign(&one, key));
+    fixture_load(&other);
+    assert_signs(&other, "gatekey:");
+    EVP_PKEY_free(key);
+    fixture_unload(&one);
+    fixture_unload(&other);
+}
+
+static void a_key_outlives_the_unloading_of_its_provider(void **state)
+{
+    struct fixture fixture;
+    EVP_PKEY *key;
+
+    (void)state;
+    fixture_load(&fixture);
+    key = fixture_read_uri(&fixture, "gatekey:", NULL);
+    OSSL_PROVIDER_unload(fixture.gatekey);
+    assert_int_equal(EVP_PKEY_get_bits(key), 2048);
+    EVP_PKEY_free(key);
+    OSSL_PROVIDER_unload(fixture.base);
+    OSSL_LIB_CTX_free(fixture.libctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(finds_the_key_by_uri, begin),
+        cmocka_unit_test_setup(says_how_a_uri_is_written, begin),
+        cmocka_unit_test_setup(says_when_there_is_no_key, begin),
+        cmocka_unit_test_setup(has_no_certificates, begin),
+        cmocka_unit_test_setup(loads_the_file_s_key_without_a_tpm, begin),
+        cmocka_unit_test_setup(says_when_the_tcti_is_none, begin),
+        cmocka_unit_test_setup(both_settings_of_openssl_cnf_count, begin),
+        cmocka_unit_test_setup(the_environment_goes_before_openssl_cnf, begin),
+        cmocka_unit_test_setup(the_environment_is_the_one_at_loading, begin),
+        cmocka_unit_test_setup(two_contexts_and_a_reload_do_not_disturb_each_other, begin),
+        cmocka_unit_test_setup(a_key_outlives_the_unloading_of_its_provider, begin),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
