@@ -7,11 +7,56 @@ HUB_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS) $(
 # What launcher, plugin and tests share.
 noinst_LTLIBRARIES += %D%/libhub.la
 %C%_libhub_la_SOURCES = \
+    %D%/admission.c %D%/admission.h \
+    %D%/authority.c %D%/authority.h \
+    %D%/connect.c %D%/connect.h \
+    %D%/fault.c %D%/fault.h \
+    %D%/file.c %D%/file.h \
+    %D%/hub.h \
+    %D%/keeping.c %D%/keeping.h \
+    %D%/queue.c %D%/queue.h \
+    %D%/request.c \
     %D%/signature.c %D%/signature.h \
-    %D%/text.c %D%/text.h
+    %D%/store.c %D%/store.h \
+    %D%/text.c %D%/text.h \
+    %D%/topic.c %D%/topic.h
 %C%_libhub_la_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_libhub_la_CFLAGS = $(HUB_CFLAGS)
 %C%_libhub_la_LIBADD = liberror.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS)
+
+# Never installed; -rpath makes libtool build a module all the same.
+noinst_LTLIBRARIES += %D%/gatekey-hub.la
+%C%_gatekey_hub_la_SOURCES = \
+    %D%/api.c %D%/api.h \
+    %D%/broker.c %D%/broker.h \
+    %D%/certificate.c \
+    %D%/command.c %D%/command.h \
+    %D%/control.c \
+    %D%/device.c \
+    %D%/plugin.c \
+    %D%/post.c %D%/post.h \
+    %D%/route.c %D%/route.h \
+    %D%/session.c %D%/session.h \
+    %D%/token.c
+%C%_gatekey_hub_la_CPPFLAGS = $(HUB_CPPFLAGS)
+%C%_gatekey_hub_la_CFLAGS = $(HUB_CFLAGS)
+%C%_gatekey_hub_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+%C%_gatekey_hub_la_LIBADD = %D%/libhub.la $(MHD_LIBS)
+
+noinst_PROGRAMS += %D%/hub
+%C%_hub_SOURCES = %D%/hub.c
+%C%_hub_CPPFLAGS = $(HUB_CPPFLAGS) \
+    -DHUB_PLUGIN='"$(abs_top_builddir)/%D%/.libs/gatekey-hub.so"' \
+    -DHUB_PRELOAD='"$(HUB_PRELOAD)"' \
+    -DMOSQUITTO_BROKER_PATH='"$(MOSQUITTO_BROKER)"'
+%C%_hub_CFLAGS = $(HUB_CFLAGS)
+%C%_hub_LDADD = %D%/libhub.la
+
+noinst_PROGRAMS += %D%/hubctl
+%C%_hubctl_SOURCES = %D%/hubctl.c %D%/table.c %D%/table.h
+%C%_hubctl_CPPFLAGS = $(HUB_CPPFLAGS)
+%C%_hubctl_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
+%C%_hubctl_LDADD = %D%/libhub.la $(CURL_LIBS)
 
 hub_tests = %D%/test-signature
 check_PROGRAMS += $(hub_tests)
@@ -20,3 +65,12 @@ TESTS += $(hub_tests)
 %C%_test_signature_SOURCES = %D%/test-signature.c
 %C%_test_signature_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_signature_LDADD = %D%/libhub.la $(CMOCKA_LIBS)
+
+# Whole hubs, with software keys, driven from python.
+hub_scripts = \
+    %D%/the-hub-admits-whom-enos-would.py \
+    %D%/the-hub-answers-devices-as-enos-does.py \
+    %D%/the-hub-answers-provisioners-as-enos-does.py
+TESTS += $(hub_scripts)
+dist_check_SCRIPTS += $(hub_scripts)
+EXTRA_DIST += %D%/gateway.py

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The launcher of the local hub: makes what a hub needs in its folder on first use (CA, server
+ * certificate, CRL, database, broker configuration) and becomes mosquitto with our plugin. One
+ * process; SIGTERM ends it.
+ */
+#include "config.h"
+
+#include "tests/hub/hub.h"
+
+#include "tests/hub/file.h"
+#include "tests/hub/keeping.h"
+#include "tests/hub/text.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <openssl/rand.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define MOST_FAULTS 8
+#define ROOT_DAYS 3650
+#define RIGHT_NAMES "DNS:localhost,IP:127.0.0.1"
+
+static const char usage[] =
+    "usage: hub [OPTION...] DIR\n"
+    "\n"
+    "Runs a local hub that speaks as EnOS does, with everything it keeps in DIR, until SIGTERM.\n"
+    "DIR/hub.env says where it listens; it appears when the hub is ready. " HUB_WARNING ".\n"
+    "\n"
+    "  --port-mqtts N        MQTT over mutual TLS (default: a free one, kept in DIR)\n"
+    "  --port-activation N   MQTT over server-authenticated TLS\n"
+    "  --port-api N          HTTPS\n"
+    "  --server-name NAME    one more DNS name for the server's certificate; may be repeated\n"
+    "  --root-days N         the CA's life when it is made (default 3650)\n"
+    "  --enforce-limits      EnOS's connect limits: 1 a second; 5 in 2 minutes lock out for 5\n"
+    "  --weak-digests        accept sha1 and md5 in a CONNECT\n"
+    "  --fault NAME[=VALUE]  start with a fault; may be repeated; hubctl DIR fault lists them\n"
+    "  --verbose             have mosquitto say everything in DIR/mosquitto.log\n"
+    "  --help\n";
+
+struct launch {
+    struct hub hub;
+    const char *directory;
+    const char *faults[MOST_FAULTS];
+    size_t fault_count;
+    int root_days;
+    bool verbose;
+};
+
+static void add_name(struct hub_options *options, const char *name)
+{
+    size_t length = strlen(options->server_names);
+
+    snprintf(options->server_names + length, sizeof(options->server_names) - length, ",DNS:%s",
+             name);
+}
+
+static bool take_option(struct launch *launch, int option, const char *value)
+{
+    struct hub_options *options = &launch->hub.options;
+
+    switch (option) {
+    case 'm':
+        options->mqtts_port = (int)strtol(value, NULL, 10);
+        return true;
+    case 'a':
+        options->activation_port = (int)strtol(value, NULL, 10);
+        return true;
+    case 'p':
+        options->api_port = (int)strtol(value, NULL, 10);
+        return true;
+    case 'n':
+        add_name(options, value);
+        return true;
+    case 'r':
+        launch->root_days = (int)strtol(value, NULL, 10);
+        return true;
+    case 'l':
+        options->enforce_limits = true;
+        return true;
+    case 'w':
+        options->weak_digests = true;
+        return true;
+    case 'v':
+        launch->verbose = true;
+        return true;
+    case 'f':
+        if (launch->fault_count == MOST_FAULTS || !hub_fault_set(launch->hub.faults, value, 0)) {
+            fprintf(stderr, "hub: there is no fault \"%s\", or there are too many\n", value);
+            return false;
+        }
+        launch->faults[launch->fault_count++] = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse(struct launch *launch, int count, char **arguments)
+{
+    static const struct option known[] = {
+        { "port-mqtts", required_argument, NULL, 'm' },
+        { "port-activation", required_argument, NULL, 'a' },
+        { "port-api", required_argument, NULL, 'p' },
+        { "server-name", required_argument, NULL, 'n' },
+        { "root-days", required_argument, NULL, 'r' },
+        { "enforce-limits", no_argument, NULL, 'l' },
+        { "weak-digests", no_argument, NULL, 'w' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "fault", required_argument, NULL, 'f' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    int option;
+
+    while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (!take_option(launch, option, optarg)) {
+            return false;
+        }
+    }
+    launch->directory = arguments[optind];
+    /* The path goes between single quotes into hub.env. */
+    return optind == count - 1 && strchr(launch->directory, '\'') == NULL;
+}
+
+static enum gk_status enter(const char *directory, struct gk_error *err)
+{
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        return gk_fail_file(err, errno, directory);
+    }
+    if (chdir(directory) != 0) {
+        return gk_fail_file(err, errno, directory);
+    }
+    if (mkdir(HUB_AUTHORITY_DIRECTORY, 0700) != 0 && errno != EEXIST) {
+        return gk_fail_file(err, errno, HUB_AUTHORITY_DIRECTORY);
+    }
+    return GK_OK;
+}
+
+/* Held for as long as the process lives, through exec: two hubs in one folder would spoil each
+ * other's files. */
+static enum gk_status lock(const char *directory, struct gk_error *err)
+{
+    int fd = open("hub.lock", O_RDWR | O_CREAT, 0600);
+
+    if (fd < 0) {
+        return gk_fail_file(err, errno, "hub.lock");
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        gk_fail(err, GK_FILE_FAILED, "another hub runs in %s", directory);
+        gk_advise(err, "end it first, or choose another folder");
+        return GK_FILE_FAILED;
+    }
+    return GK_OK;
+}
+
+/* A setting as it was, or a new one that stays. */
+static char *keep_setting(struct hub_store *store, const char *name, const char *value)
+{
+    char *had = hub_store_setting(store, name);
+
+    if (had == NULL && hub_store_set(store, name, value)) {
+        had = strdup(value);
+    }
+    return had;
+}
+
+static enum gk_status keep_secret(struct hub_store *store, const char *name, const char *path,
+                                  char **secret, struct gk_error *err)
+{
+    char value[33];
+
+    hub_random_name(value, sizeof(value) - 1);
+    *secret = keep_setting(store, name, value);
+    return *secret != NULL ? hub_file_write(path, *secret, 0600, err)
+                           : gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+}
+
+/* One organisation, one application, one product that wants certificates and allows dynamic
+ * activation. */
+static enum gk_status keep_names(struct hub_store *store, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *org = keep_setting(store, "orgId", "o1690000000001");
+    CLEANUP(gk_freep) char *application = keep_setting(store, "appKey", "gatekey-provisioner");
+    CLEANUP(gk_freep) char *product = keep_setting(store, "productKey", "gateways");
+    CLEANUP(gk_freep) char *app_secret = NULL;
+    CLEANUP(gk_freep) char *product_secret = NULL;
+    enum gk_status status = keep_secret(store, "appSecret", "app-secret", &app_secret, err);
+
+    if (status == GK_OK) {
+        status = keep_secret(store, "productSecret", "product-secret", &product_secret, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    if (org == NULL || application == NULL || product == NULL ||
+        hub_store_run(store, "INSERT OR IGNORE INTO product VALUES (?, ?, 1, 1, 730, 1095)", "ss",
+                      product, product_secret) < 0) {
+        return gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+    }
+    return GK_OK;
+}
+
+static bool is_free(int port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    CLEANUP(gk_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int reuse = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+    return fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+/* Below the ports the kernel hands to connections, so that none of those takes it before the broker
+ * does. */
+static int pick_port(void)
+{
+    uint16_t random;
+
+    for (int tries = 0; tries < 1000; tries++) {
+        if (RAND_bytes((uint8_t *)&random, sizeof(random)) == 1 &&
+            is_free(16384 + random % 16384)) {
+            return 16384 + random % 16384;
+        }
+    }
+    return 0;
+}
+
+/* The port given, the one used before, or a free one. */
+static enum gk_status keep_port(struct hub_store *store, const char *name, int *port,
+                                struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *had = hub_store_setting(store, name);
+    char text[16];
+
+    if (*port == 0) {
+        *port = had != NULL ? (int)strtol(had, NULL, 10) : pick_port();
+    }
+    snprintf(text, sizeof(text), "%d", *port);
+    if (*port < 1 || *port > 65535) {
+        return gk_fail(err, GK_USAGE, "port %s", text);
+    }
+    return hub_store_set(store, name, text) ? GK_OK
+                                            : gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+}
+
+static enum gk_status keep_ports(struct hub *hub, struct gk_error *err)
+{
+    const struct {
+        const char *name;
+        int *port;
+    } ports[] = {
+        { "mqttsPort", &hub->options.mqtts_port },
+        { "activationPort", &hub->options.activation_port },
+        { "apiPort", &hub->options.api_port },
+    };
+    enum gk_status status = GK_OK;
+
+    for (size_t i = 0; status == GK_OK && i < sizeof(ports) / sizeof(ports[0]); i++) {
+        status = keep_port(hub->store, ports[i].name, ports[i].port, err);
+    }
+    return status;
+}
+
+static const char *plugin_path(void)
+{
+    const char *given = getenv("GATEKEY_HUB_PLUGIN");
+
+    return given != NULL ? given : HUB_PLUGIN;
+}
+
+/* What the plugin is told. */
+static void write_options(FILE *file, const struct launch *launch)
+{
+    const struct hub_options *options = &launch->hub.options;
+
+    fprintf(file, "plugin %s\n", plugin_path());
+    fprintf(file, "plugin_opt_mqtts_port %d\n", options->mqtts_port);
+    fprintf(file, "plugin_opt_activation_port %d\n", options->activation_port);
+    fprintf(file, "plugin_opt_api_port %d\n", options->api_port);
+    fprintf(file, "plugin_opt_server_names %s\n", options->server_names);
+    if (options->enforce_limits) {
+        fputs("plugin_opt_enforce_limits true\n", file);
+    }
+    if (options->weak_digests) {
+        fputs("plugin_opt_weak_digests true\n", file);
+    }
+    for (size_t i = 0; i < launch->fault_count; i++) {
+        fprintf(file, "plugin_opt_fault%zu %s\n", i, launch->faults[i]);
+    }
+}
+
+static void write_listener(FILE *file, int port)
+{
+    fprintf(file, "listener %d 127.0.0.1\n", port);
+    fputs("certfile " HUB_SERVER_CERTIFICATE_FILE "\nkeyfile " HUB_SERVER_KEY_FILE "\n", file);
+    fputs("tls_version tlsv1.2\n", file);
+}
+
+static enum gk_status write_configuration(const struct launch *launch, struct gk_error *err)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    CLEANUP(gk_freep) char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+
+    if (file == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    fputs("# Written by the local hub on every start.\n"
+          "per_listener_settings false\nallow_anonymous false\npersistence false\n"
+          "max_packet_size 4194304\nlog_dest file mosquitto.log\nlog_timestamp_format %FT%T\n",
+          file);
+    fprintf(file, "log_type %s\n", launch->verbose ? "all" : "error");
+    if (!launch->verbose) {
+        fputs("log_type warning\nlog_type notice\n", file);
+    }
+    /* Started by root, mosquitto would become a user who cannot read our keys. */
+    fprintf(file, "user %s\n", user != NULL ? user->pw_name : "root");
+    write_options(file, launch);
+    write_listener(file, launch->hub.options.mqtts_port);
+    fputs("cafile " HUB_ROOT_FILE "\ncrlfile " HUB_CRL_FILE "\nrequire_certificate true\n", file);
+    write_listener(file, launch->hub.options.activation_port);
+    if (fclose(file) != 0) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return hub_file_write("mosquitto.conf", text, 0600, err);
+}
+
+static enum gk_status prepare(struct launch *launch, struct gk_error *err)
+{
+    struct hub *hub = &launch->hub;
+    enum gk_status status = enter(launch->directory, err);
+    bool changed;
+
+    if (status == GK_OK) {
+        status = lock(launch->directory, err);
+    }
+    if (status == GK_OK) {
+        unlink(HUB_ENVIRONMENT_FILE);
+        status = hub_store_open(HUB_DATABASE_FILE, &hub->store, err);
+    }
+    if (status == GK_OK) {
+        status = keep_names(hub->store, err);
+    }
+    if (status == GK_OK) {
+        status = keep_ports(hub, err);
+    }
+    if (status == GK_OK) {
+        status =
+            hub_authority_open(HUB_AUTHORITY_DIRECTORY, launch->root_days, &hub->authority, err);
+    }
+    if (status == GK_OK) {
+        status = hub_keep_server_certificate(hub, &changed, err);
+    }
+    if (status == GK_OK) {
+        status = hub_keep_crl(hub, err);
+    }
+    return status == GK_OK ? write_configuration(launch, err) : status;
+}
+
+static int become_broker(struct gk_error *err)
+{
+    /* Under a sanitizer the broker must carry its runtime before our plugin is loaded. */
+    if (sizeof(HUB_PRELOAD) > 1) {
+        setenv("LD_PRELOAD", HUB_PRELOAD, 1);
+    }
+    execl(MOSQUITTO_BROKER_PATH, "mosquitto", "-c", "mosquitto.conf", (char *)NULL);
+    gk_fail_file(err, errno, MOSQUITTO_BROKER_PATH);
+    gk_advise(err, "install mosquitto");
+    return 1;
+}
+
+int main(int count, char **arguments)
+{
+    struct launch launch = {
+        .hub.options.server_names = RIGHT_NAMES,
+        .hub.faults = hub_faults_new(),
+        .root_days = ROOT_DAYS,
+    };
+    struct gk_error err = { 0 };
+    char sentence[800];
+    enum gk_status status;
+
+    if (launch.hub.faults == NULL || !parse(&launch, count, arguments)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    fprintf(stderr, "hub: %s\n", HUB_WARNING);
+    status = prepare(&launch, &err);
+    hub_authority_close(launch.hub.authority);
+    hub_store_close(launch.hub.store);
+    hub_faults_free(launch.hub.faults);
+    if (status == GK_OK) {
+        become_broker(&err);
+    }
+    gk_error_sentence(&err, "start the local hub", sentence, sizeof(sentence));
+    fprintf(stderr, "hub: %s\n", sentence);
+    return 1;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the running hub share. One process, stock mosquitto with our plugin: the
+ * broker's thread owns the sessions and everything in broker.h; the API's threads reach it through
+ * the queue.
+ */
+#ifndef GATEKEY_HUB_HUB_H
+#define GATEKEY_HUB_HUB_H
+
+#include "tests/hub/authority.h"
+#include "tests/hub/fault.h"
+#include "tests/hub/queue.h"
+#include "tests/hub/store.h"
+
+#include <stdbool.h>
+
+/* Said by the launcher and the broker on every start. */
+#define HUB_WARNING \
+    "this is a DEVELOPMENT hub for tests and demonstrations; never use it in production"
+
+struct hub_options {
+    bool enforce_limits; /* EnOS's connect limits */
+    bool weak_digests;   /* accept sha1 and md5 in a CONNECT */
+    int mqtts_port;
+    int activation_port;
+    int api_port;
+    char server_names[512]; /* the server certificate's, as "DNS:localhost,IP:127.0.0.1" */
+};
+
+struct hub {
+    struct hub_options options;
+    struct hub_store *store;
+    struct hub_authority *authority;
+    struct hub_queue *queue;
+    struct hub_faults *faults;
+    struct hub_commands *commands;
+    struct hub_sessions *sessions; /* the broker's thread only */
+    struct hub_api *api;
+    int reloads; /* how often the broker took up its files again; the broker's thread only */
+};
+
+#endif

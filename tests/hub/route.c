@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which call goes where, and whether it may. */
+#include "tests/hub/route.h"
+
+#include "tests/hub/text.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+
+#define TOKENS "/apim-token-service/v2.0/token/"
+#define DEVICES "/connect-service/v2.1/devices"
+#define COMMANDS "/connect-service/v2.1/commands"
+#define CERTIFICATES "/connect-service/v2.0/certificates"
+
+#define TOKEN_CALL(name, path, handle)                              \
+    {                                                               \
+        name, "POST", path, NULL, false, HUB_ENVELOPE_TOKEN, handle \
+    }
+#define CALL(name, method, path, action, handle)                       \
+    {                                                                  \
+        name, method, path, action, true, HUB_ENVELOPE_SERVICE, handle \
+    }
+#define PUBLIC_FILE(name, path, handle)                           \
+    {                                                             \
+        name, "GET", path, NULL, false, HUB_ENVELOPE_NONE, handle \
+    }
+
+static const struct hub_route routes[] = {
+    TOKEN_CALL("token-get", TOKENS "get", hub_token_get),
+    TOKEN_CALL("token-refresh", TOKENS "refresh", hub_token_refresh),
+    CALL("device-create", "POST", DEVICES, "create", hub_device_create),
+    CALL("device-get", "GET", DEVICES, "get", hub_device_get),
+    CALL("device-enable", "POST", DEVICES, "enable", hub_device_enable),
+    CALL("device-disable", "POST", DEVICES, "disable", hub_device_disable),
+    CALL("command-set", "POST", COMMANDS, "setMeasurepoint", hub_device_set_point),
+    CALL("command-invoke", "POST", COMMANDS, "invokeService", hub_device_invoke),
+    CALL("certificate-apply", "POST", CERTIFICATES, "apply", hub_certificate_apply),
+    CALL("certificate-revoke", "POST", CERTIFICATES, "revoke", hub_certificate_revoke),
+    CALL("certificate-list", "GET", CERTIFICATES, "list", hub_certificate_list),
+    PUBLIC_FILE("cacert", "/enos/CA/cacert", hub_certificate_root),
+    PUBLIC_FILE("cacert", "/enos/CA/cacert/RSA", hub_certificate_root),
+    PUBLIC_FILE("crl", "/enos/CA/crl", hub_certificate_crl),
+    PUBLIC_FILE("crl", "/enos/CA/crl/RSA", hub_certificate_crl),
+};
+
+/* Beyond the API, by the control socket only. */
+static const struct hub_route control_routes[] = {
+    { "", "GET", "/faults", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_faults },
+    { "", "POST", "/fault", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_fault },
+    { "", "POST", "/drop", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_drop },
+};
+
+void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(answer->message, sizeof(answer->message), format, arguments);
+    va_end(arguments);
+    answer->code = code;
+}
+
+const char *hub_call_parameter(const struct hub_call *call, const char *name)
+{
+    for (size_t i = 0; i < call->query_count; i++) {
+        if (strcmp(call->query[i].name, name) == 0) {
+            return call->query[i].value;
+        }
+    }
+    return NULL;
+}
+
+const char *hub_call_header(const struct hub_call *call, const char *name)
+{
+    return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
+}
+
+static const struct hub_route *find_in(const struct hub_route *table, size_t count,
+                                       const struct hub_call *call)
+{
+    const char *action = hub_call_parameter(call, "action");
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].method, call->method) == 0 && strcmp(table[i].path, call->path) == 0 &&
+            (table[i].action == NULL || (action != NULL && strcmp(table[i].action, action) == 0))) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+const struct hub_route *hub_route_find(const struct hub_call *call)
+{
+    const struct hub_route *route = find_in(routes, sizeof(routes) / sizeof(routes[0]), call);
+
+    if (route == NULL && call->trusted) {
+        route = find_in(control_routes, sizeof(control_routes) / sizeof(control_routes[0]), call);
+    }
+    return route;
+}
+
+/* The gateway in front of the services refuses: HTTP 401, and its code. */
+static bool turn_away(struct hub_answer *answer, int code, const char *why)
+{
+    hub_answer_refuse(answer, code, "%s", why);
+    answer->http = MHD_HTTP_UNAUTHORIZED;
+    return false;
+}
+
+static bool check_token(struct hub_call *call, struct hub_answer *answer)
+{
+    const char *token = hub_call_header(call, "apim-accesstoken");
+    CLEANUP(json_decrefp) json_t *row = NULL;
+
+    if (token == NULL || hub_call_header(call, "apim-timestamp") == NULL ||
+        hub_call_header(call, "apim-signature") == NULL) {
+        return turn_away(answer, 401,
+                         "apim-accesstoken, apim-timestamp or apim-signature is missing");
+    }
+    row = hub_store_row(call->hub->store, "SELECT * FROM token WHERE token = ?", "s", token);
+    if (row == NULL) {
+        return turn_away(answer, 401, "the access token is unknown");
+    }
+    if (hub_number(row, "expiresMs") <= hub_now_ms()) {
+        return turn_away(answer, 1203, "the access token has expired");
+    }
+    return true;
+}
+
+static bool check_signature(struct hub_call *call, struct hub_answer *answer)
+{
+    CLEANUP(gk_freep) char *secret = hub_store_setting(call->hub->store, "appSecret");
+    char expected[HUB_SIGNATURE_SIZE];
+
+    if (secret == NULL ||
+        !hub_signature_request(hub_call_header(call, "apim-accesstoken"), call->query,
+                               call->query_count, call->body, call->body_size,
+                               hub_call_header(call, "apim-timestamp"), secret, expected) ||
+        !hub_signature_equal(expected, hub_call_header(call, "apim-signature"))) {
+        return turn_away(answer, 401, "apim-signature does not fit the call");
+    }
+    return true;
+}
+
+bool hub_route_authorise(struct hub_call *call, struct hub_answer *answer)
+{
+    CLEANUP(gk_freep) char *org = hub_store_setting(call->hub->store, "orgId");
+    const char *given = hub_call_parameter(call, "orgId");
+
+    if (call->trusted) {
+        return true;
+    }
+    if (!check_token(call, answer) || !check_signature(call, answer)) {
+        return false;
+    }
+    if (given == NULL) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "invalid call parameters: orgId is missing");
+        return false;
+    }
+    if (org == NULL || strcmp(org, given) != 0) {
+        hub_answer_refuse(answer, HUB_CODE_NO_PERMISSION, "no permission in organisation %.64s",
+                          given);
+        return false;
+    }
+    return true;
+}
+
+json_t *hub_call_json(const struct hub_call *call, struct hub_answer *answer)
+{
+    CLEANUP(json_decrefp)
+    json_t *body = json_loadb(call->body != NULL ? call->body : "", call->body_size,
+                              JSON_REJECT_DUPLICATES, NULL);
+
+    if (!json_is_object(body)) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "invalid call parameters: the body is no JSON object");
+        return NULL;
+    }
+    return TAKE(body);
+}
+
+json_t *hub_call_device(const struct hub_call *call, struct hub_answer *answer)
+{
+    const char *asset_id = hub_call_parameter(call, "assetId");
+    const char *product_key = hub_call_parameter(call, "productKey");
+    const char *device_key = hub_call_parameter(call, "deviceKey");
+    json_t *device;
+
+    if (asset_id == NULL && (product_key == NULL || device_key == NULL)) {
+        hub_answer_refuse(
+            answer, HUB_CODE_BAD_CALL,
+            "device identifier is missing: give assetId, or productKey and deviceKey");
+        return NULL;
+    }
+    device = hub_store_row(call->hub->store,
+                           "SELECT * FROM device WHERE assetId = ?1"
+                           " OR (?1 IS NULL AND productKey = ?2 AND deviceKey = ?3)",
+                           "sss", asset_id, product_key, device_key);
+    if (device == NULL) {
+        hub_answer_refuse(answer, HUB_CODE_NO_DEVICE, "no such device");
+    }
+    return device;
+}
