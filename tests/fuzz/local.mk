@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
+
+fuzz_targets = %D%/fuzz-config %D%/fuzz-message %D%/fuzz-reference %D%/fuzz-rest-reply
+check_PROGRAMS += $(fuzz_targets)
+noinst_HEADERS += %D%/target.h
+
+# With a fuzzer its own main() is linked in, else ours, which replays files.
+if FUZZING
+fuzz_main =
+FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+fuzz_main = %D%/replay.c
+FUZZ_LDFLAGS = $(AM_LDFLAGS)
+endif
+EXTRA_DIST += %D%/replay.c
+
+%C%_fuzz_config_SOURCES = %D%/fuzz-config.c $(fuzz_main)
+%C%_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_config_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_message_SOURCES = %D%/fuzz-message.c $(fuzz_main)
+%C%_fuzz_message_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_message_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_reference_SOURCES = %D%/fuzz-reference.c $(fuzz_main)
+%C%_fuzz_reference_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_reference_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_rest_reply_SOURCES = %D%/fuzz-rest-reply.c $(fuzz_main)
+%C%_fuzz_rest_reply_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_rest_reply_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_config_LDADD = libagent.la
+%C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
+%C%_fuzz_reference_LDADD = libdevkey.la liberror.la
+%C%_fuzz_rest_reply_LDADD = libagent.la $(JANSSON_LIBS)
+
+dist_check_SCRIPTS += %D%/replays-its-corpus
+TESTS += %D%/replays-its-corpus
+EXTRA_DIST += %D%/run %D%/corpus
+
+FUZZ_SECONDS = 60
+.PHONY: fuzz
+fuzz:
+	$(MKDIR_P) fuzz
+	cd fuzz && { test -f Makefile || $(abs_top_srcdir)/configure -q --enable-fuzzing CC=clang \
+	    CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'; }
+	cd fuzz && $(MAKE) $(AM_MAKEFLAGS) $(fuzz_targets)
+	cd fuzz && abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)/fuzz' \
+	    $(srcdir_of_fuzz)/run $(FUZZ_SECONDS)
+
+srcdir_of_fuzz = $(abs_top_srcdir)/%D%
