@@ -2,4 +2,6 @@
 # The manual.
 
 dist_man_MANS += \
-    %D%/gatekey.conf.5
+    %D%/gatekey.1 \
+    %D%/gatekey.conf.5 \
+    %D%/gatekeyd.8
