@@ -38,6 +38,15 @@ AM_TESTS_ENVIRONMENT = \
     CC='$(CC)'; export CC; \
     GATEKEY_CFLAGS='$(GATEKEY_CFLAGS)'; export GATEKEY_CFLAGS; \
     GATEKEY_BUILT='$(GATEKEY_BUILT)'; export GATEKEY_BUILT; \
+    GATEKEY_BINDIR='$(bindir)'; export GATEKEY_BINDIR; \
+    GATEKEY_SBINDIR='$(sbindir)'; export GATEKEY_SBINDIR; \
+    GATEKEY_MANDIR='$(mandir)'; export GATEKEY_MANDIR; \
+    GATEKEY_DOCDIR='$(docdir)'; export GATEKEY_DOCDIR; \
+    GATEKEY_DATADIR='$(datadir)'; export GATEKEY_DATADIR; \
+    GATEKEY_SYSCONFDIR='$(sysconfdir)'; export GATEKEY_SYSCONFDIR; \
+    GATEKEY_UNITDIR='$(systemdsystemunitdir)'; export GATEKEY_UNITDIR; \
+    GATEKEY_SYSUSERSDIR='$(prefix)/lib/sysusers.d'; export GATEKEY_SYSUSERSDIR; \
+    GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR; \
     GATEKEY_PROVIDERDIR='$(providerdir)'; export GATEKEY_PROVIDERDIR;
 
 # What a header needs to be compiled alone, and everything that is installed and has code.
@@ -56,6 +65,9 @@ TESTS += %D%/run-fails-a-careless-test
 
 dist_check_SCRIPTS += %D%/bootstrap-says-what-is-missing
 TESTS += %D%/bootstrap-says-what-is-missing
+
+dist_check_SCRIPTS += %D%/install-honours-destdir
+TESTS += %D%/install-honours-destdir
 
 dist_check_SCRIPTS += %D%/with-swtpm-leaves-nothing
 TESTS += %D%/with-swtpm-leaves-nothing
