@@ -5,10 +5,10 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void close_dirp(DIR **dir)
@@ -82,19 +82,19 @@ void for_each_child(pid_t parent, bool (*visit)(pid_t pid, void *context), void 
     for_each_process(visit_child, &wanted);
 }
 
-/* Whether this is another copy of the wrapper, which watches its own descendants. */
+/*
+ * Whether this is another copy of the wrapper, which watches its own descendants. Told by the file,
+ * not by its path: a process in another mount namespace may have another path to it.
+ */
 static bool is_a_run(pid_t pid)
 {
     char path[64];
-    char ours[PATH_MAX];
-    char theirs[PATH_MAX];
-    ssize_t our_len;
-    ssize_t their_len;
+    struct stat ours;
+    struct stat theirs;
 
     snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
-    our_len = readlink("/proc/self/exe", ours, sizeof(ours));
-    their_len = readlink(path, theirs, sizeof(theirs));
-    return our_len > 0 && our_len == their_len && memcmp(ours, theirs, (size_t)our_len) == 0;
+    return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 static bool visit_descendant(pid_t pid, void *context)

@@ -43,8 +43,11 @@ static int tear_down(void **state)
 
 static enum gk_status read_bytes(struct fixture *f, const void *bytes, size_t size, unsigned mode)
 {
-    FILE *file = fopen(f->path, "w");
+    FILE *file;
 
+    /* The file before it may be read-only, which stops everybody but root. */
+    unlink(f->path);
+    file = fopen(f->path, "w");
     assert_non_null(file);
     fwrite(bytes, 1, size, file);
     fclose(file);
