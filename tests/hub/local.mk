@@ -47,7 +47,6 @@ noinst_PROGRAMS += %D%/hub
 %C%_hub_SOURCES = %D%/hub.c
 %C%_hub_CPPFLAGS = $(HUB_CPPFLAGS) \
     -DHUB_PLUGIN='"$(abs_top_builddir)/%D%/.libs/gatekey-hub.so"' \
-    -DHUB_PRELOAD='"$(HUB_PRELOAD)"' \
     -DMOSQUITTO_BROKER_PATH='"$(MOSQUITTO_BROKER)"'
 %C%_hub_CFLAGS = $(HUB_CFLAGS)
 %C%_hub_LDADD = %D%/libhub.la
@@ -58,9 +57,21 @@ noinst_PROGRAMS += %D%/hubctl
 %C%_hubctl_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
 %C%_hubctl_LDADD = %D%/libhub.la $(CURL_LIBS)
 
-hub_tests = %D%/test-signature
+hub_tests = \
+    %D%/test-authority \
+    %D%/test-connect \
+    %D%/test-signature
 check_PROGRAMS += $(hub_tests)
 TESTS += $(hub_tests)
+
+%C%_test_authority_SOURCES = %D%/test-authority.c
+%C%_test_authority_CPPFLAGS = $(HUB_CPPFLAGS)
+%C%_test_authority_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_authority_LDADD = %D%/libhub.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+%C%_test_connect_SOURCES = %D%/test-connect.c
+%C%_test_connect_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_connect_LDADD = %D%/libhub.la $(CMOCKA_LIBS)
 
 %C%_test_signature_SOURCES = %D%/test-signature.c
 %C%_test_signature_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
