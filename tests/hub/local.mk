@@ -81,7 +81,8 @@ TESTS += $(hub_tests)
 hub_scripts = \
     %D%/the-hub-admits-whom-enos-would.py \
     %D%/the-hub-answers-devices-as-enos-does.py \
-    %D%/the-hub-answers-provisioners-as-enos-does.py
+    %D%/the-hub-answers-provisioners-as-enos-does.py \
+    %D%/the-hub-has-bad-days-to-order.py
 TESTS += $(hub_scripts)
 dist_check_SCRIPTS += $(hub_scripts)
 EXTRA_DIST += %D%/gateway.py
