@@ -71,6 +71,14 @@ static bool get_text(const OSSL_PARAM *param, char text[TEXT_SIZE])
            OSSL_PARAM_get_utf8_string(param, &text, TEXT_SIZE);
 }
 
+/* Asked for the type first: since OpenSSL 3.2 a getter of the wrong one leaves an error behind. */
+static bool get_int(const OSSL_PARAM *param, int *number)
+{
+    return (param->data_type == OSSL_PARAM_INTEGER ||
+            param->data_type == OSSL_PARAM_UNSIGNED_INTEGER) &&
+           OSSL_PARAM_get_int(param, number);
+}
+
 static enum gk_status refuse_hash(const char *name, struct gk_error *err)
 {
     (void)gk_fail(err, GK_NOT_OFFERED, "hash %.40s", name);
@@ -119,7 +127,7 @@ static enum gk_status set_padding(struct prov_scheme *scheme, const OSSL_PARAM *
     int number = -1;
     const struct name *known;
 
-    if (OSSL_PARAM_get_int(param, &number)) {
+    if (get_int(param, &number)) {
         snprintf(text, sizeof(text), "%d", number);
         known = by_value(paddings, number);
     } else {
@@ -153,7 +161,7 @@ static enum gk_status set_salt(struct prov_scheme *scheme, const OSSL_PARAM *par
     const struct name *known;
     int number;
 
-    if (OSSL_PARAM_get_int(param, &number)) {
+    if (get_int(param, &number)) {
         snprintf(text, sizeof(text), "%d", number);
     } else if (get_text(param, text) && (known = by_text(salts, text)) != NULL) {
         snprintf(text, sizeof(text), "%d", known->value);

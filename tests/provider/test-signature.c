@@ -440,7 +440,10 @@ static void says_when_nothing_was_begun(void **state)
         EVP_DigestSign(ctx, signature, &size, (const uint8_t *)message, sizeof(message)), 1);
     assert_int_equal(
         EVP_DigestSign(ctx, signature, &size, (const uint8_t *)message, sizeof(message)), 0);
-    fixture_assert_says("no message was begun");
+    /* Later versions of OpenSSL notice it by themselves. */
+    if (OpenSSL_version_num() < 0x30400000UL) {
+        fixture_assert_says("no message was begun");
+    }
     EVP_MD_CTX_free(ctx);
 }
 
