@@ -36,8 +36,16 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
-    %D%/openssl-signs-with-the-device-key
-EXTRA_DIST += %D%/setup.sh
+    %D%/a-password-is-asked-only-where-there-is-one \
+    %D%/listed-first-it-leaves-software-keys-alone \
+    %D%/loading-opens-nothing \
+    %D%/one-signature-is-one-tpm-command \
+    %D%/openssl-signs-with-the-device-key \
+    %D%/programs-without-the-key-notice-nothing \
+    %D%/stock-clients-speak-mutual-tls \
+    %D%/the-private-key-stays-in-the-tpm
+EXTRA_DIST += %D%/setup.sh %D%/tls.sh
+dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
 TPM_TESTS += $(provider_scripts)

@@ -8,9 +8,12 @@
 set -eu
 cd "$GATEKEY_TEST_DIR"
 
-# Read by OpenSSL, and by nothing of ours.
-export OPENSSL_MODULES="$abs_top_builddir/.libs"
-export OPENSSL_CONF="$abs_top_srcdir/conf/openssl-gatekey.cnf"
+use_gatekey() {
+    export OPENSSL_MODULES="$abs_top_builddir/.libs"
+    export OPENSSL_CONF="$abs_top_srcdir/conf/openssl-gatekey.cnf"
+}
+
+use_gatekey
 # The identity directory is this test's folder; GATEKEY_TCTI is there already.
 export GATEKEY_IDENTITY="$GATEKEY_TEST_DIR"
 
