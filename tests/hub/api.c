@@ -6,6 +6,7 @@
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/route.h"
+#include "tests/hub/spoil.h"
 #include "tests/hub/text.h"
 
 #include <arpa/inet.h>
@@ -18,7 +19,6 @@
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define CONNECTION_TIMEOUT_S 120
-#define HUGE_SIZE (64 * 1024 * 1024)
 
 /* One door: where calls come from decides what they must show. */
 struct door {
@@ -128,85 +128,6 @@ static char *answer_text(const struct hub_answer *answer)
     return json_dumps(envelope, JSON_COMPACT);
 }
 
-/* A body that is made while it is sent. */
-struct stream {
-    struct hub *hub;
-    uint64_t size; /* 0: it has no end */
-};
-
-static ssize_t stream_read(void *user, uint64_t position, char *buffer, size_t room)
-{
-    static const char head[] = "{\"code\":0,\"msg\":\"OK\",\"data\":\"";
-    static const char tail[] = "\"}";
-    const struct stream *stream = user;
-
-    if (stream->size == 0 && !hub_queue_pause(stream->hub->queue, 10)) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    for (size_t i = 0; i < room; i++, position++) {
-        if (position < sizeof(head) - 1) {
-            buffer[i] = head[position];
-        } else if (stream->size != 0 && position >= stream->size - (sizeof(tail) - 1)) {
-            buffer[i] = tail[position - (stream->size - (sizeof(tail) - 1))];
-        } else {
-            buffer[i] = 'x';
-        }
-    }
-    return (ssize_t)room;
-}
-
-static struct MHD_Response *stream_response(struct hub *hub, uint64_t size)
-{
-    struct stream *stream = calloc(1, sizeof(*stream));
-    struct MHD_Response *response;
-
-    if (stream == NULL) {
-        return NULL;
-    }
-    *stream = (struct stream){ .hub = hub, .size = size };
-    response = MHD_create_response_from_callback(size != 0 ? size : MHD_SIZE_UNKNOWN, 65536,
-                                                 stream_read, stream, free);
-    if (response == NULL) {
-        free(stream);
-    }
-    return response;
-}
-
-/* What a test wants instead of the right answer; NULL where it wants nothing. */
-static struct MHD_Response *spoilt_response(struct hub *hub, const char *name, const char *text,
-                                            unsigned int *http)
-{
-    static char garbage[] = "\x01\xfe<html>{\"code\":0,,}\xff";
-    struct hub_faults *faults = hub->faults;
-    char value[HUB_FAULT_VALUE_SIZE];
-    struct MHD_Response *response = NULL;
-
-    if (hub_fault_take_for(faults, HUB_FAULT_GARBAGE, name, value)) {
-        return MHD_create_response_from_buffer(sizeof(garbage) - 1, garbage,
-                                               MHD_RESPMEM_PERSISTENT);
-    }
-    if (hub_fault_take_for(faults, HUB_FAULT_TRUNCATED, name, value)) {
-        return MHD_create_response_from_buffer(strlen(text) / 2, (void *)(uintptr_t)text,
-                                               MHD_RESPMEM_MUST_COPY);
-    }
-    if (hub_fault_take_for(faults, HUB_FAULT_HUGE, name, value)) {
-        return stream_response(hub, HUGE_SIZE);
-    }
-    if (hub_fault_take_for(faults, HUB_FAULT_ENDLESS, name, value)) {
-        return stream_response(hub, 0);
-    }
-    if (hub_fault_take_for(faults, HUB_FAULT_HTTP, name, value)) {
-        *http = (unsigned int)strtoul(value, NULL, 10);
-        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    }
-    if (hub_fault_take_for(faults, HUB_FAULT_REDIRECT, name, value)) {
-        *http = MHD_HTTP_FOUND;
-        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-        MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, value);
-    }
-    return response;
-}
-
 static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route *route,
                                    struct hub_answer *answer)
 {
@@ -219,7 +140,7 @@ static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route
     if (text == NULL || hub_fault_take_for(call->hub->faults, HUB_FAULT_LOST, name, value)) {
         return MHD_NO;
     }
-    response = *name != '\0' ? spoilt_response(call->hub, name, text, &answer->http) : NULL;
+    response = *name != '\0' ? hub_spoil_response(call->hub, name, text, &answer->http) : NULL;
     if (response == NULL) {
         response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
     }
@@ -233,25 +154,6 @@ static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route
     result = MHD_queue_response(call->connection, answer->http, response);
     MHD_destroy_response(response);
     return result;
-}
-
-/* What a test wants before the work begins. True when the call is refused. */
-static bool hindered(struct hub_call *call, const struct hub_route *route,
-                     struct hub_answer *answer)
-{
-    char value[HUB_FAULT_VALUE_SIZE];
-
-    if (call->trusted) {
-        return false;
-    }
-    if (hub_fault_take_for(call->hub->faults, HUB_FAULT_SLOW, route->name, value)) {
-        hub_queue_pause(call->hub->queue, (int)(strtod(value, NULL) * 1000));
-    }
-    if (hub_fault_take_for(call->hub->faults, HUB_FAULT_REFUSE, route->name, value)) {
-        hub_answer_refuse(answer, (int)strtol(value, NULL, 10), "a test wants it so");
-        return true;
-    }
-    return false;
 }
 
 static enum MHD_Result perform(struct hub_call *call)
@@ -273,7 +175,7 @@ static enum MHD_Result perform(struct hub_call *call)
         hub_answer_refuse(&answer, 404, "there is no such call");
     } else {
         answer.envelope = route->envelope;
-        if (!hindered(call, route, &answer) &&
+        if (!hub_spoil_call(call, route, &answer) &&
             (!route->is_signed || hub_route_authorise(call, &answer))) {
             route->handle(call, &answer);
         }
@@ -404,6 +306,8 @@ enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_er
     a->rest = (struct door){ .hub = hub };
     a->control = (struct door){ .hub = hub, .trusted = true };
     block_signals(&mask);
+    /* Known before the first call comes, which may ask for it. */
+    *api = a;
     status = start_rest(a, -1, err);
     if (status == GK_OK) {
         status = start_control(a, err);
@@ -411,10 +315,9 @@ enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_er
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (status != GK_OK) {
         hub_api_stop(a);
-        return status;
+        *api = NULL;
     }
-    *api = a;
-    return GK_OK;
+    return status;
 }
 
 static void forget_certificate(struct hub_api *api)

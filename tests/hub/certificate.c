@@ -218,10 +218,13 @@ static void issue(struct hub_call *call, const json_t *device, const struct hub_
     status = hub_authority_issue(hub->authority, request, serial, days, crl_url, &issued, &err);
     kept = status == GK_OK && remember(call, device, serial, request, &issued);
     kept = hub_store_end(hub->store, kept);
+    if (!kept && status == GK_OK) {
+        status = gk_fail(&err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+    }
     if (kept) {
         status = spoil(hub, request, serial, days, crl_url, &issued, &err);
     }
-    if (!kept || status != GK_OK) {
+    if (status != GK_OK) {
         fault(answer, "issue a certificate", &err);
         return;
     }

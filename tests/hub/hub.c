@@ -8,17 +8,15 @@
 
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
+#include "tests/hub/port.h"
 #include "tests/hub/text.h"
 
-#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <openssl/rand.h>
 #include <pwd.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define MOST_FAULTS 8
@@ -210,71 +208,6 @@ static enum gk_status keep_names(struct hub_store *store, struct gk_error *err)
     return GK_OK;
 }
 
-static bool is_free(int port)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    CLEANUP(gk_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int reuse = 1;
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-    return fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-}
-
-/* Below the ports the kernel hands to connections, so that none of those takes it before the broker
- * does. */
-static int pick_port(void)
-{
-    uint16_t random;
-
-    for (int tries = 0; tries < 1000; tries++) {
-        if (RAND_bytes((uint8_t *)&random, sizeof(random)) == 1 &&
-            is_free(16384 + random % 16384)) {
-            return 16384 + random % 16384;
-        }
-    }
-    return 0;
-}
-
-/* The port given, the one used before, or a free one. */
-static enum gk_status keep_port(struct hub_store *store, const char *name, int *port,
-                                struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *had = hub_store_setting(store, name);
-    char text[16];
-
-    if (*port == 0) {
-        *port = had != NULL ? (int)strtol(had, NULL, 10) : pick_port();
-    }
-    snprintf(text, sizeof(text), "%d", *port);
-    if (*port < 1 || *port > 65535) {
-        return gk_fail(err, GK_USAGE, "port %s", text);
-    }
-    return hub_store_set(store, name, text) ? GK_OK
-                                            : gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
-}
-
-static enum gk_status keep_ports(struct hub *hub, struct gk_error *err)
-{
-    const struct {
-        const char *name;
-        int *port;
-    } ports[] = {
-        { "mqttsPort", &hub->options.mqtts_port },
-        { "activationPort", &hub->options.activation_port },
-        { "apiPort", &hub->options.api_port },
-    };
-    enum gk_status status = GK_OK;
-
-    for (size_t i = 0; status == GK_OK && i < sizeof(ports) / sizeof(ports[0]); i++) {
-        status = keep_port(hub->store, ports[i].name, ports[i].port, err);
-    }
-    return status;
-}
-
 static const char *plugin_path(void)
 {
     const char *given = getenv("GATEKEY_HUB_PLUGIN");
@@ -322,7 +255,8 @@ static enum gk_status write_configuration(const struct launch *launch, struct gk
     }
     fputs("# Written by the local hub on every start.\n"
           "per_listener_settings false\nallow_anonymous false\npersistence false\n"
-          "max_packet_size 4194304\nlog_dest file mosquitto.log\nlog_timestamp_format %FT%T\n",
+          "max_packet_size 4194304\npersistent_client_expiration 1h\nlog_dest file "
+          "mosquitto.log\nlog_timestamp_format %FT%T\n",
           file);
     fprintf(file, "log_type %s\n", launch->verbose ? "all" : "error");
     if (!launch->verbose) {
@@ -357,7 +291,7 @@ static enum gk_status prepare(struct launch *launch, struct gk_error *err)
         status = keep_names(hub->store, err);
     }
     if (status == GK_OK) {
-        status = keep_ports(hub, err);
+        status = hub_keep_ports(hub, err);
     }
     if (status == GK_OK) {
         status =

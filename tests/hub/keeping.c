@@ -99,6 +99,17 @@ static enum gk_status issue(struct hub *hub, const struct flaw *flaw, const char
                            : status;
 }
 
+static bool ends_soon(struct hub *hub)
+{
+    CLEANUP(json_decrefp)
+    json_t *row = hub_store_row(hub->store,
+                                "SELECT max(expireMs) AS expireMs FROM certificate"
+                                " WHERE assetId IS NULL",
+                                "");
+
+    return hub_number(row, "expireMs") - hub_now_ms() < HUB_DAY_MS * SERVER_DAYS / 12;
+}
+
 enum gk_status hub_keep_server_certificate(struct hub *hub, bool *changed, struct gk_error *err)
 {
     const struct flaw *flaw = current_flaw(hub);
@@ -110,8 +121,8 @@ enum gk_status hub_keep_server_certificate(struct hub *hub, bool *changed, struc
     if (wanted == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    *changed =
-        had == NULL || strcmp(had, wanted) != 0 || access(HUB_SERVER_CERTIFICATE_FILE, F_OK) != 0;
+    *changed = had == NULL || strcmp(had, wanted) != 0 || ends_soon(hub) ||
+               access(HUB_SERVER_CERTIFICATE_FILE, F_OK) != 0;
     if (!*changed) {
         return GK_OK;
     }

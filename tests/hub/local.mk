@@ -14,6 +14,7 @@ noinst_LTLIBRARIES += %D%/libhub.la
     %D%/file.c %D%/file.h \
     %D%/hub.h \
     %D%/keeping.c %D%/keeping.h \
+    %D%/port.c %D%/port.h \
     %D%/queue.c %D%/queue.h \
     %D%/request.c \
     %D%/signature.c %D%/signature.h \
@@ -28,15 +29,18 @@ noinst_LTLIBRARIES += %D%/libhub.la
 noinst_LTLIBRARIES += %D%/gatekey-hub.la
 %C%_gatekey_hub_la_SOURCES = \
     %D%/api.c %D%/api.h \
+    %D%/attribute.c \
     %D%/broker.c %D%/broker.h \
     %D%/certificate.c \
     %D%/command.c %D%/command.h \
     %D%/control.c \
     %D%/device.c \
     %D%/plugin.c \
-    %D%/post.c %D%/post.h \
+    %D%/post.c %D%/post.h %D%/post-internal.h \
     %D%/route.c %D%/route.h \
     %D%/session.c %D%/session.h \
+    %D%/spoil.c %D%/spoil.h \
+    %D%/telemetry.c \
     %D%/token.c
 %C%_gatekey_hub_la_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_gatekey_hub_la_CFLAGS = $(HUB_CFLAGS)
