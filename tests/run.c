@@ -370,8 +370,10 @@ static void make_folder(char folder[static FOLDER_SIZE])
 
 static int judge(struct test *test, const sigset_t *signals)
 {
+    long start = now_ms();
     bool passes = watch(test, signals, time_limit_s());
 
+    fprintf(stderr, "run: took %.1f s\n", (double)(now_ms() - start) / 1000);
     if (passes) {
         passes = !listeners_found(&test->foreign);
         passes = nothing_left(test, signals) && passes;

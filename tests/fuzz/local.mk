@@ -8,25 +8,25 @@ noinst_HEADERS += %D%/target.h
 # With a fuzzer its own main() is linked in, else ours, which replays files.
 if FUZZING
 fuzz_main =
-FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_link_flags = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 fuzz_main = %D%/replay.c
-FUZZ_LDFLAGS = $(AM_LDFLAGS)
+fuzz_link_flags = $(AM_LDFLAGS)
 endif
 EXTRA_DIST += %D%/replay.c
 
 %C%_fuzz_config_SOURCES = %D%/fuzz-config.c $(fuzz_main)
 %C%_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
-%C%_fuzz_config_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_config_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_message_SOURCES = %D%/fuzz-message.c $(fuzz_main)
 %C%_fuzz_message_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
-%C%_fuzz_message_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_message_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_reference_SOURCES = %D%/fuzz-reference.c $(fuzz_main)
 %C%_fuzz_reference_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
-%C%_fuzz_reference_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_reference_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_rest_reply_SOURCES = %D%/fuzz-rest-reply.c $(fuzz_main)
 %C%_fuzz_rest_reply_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
-%C%_fuzz_rest_reply_LDFLAGS = $(FUZZ_LDFLAGS)
+%C%_fuzz_rest_reply_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_config_LDADD = libagent.la
 %C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_reference_LDADD = libdevkey.la liberror.la
