@@ -153,7 +153,8 @@ void hub_command_answer(struct hub_commands *commands, const char *asset_id, con
     pthread_mutex_lock(&commands->lock);
     for (struct pending *pending = commands->first; pending != NULL; pending = pending->next) {
         if (answers(pending, asset_id, rest, reply)) {
-            pending->reply = json_incref(reply);
+            /* A copy: two threads must not share one. */
+            pending->reply = json_deep_copy(reply);
             pthread_cond_broadcast(&commands->changed);
             break;
         }

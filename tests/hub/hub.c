@@ -306,9 +306,15 @@ static enum gk_status prepare(struct launch *launch, struct gk_error *err)
     return status == GK_OK ? write_configuration(launch, err) : status;
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 void __asan_init(void);
+#define SANITIZER __asan_init
+#elif defined(__SANITIZE_THREAD__)
+void __tsan_init(void);
+#define SANITIZER __tsan_init
+#endif
 
+#ifdef SANITIZER
 /* The broker must have the sanitizer's runtime before it loads our plugin; what it leaks itself is
  * not ours. */
 static void preload_sanitizer(void)
@@ -316,7 +322,7 @@ static void preload_sanitizer(void)
     struct gk_error err = { 0 };
     Dl_info runtime;
 
-    if (dladdr((void *)(uintptr_t)__asan_init, &runtime) != 0 &&
+    if (dladdr((void *)(uintptr_t)SANITIZER, &runtime) != 0 &&
         hub_file_write("leaks", "leak:mosquitto__calloc\n", 0600, &err) == GK_OK) {
         setenv("LD_PRELOAD", runtime.dli_fname, 1);
         setenv("LSAN_OPTIONS", "suppressions=leaks:print_suppressions=0", 1);
