@@ -20,7 +20,7 @@ libagent_la_SOURCES += \
     %D%/enos/connect.c %D%/enos/connect.h \
     %D%/enos/message.c %D%/enos/message.h \
     %D%/link.c %D%/link.h %D%/link-internal.h %D%/link-verdict.c \
-    %D%/local.h \
+    %D%/local.c %D%/local.h \
     %D%/resolve.c %D%/resolve.h \
     %D%/tls.c %D%/tls.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
@@ -28,3 +28,5 @@ libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_
     -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'
 libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CRYPTO_LIBS) \
     $(INIH_LIBS) $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SSL_LIBS)
+
+include %D%/service/local.mk

@@ -176,8 +176,11 @@ static enum gk_status load_provider(struct agent_openssl *openssl, const char *w
  */
 static enum gk_status tell_provider(const struct agent_config *config, struct gk_error *err)
 {
+    /* The TSS would write its own lines on standard error; ours say the same once, and what to do.
+     */
     if (setenv("GATEKEY_TCTI", config->tcti, 1) != 0 ||
-        setenv("GATEKEY_IDENTITY", config->directory, 1) != 0) {
+        setenv("GATEKEY_IDENTITY", config->directory, 1) != 0 ||
+        setenv("TSS2_LOG", "all+none", 0) != 0) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     return GK_OK;

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# gatekeyd. Everything but main() is a library, which the tests link as well.
+
+noinst_LTLIBRARIES += libservice.la
+libservice_la_SOURCES = \
+    %D%/commander.c \
+    %D%/handler.c %D%/handler.h \
+    %D%/identity.c \
+    %D%/log.c %D%/log.h \
+    %D%/patience.c \
+    %D%/program.c %D%/program.h \
+    %D%/publisher.c \
+    %D%/request.c \
+    %D%/server.c \
+    %D%/service.h \
+    %D%/session.c %D%/session-internal.h %D%/session-use.c
+libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
+libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
+
+sbin_PROGRAMS += gatekeyd
+gatekeyd_SOURCES = %D%/main.c
+gatekeyd_CPPFLAGS = $(libservice_la_CPPFLAGS)
+gatekeyd_LDADD = libservice.la

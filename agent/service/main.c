@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gatekeyd: keeps this gateway connected to its hub (gatekeyd(8)). */
+#include "agent/exit.h"
+#include "agent/service/log.h"
+#include "agent/service/service.h"
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+struct options {
+    const char *config, *identity;
+};
+
+static const char help[] =
+    "Usage: gatekeyd [OPTION]...\n"
+    "Keep this gateway connected to its hub.\n"
+    "\n"
+    "  --config FILE     instead of the installed gatekey.conf\n"
+    "  --identity DIR    instead of [identity] directory\n"
+    "  --help, --version\n"
+    "\n"
+    "It stays in the foreground and logs to standard error. SIGTERM ends it.\n";
+
+/* -1 to go on, else an exit code. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "identity", required_argument, NULL, 'i' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'v' },
+        { NULL, 0, NULL, 0 },
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case 'i':
+            options->identity = optarg;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return AGENT_EXIT_DONE;
+        case 'v':
+            puts("gatekeyd " PACKAGE_VERSION);
+            return AGENT_EXIT_DONE;
+        default:
+            return AGENT_EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "gatekeyd: %s is not understood; see gatekeyd --help\n", argv[optind]);
+        return AGENT_EXIT_USAGE;
+    }
+    return -1;
+}
+
+/* Nothing of this process may be read by others of the same user, the command programs among them.
+ */
+static enum gk_status harden(struct gk_error *err)
+{
+    const struct rlimit none = { 0, 0 };
+    int fd;
+
+    if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
+        return gk_fail(err, GK_INTERNAL, "forbidding core dumps: %s", strerror(errno));
+    }
+    /* 0, 1 and 2 are never anything else than standard input, output and error. */
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    gk_closep(&fd);
+    return GK_OK;
+}
+
+/* sd-event reads these from a descriptor; no thread of ours may take them first. */
+static enum gk_status block_signals(struct gk_error *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    return sigprocmask(SIG_BLOCK, &set, NULL) == 0
+               ? GK_OK
+               : gk_fail(err, GK_INTERNAL, "sigprocmask: %s", strerror(errno));
+}
+
+static enum gk_status make_event_loop(sd_event **event, struct gk_error *err)
+{
+    int code = sd_event_new(event);
+
+    /* Without a handler either signal ends the loop. */
+    if (code >= 0) {
+        code = sd_event_add_signal(*event, NULL, SIGTERM, NULL, NULL);
+    }
+    if (code >= 0) {
+        code = sd_event_add_signal(*event, NULL, SIGINT, NULL, NULL);
+    }
+    if (code >= 0) {
+        code = sd_event_set_watchdog(*event, true);
+    }
+    return code >= 0 ? GK_OK : gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
+}
+
+static enum gk_status check_config(const struct agent_config *config, struct gk_error *err)
+{
+    enum gk_status status = agent_config_need(config, config->host, "[hub] host", err);
+
+    if (status == GK_OK) {
+        status = agent_config_need(config, config->product_key, "[device] product_key", err);
+    }
+    if (status == GK_OK) {
+        status = agent_config_need(config, config->device_key, "[device] device_key", err);
+    }
+    return status;
+}
+
+/* The socket first: it tells whether another gatekeyd is at work. The session last: it uses the
+ * rest. */
+static enum gk_status start_parts(struct service *service, struct gk_error *err)
+{
+    enum gk_status status = server_new(service, &service->server, err);
+
+    if (status == GK_OK) {
+        status = publisher_new(service, &service->publisher, err);
+    }
+    if (status == GK_OK) {
+        status = commander_new(service, &service->commander, err);
+    }
+    if (status == GK_OK) {
+        status = session_new(service, &service->session, err);
+    }
+    return status;
+}
+
+static void stop_parts(struct service *service)
+{
+    server_free(service->server);
+    session_free(service->session);
+    commander_free(service->commander);
+    publisher_free(service->publisher);
+}
+
+static enum gk_status serve(struct service *service, struct gk_error *err)
+{
+    enum gk_status status = start_parts(service, err);
+
+    if (status == GK_OK) {
+        int code;
+
+        sd_notify(0, "READY=1");
+        code = sd_event_loop(service->event);
+        status = code >= 0 ? GK_OK : gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
+        sd_notify(0, "STOPPING=1");
+    }
+    stop_parts(service);
+    return status;
+}
+
+static enum gk_status run(const struct options *options, struct gk_error *err)
+{
+    CLEANUP(agent_config_freep) struct agent_config *config = NULL;
+    CLEANUP(agent_openssl_freep) struct agent_openssl *openssl = NULL;
+    CLEANUP(sd_event_unrefp) sd_event *event = NULL;
+    struct service service = { 0 };
+    enum gk_status status = agent_config_read(options->config, options->identity, &config, err);
+
+    if (status == GK_OK) {
+        status = check_config(config, err);
+    }
+    if (status == GK_OK) {
+        status = agent_openssl_new(config, &openssl, err);
+    }
+    if (status == GK_OK) {
+        status = agent_link_init(err);
+    }
+    if (status == GK_OK) {
+        status = make_event_loop(&event, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    service = (struct service){ .config = config, .openssl = openssl, .event = event };
+    return serve(&service, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = { 0 };
+    struct gk_error err = { 0 };
+    int code = parse(argc, argv, &options);
+    enum gk_status status;
+
+    if (code >= 0) {
+        return code;
+    }
+    status = harden(&err);
+    if (status == GK_OK) {
+        status = block_signals(&err);
+    }
+    if (status == GK_OK) {
+        status = run(&options, &err);
+    }
+    if (status != GK_OK) {
+        log_failure(LOG_LEVEL_ERROR, "run", &err);
+    }
+    return (int)agent_exit_code(status);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sends what was handed over and waits for the hub's answer to each. */
+#include "agent/service/service.h"
+
+#include "agent/enos/message.h"
+#include "agent/service/log.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define WAIT_MS 30000  /* for the hub's answer */
+#define PENDING_MAX 16 /* as many as may wait for their PUBACK */
+#define TOPICS_MAX 64  /* reply topics in use */
+#define TICK_US ((uint64_t)1000000)
+
+struct pending {
+    publisher_done *done; /* NULL: whoever asked is gone */
+    void *context;
+    bool used;
+    uint64_t end_ms;
+    char id[24];
+    char *rest; /* of the request; the answer comes on it with "_reply" */
+};
+
+struct publisher {
+    struct service *service;
+    sd_event_source *tick_source;
+    uint64_t last_id;
+    struct pending pending[PENDING_MAX];
+    char *topics[TOPICS_MAX]; /* whose replies are subscribed to on this connection */
+    uint64_t sent, accepted, refused, unanswered;
+};
+
+static bool is_reply_to(const char *reply_rest, const char *rest)
+{
+    size_t length = strlen(rest);
+
+    return strncmp(reply_rest, rest, length) == 0 && strcmp(reply_rest + length, "_reply") == 0;
+}
+
+static void finish(struct pending *pending, json_int_t code, json_t *data,
+                   const struct gk_error *err)
+{
+    struct pending over = *pending;
+
+    *pending = (struct pending){ 0 };
+    if (over.done != NULL) {
+        over.done(over.context, over.id, code, data, err);
+    }
+    free(over.rest);
+}
+
+static int on_tick(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct publisher *publisher = context;
+    uint64_t now = service_now_ms();
+
+    (void)now_us;
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        if (pending->used && pending->end_ms <= now) {
+            struct gk_error err = { 0 };
+
+            gk_fail(&err, GK_UNREACHABLE, "the hub did not answer within %d s, message %s",
+                    WAIT_MS / 1000, pending->id);
+            gk_advise(&err, "it may have been received all the same; send it again if that does no "
+                            "harm");
+            publisher->unanswered++;
+            finish(pending, 0, NULL, &err);
+        }
+    }
+    sd_event_source_set_time_relative(source, TICK_US);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* --- replies
+ * -------------------------------------------------------------------------------------- */
+
+static enum gk_status subscribe_to_replies(struct publisher *publisher, const char *rest,
+                                           struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *reply = NULL;
+    size_t slot = 0;
+    enum gk_status status;
+
+    while (slot < TOPICS_MAX && publisher->topics[slot] != NULL) {
+        if (strcmp(publisher->topics[slot], rest) == 0) {
+            return GK_OK;
+        }
+        slot++;
+    }
+    if (slot == TOPICS_MAX) {
+        gk_fail(err, GK_THROTTLED, "more than %d topics are in use", TOPICS_MAX);
+        gk_advise(err, "use fewer topics, or restart gatekeyd");
+        return GK_THROTTLED;
+    }
+    if (asprintf(&reply, "%s_reply", rest) < 0) {
+        reply = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    /* The hub handles what we send in order, so the SUBACK need not be waited for. */
+    status = session_subscribe(publisher->service->session, reply, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    publisher->topics[slot] = strdup(rest);
+    return publisher->topics[slot] != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+}
+
+static void forget_topics(struct publisher *publisher)
+{
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        free(TAKE(publisher->topics[i]));
+    }
+}
+
+static void take_reply(struct publisher *publisher, struct pending *pending,
+                       const struct enos_reply *reply)
+{
+    struct gk_error err = { 0 };
+
+    if (reply->code == ENOS_CODE_OK) {
+        publisher->accepted++;
+        finish(pending, reply->code, reply->data, NULL);
+        return;
+    }
+    publisher->refused++;
+    gk_fail(&err, GK_HUB_REFUSED, "%s: code %" JSON_INTEGER_FORMAT "%s%.200s", pending->rest,
+            reply->code, reply->message[0] != '\0' ? ", " : "", reply->message);
+    finish(pending, reply->code, reply->data, &err);
+}
+
+static bool is_subscribed(const struct publisher *publisher, const char *reply_rest)
+{
+    for (size_t i = 0; i < TOPICS_MAX && publisher->topics[i] != NULL; i++) {
+        if (is_reply_to(reply_rest, publisher->topics[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,
+                       size_t size)
+{
+    CLEANUP(enos_reply_clear) struct enos_reply reply = { 0 };
+    struct gk_error err = { 0 };
+
+    if (!is_subscribed(publisher, rest)) {
+        return false;
+    }
+    if (enos_reply_parse(payload, size, &reply, &err) != GK_OK) {
+        log_failure(LOG_LEVEL_WARNING, "read the hub's answer", &err);
+        return true;
+    }
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        if (pending->used && strcmp(pending->id, reply.id) == 0 &&
+            is_reply_to(rest, pending->rest)) {
+            take_reply(publisher, pending, &reply);
+            break;
+        }
+    }
+    return true;
+}
+
+/* The hub will not answer on that topic. */
+void publisher_refused(struct publisher *publisher, const char *rest)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        if (pending->used && is_reply_to(rest, pending->rest)) {
+            struct gk_error err = { 0 };
+
+            gk_fail(&err, GK_HUB_REFUSED, "no permission to receive %s", rest);
+            finish(pending, 0, NULL, &err);
+        }
+    }
+}
+
+/* --- requests
+ * ------------------------------------------------------------------------------------- */
+
+static struct pending *free_slot(struct publisher *publisher)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        if (!publisher->pending[i].used) {
+            return &publisher->pending[i];
+        }
+    }
+    return NULL;
+}
+
+static enum gk_status check(const char *rest, const json_t *params, struct gk_error *err)
+{
+    if (!enos_rest_is_publishable(rest)) {
+        gk_fail(err, GK_USAGE, "topic %.130s", rest);
+        gk_advise(err, "give what follows /sys/PRODUCT/DEVICE/, such as thing/measurepoint/post");
+        return GK_USAGE;
+    }
+    if (!json_is_object(params) && !json_is_array(params)) {
+        return gk_fail(err, GK_USAGE, "params must be a JSON object or array");
+    }
+    return GK_OK;
+}
+
+static enum gk_status send_request(struct publisher *publisher, const char *id, const char *rest,
+                                   json_t *params, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    size_t size = 0;
+    enum gk_status status = enos_request_format(id, rest, params, &text, &size, err);
+
+    if (status == GK_OK) {
+        status = subscribe_to_replies(publisher, rest, err);
+    }
+    if (status == GK_OK) {
+        status = session_publish(publisher->service->session, rest, text, size, err);
+    }
+    return status;
+}
+
+enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
+                              publisher_done *done, void *context, struct gk_error *err)
+{
+    struct pending *pending = free_slot(publisher);
+    CLEANUP(gk_freep) char *copy = strdup(rest);
+    enum gk_status status = check(rest, params, err);
+
+    if (status == GK_OK) {
+        status = session_require(publisher->service->session, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    if (pending == NULL) {
+        gk_fail(err, GK_THROTTLED, "%d messages wait for the hub's answer", PENDING_MAX);
+        gk_advise(err, "wait for them, then send it again");
+        return GK_THROTTLED;
+    }
+    if (copy == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    snprintf(pending->id, sizeof(pending->id), "%" PRIu64, ++publisher->last_id);
+    status = send_request(publisher, pending->id, rest, params, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    pending->used = true;
+    pending->rest = TAKE(copy);
+    pending->done = done;
+    pending->context = context;
+    pending->end_ms = service_now_ms() + WAIT_MS;
+    publisher->sent++;
+    return GK_OK;
+}
+
+void publisher_forget(struct publisher *publisher, const void *context)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        if (publisher->pending[i].context == context) {
+            publisher->pending[i].done = NULL;
+        }
+    }
+}
+
+/* --- the connection
+ * ------------------------------------------------------------------------------- */
+
+void publisher_up(struct publisher *publisher)
+{
+    forget_topics(publisher);
+}
+
+void publisher_down(struct publisher *publisher, const struct gk_error *err)
+{
+    forget_topics(publisher);
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        if (pending->used) {
+            struct gk_error lost = *err;
+
+            gk_advise(&lost,
+                      "the connection ended before the hub answered message %s; it may have "
+                      "been received all the same",
+                      pending->id);
+            publisher->unanswered++;
+            finish(pending, 0, NULL, &lost);
+        }
+    }
+}
+
+void publisher_describe(const struct publisher *publisher, json_t *status)
+{
+    json_object_set_new(status, "published", json_integer((json_int_t)publisher->sent));
+    json_object_set_new(status, "accepted", json_integer((json_int_t)publisher->accepted));
+    json_object_set_new(status, "refused", json_integer((json_int_t)publisher->refused));
+    json_object_set_new(status, "unanswered", json_integer((json_int_t)publisher->unanswered));
+}
+
+enum gk_status publisher_new(struct service *service, struct publisher **publisher,
+                             struct gk_error *err)
+{
+    struct publisher *made = calloc(1, sizeof(*made));
+    struct timespec now = { 0 };
+    int code;
+
+    if (made == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    made->service = service;
+    /* Ids go on where an earlier run of the service cannot have been, a thousand messages a second.
+     */
+    clock_gettime(CLOCK_REALTIME, &now);
+    made->last_id = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    code = sd_event_add_time_relative(service->event, &made->tick_source, CLOCK_BOOTTIME, TICK_US,
+                                      0, on_tick, made);
+    if (code < 0) {
+        publisher_free(made);
+        return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
+    }
+    *publisher = made;
+    return GK_OK;
+}
+
+void publisher_free(struct publisher *publisher)
+{
+    if (publisher == NULL) {
+        return;
+    }
+    sd_event_source_disable_unref(publisher->tick_source);
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        free(publisher->pending[i].rest);
+    }
+    forget_topics(publisher);
+    free(publisher);
+}

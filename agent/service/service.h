@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of gatekeyd and how they meet. One thread, one sd-event loop; every function here is
+ * called from it and returns at once, but for the device key and the sealed secret, which wait for
+ * the TPM.
+ *
+ *     session    the connection to the hub: when to connect, when to wait, when to leave it
+ *     publisher  what was handed over and waits for the hub's answer
+ *     commander  what the hub asks for, and the programs that answer it
+ *     server     the local socket
+ */
+#ifndef GATEKEY_AGENT_SERVICE_SERVICE_H
+#define GATEKEY_AGENT_SERVICE_SERVICE_H
+
+#include "agent/config.h"
+#include "agent/link.h"
+#include "agent/openssl.h"
+#include "cleanup.h"
+#include "error.h"
+
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+struct session;
+struct publisher;
+struct commander;
+struct server;
+
+struct service {
+    const struct agent_config *config;
+    struct agent_openssl *openssl;
+    sd_event *event;
+    struct session *session;
+    struct publisher *publisher;
+    struct commander *commander;
+    struct server *server;
+};
+
+static inline void json_unrefp(json_t **json)
+{
+    json_decref(*json);
+}
+
+/* --- session.c ------------------------------------------------------------------------------- */
+
+/* What "reconnect" is answered with; err is NULL when the hub accepted us. Called once. */
+typedef void session_verdict(void *context, const struct gk_error *err);
+
+/* Begins at once where this gateway is enrolled. The caller frees it first of all parts. */
+enum gk_status session_new(struct service *service, struct session **session,
+                           struct gk_error *err) GK_MUST_CHECK;
+void session_free(struct session *session); /* says goodbye to the hub; NULL is fine */
+GK_DEFINE_CLEANUP(struct session, session_free)
+
+/* Publish or subscribe by the topic's part after /sys/PK/DK/. Fail as agent_link_publish() does. */
+enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
+                               size_t size, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status session_subscribe(struct session *session, const char *rest,
+                                 struct gk_error *err) GK_MUST_CHECK;
+
+/* Why there is no connection, as an error to hand on; GK_OK when there is one. */
+enum gk_status session_require(const struct session *session, struct gk_error *err) GK_MUST_CHECK;
+
+/* Read the identity anew, connect now as far as the budget allows, and tell. */
+void session_reconnect(struct session *session, session_verdict *verdict, void *context);
+/* Whoever asked is gone. */
+void session_forget(struct session *session, const void *context);
+
+/* Disconnect, and stay so until the identity was replaced or session_reconnect() is called. */
+void session_stop(struct session *session);
+
+/* Add what "status" shows. */
+void session_describe(const struct session *session, json_t *status);
+
+/* --- patience.c ------------------------------------------------------------------------------ */
+
+/* As agent_budget_take(), for this service and now. */
+enum gk_status patience_take(const struct service *service, bool patient, int64_t *wait_ms,
+                             struct gk_error *err) GK_MUST_CHECK;
+/*
+ * An attempt failed or a connection ended; sent: a CONNECT may have reached the hub. Says how long
+ * to wait, in ms. A disk that cannot be written is logged, and no reason to hurry.
+ */
+int64_t patience_failed(const struct service *service, bool sent);
+/* A connection has stood long enough to begin the backoff anew. */
+void patience_lasted(const struct service *service);
+
+/* --- identity.c ------------------------------------------------------------------------------ */
+
+/* What the identity directory holds, as far as it matters here. */
+struct identity {
+    bool enrolled;  /* complete, and proven by a connection */
+    bool certified; /* complete; the proving connection is yet to be made */
+    char mark[160]; /* differs whenever key, certificate or secret were replaced */
+};
+void identity_look(const struct agent_config *config, struct identity *identity);
+
+/* Call changed when something in the directory did; also every half minute while it does not exist.
+ */
+struct identity_watch;
+typedef void identity_changed(void *context);
+enum gk_status identity_watch_new(sd_event *event, const char *directory, identity_changed *changed,
+                                  void *context, struct identity_watch **watch,
+                                  struct gk_error *err) GK_MUST_CHECK;
+void identity_watch_free(struct identity_watch *watch); /* NULL is fine */
+
+/* --- publisher.c ----------------------------------------------------------------------------- */
+
+/* The hub's answer to one publish: err is NULL when its code was 200. data is borrowed. */
+typedef void publisher_done(void *context, const char *id, json_int_t code, json_t *data,
+                            const struct gk_error *err);
+
+enum gk_status publisher_new(struct service *service, struct publisher **publisher,
+                             struct gk_error *err) GK_MUST_CHECK;
+void publisher_free(struct publisher *publisher); /* NULL is fine */
+
+/*
+ * Send params on a topic (what follows /sys/PK/DK/) and call done once when the hub answered, did
+ * not in time, or was lost. Fails with GK_USAGE (topic or size), and as session_publish() does;
+ * done is not called then.
+ */
+enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
+                              publisher_done *done, void *context,
+                              struct gk_error *err) GK_MUST_CHECK;
+/* Whoever asked is gone; the answer will be dropped. */
+void publisher_forget(struct publisher *publisher, const void *context);
+
+void publisher_up(struct publisher *publisher);
+void publisher_down(struct publisher *publisher, const struct gk_error *err);
+/* True when the message was an answer that somebody waits for, or waited for. */
+bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,
+                       size_t size);
+void publisher_refused(struct publisher *publisher, const char *rest);
+void publisher_describe(const struct publisher *publisher, json_t *status);
+
+/* --- commander.c ----------------------------------------------------------------------------- */
+
+enum gk_status commander_new(struct service *service, struct commander **commander,
+                             struct gk_error *err) GK_MUST_CHECK;
+void commander_free(struct commander *commander); /* kills what runs; NULL is fine */
+void commander_up(struct commander *commander);
+void commander_receive(struct commander *commander, const char *rest, const void *payload,
+                       size_t size);
+void commander_describe(const struct commander *commander, json_t *status);
+
+/* --- server.c and request.c ------------------------------------------------------------------ */
+
+struct client;
+
+/* Fails with GK_LOCK_HELD (another gatekeyd serves that socket), GK_BAD_CONFIG, GK_FILE_DENIED. */
+enum gk_status server_new(struct service *service, struct server **server,
+                          struct gk_error *err) GK_MUST_CHECK;
+void server_free(struct server *server); /* NULL is fine */
+
+/* Answer the client's request; its next line is read after that. */
+void client_reply(struct client *client, const json_t *reply);
+void client_fail(struct client *client, const char *operation, const struct gk_error *err,
+                 json_int_t code);
+/* May change things: root, or the user that gatekeyd runs as. */
+bool client_is_privileged(const struct client *client);
+
+/* Do what a line asks for: client_reply() or client_fail() is called now or later, once. */
+void request_handle(struct service *service, struct client *client, const char *line, size_t size);
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+uint64_t service_now_ms(void); /* since boot, suspended or not */
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the other parts do with the connection to the hub. */
+#include "agent/service/session-internal.h"
+
+const char *session_phase_name(enum phase phase)
+{
+    switch (phase) {
+    case NOT_ENROLLED:
+        return "not-enrolled";
+    case STOPPED:
+        return "stopped";
+    case WAITING:
+        return "waiting";
+    case CONNECTING:
+        return "connecting";
+    case CONNECTED:
+        return "connected";
+    }
+    return "";
+}
+
+enum gk_status session_require(const struct session *session, struct gk_error *err)
+{
+    if (session->phase == CONNECTED) {
+        return GK_OK;
+    }
+    if (session->phase == NOT_ENROLLED) {
+        return gk_fail(err, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    }
+    if (session->last.status == GK_OK) {
+        return gk_fail(err, GK_UNREACHABLE, "still connecting to %s",
+                       session->service->config->host);
+    }
+    if (err != NULL) {
+        *err = session->last;
+    }
+    return session->last.status;
+}
+
+enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
+                               size_t size, struct gk_error *err)
+{
+    const struct agent_config *config = session->service->config;
+    char topic[ENOS_TOPIC_MAX];
+    enum gk_status status = session_require(session, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (!enos_topic(config->product_key, config->device_key, rest, topic)) {
+        return gk_fail(err, GK_USAGE, "topic %s", rest);
+    }
+    status = agent_link_publish(session->link, topic, payload, size, err);
+    session_watch_link(session);
+    return status;
+}
+
+enum gk_status session_subscribe(struct session *session, const char *rest, struct gk_error *err)
+{
+    const struct agent_config *config = session->service->config;
+    char topic[ENOS_TOPIC_MAX];
+    enum gk_status status = session_require(session, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (!enos_topic(config->product_key, config->device_key, rest, topic)) {
+        return gk_fail(err, GK_USAGE, "topic %s", rest);
+    }
+    status = agent_link_subscribe(session->link, topic, err);
+    session_watch_link(session);
+    return status;
+}
+
+void session_describe(const struct session *session, json_t *status)
+{
+    char sentence[1024];
+    uint64_t now = service_now_ms();
+
+    json_object_set_new(status, "state", json_string(session_phase_name(session->phase)));
+    json_object_set_new(status, "connected", json_boolean(session->phase == CONNECTED));
+    json_object_set_new(status, "attempts", json_integer(session->attempts));
+    json_object_set_new(status, "connects", json_integer(session->connects));
+    if (session->phase == CONNECTED) {
+        json_object_set_new(status, "since", json_integer(session->since));
+    }
+    if (session->phase == WAITING && session->next_ms > now) {
+        json_object_set_new(status, "next_attempt_s",
+                            json_integer((json_int_t)((session->next_ms - now + 999) / 1000)));
+    }
+    if (session->last.status != GK_OK) {
+        gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
+        json_object_set_new(status, "last_error", json_string(sentence));
+        json_object_set_new(status, "last_status",
+                            json_string(gk_status_name(session->last.status)));
+    }
+}

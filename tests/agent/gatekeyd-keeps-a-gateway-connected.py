@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gatekeyd against a whole local hub: connecting, telemetry up, commands down, bad days, and who may ask what."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from service import BUILD, Service, wait_until  # noqa: E402
+from gateway import HubTest, SUBJECT, openssl  # noqa: E402
+
+ECHO = """#!/bin/sh
+echo "{\\"environment\\": \\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\", \\"arguments\\": \\"$*\\", \\"input\\": $(cat)}"
+"""
+
+
+def as_nobody(function):
+    """What the function returns when another user calls it, as JSON."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.write(writer, json.dumps(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(text)
+
+
+class GatekeydTest(HubTest):
+    def setUp(self):
+        self.services = []
+
+    def tearDown(self):
+        codes = [service.stop() for service in self.services]
+        super().tearDown()
+        self.assertEqual(codes, [0] * len(codes))
+
+    def service(self, local="", **settings):
+        type(self).count += 1
+        service = Service(self.hub, self.folder, f"gw-{self.count}", local, **settings)
+        self.services.append(service)
+        return service
+
+    def program(self, name, text, mode=0o755):
+        path = os.path.join(os.path.realpath(self.folder), name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def telemetry(self, service):
+        return [row for row in self.hub.table("telemetry") if row["deviceKey"] == service.name]
+
+
+class Messages(GatekeydTest):
+    def test_publishes_and_hears_that_it_arrived(self):
+        service = self.service().enrol().start().connected()
+        answer = service.publish({"temperature": 21.5})
+        self.assertTrue(answer["ok"], answer)
+        self.assertEqual(answer["code"], 200)
+        self.assertIn("21.5", json.dumps(self.telemetry(service)))
+        other = service.publish({"temperature": 22.5})
+        self.assertEqual(int(other["id"]), int(answer["id"]) + 1)
+        status = service.status()
+        self.assertEqual((status["published"], status["accepted"], status["refused"]), (2, 2, 0))
+        self.assertEqual(status["connects"], 1)
+
+    def test_tells_the_code_of_a_refusal(self):
+        service = self.service().enrol().start().connected()
+        self.hub.fault("post-code=1206", "--times", "1")
+        answer = service.publish({"temperature": 1})
+        self.assertFalse(answer["ok"])
+        self.assertEqual((answer["status"], answer["code"], answer["exit"]), ("GK_HUB_REFUSED", 1206, 1))
+        self.assertIn("code 1206", answer["error"])
+        self.assertTrue(service.publish({"temperature": 2})["ok"])
+
+    def test_refuses_what_the_hub_would_not_take(self):
+        service = self.service().enrol().start().connected()
+        for topic in "", "thing/#", "/sys/x", "thing/service/reboot_reply", "a" * 200:
+            answer = service.publish({"temperature": 1}, topic)
+            self.assertEqual((answer["ok"], answer["status"]), (False, "GK_USAGE"), topic)
+        answer = service.publish({"text": "x" * 600 * 1024})
+        self.assertEqual(answer["status"], "GK_USAGE")
+        self.assertTrue(service.publish({"text": "x" * 400 * 1024})["ok"])
+
+    def test_answers_commands_by_the_program_configured_for_them(self):
+        echo = self.program("echo", ECHO)
+        fail = self.program("fail", "#!/bin/sh\necho a reason >&2\nexit 3\n")
+        writable = self.program("writable", "#!/bin/sh\n", 0o777)
+        service = self.service(f"command.echo = {echo} fixed words\ncommand.measurepoint/set = {echo}\n"
+                               f"command.fail = {fail}\ncommand.writable = {writable}\n")
+        service.enrol().start(SECRET="not for programs").connected()
+
+        def call(*words):
+            done = self.hub.ctl(*words, check=False)
+            return json.loads(done.stdout)
+
+        answer = call("call", self.hub.product, service.name, "echo", '{"a":"$(id)"}')
+        self.assertEqual(answer["code"], 200, answer)
+        self.assertEqual(answer["data"]["input"], {"a": "$(id)"})
+        self.assertEqual(answer["data"]["arguments"], "fixed words")
+        self.assertEqual(answer["data"]["environment"].split(), ["LANG", "PATH", "PWD"])
+        answer = call("set", self.hub.product, service.name, "level=3")
+        self.assertEqual((answer["code"], answer["data"]["input"]), (200, {"level": 3}))
+        self.assertEqual(call("call", self.hub.product, service.name, "reboot", "{}")["code"], 2001)
+        self.assertEqual(call("call", self.hub.product, service.name, "fail", "{}")["code"], 2002)
+        self.assertEqual(call("call", self.hub.product, service.name, "writable", "{}")["code"], 2006)
+        log = "\n".join(service.lines())
+        self.assertIn("fail says: a reason", log)
+        self.assertIn(f"{writable} can be written by others", log)
+
+    def test_signs_with_the_key_in_the_tpm(self):
+        service = self.service()
+        service.settings["identity"].update(provider=os.path.join(BUILD, ".libs", "gatekey.so"), key="gatekey:")
+        service.configure()
+        reference = os.path.join(service.identity, "device.pem")
+        subprocess.run([os.path.join(BUILD, "tests/tpm/make-key"), reference, "0x81000100"], check=True,
+                       stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "GATEKEY_IDENTITY": service.identity, "OPENSSL_MODULES": os.path.join(BUILD, ".libs"),
+                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf")}
+        csr = subprocess.run(["openssl", "req", "-new", "-key", reference, "-sha256", "-subj", SUBJECT + service.name + "-tpm"],
+                             env=environment, check=True, capture_output=True, text=True).stdout
+        answer = self.hub.certificates("apply", service.name, {"csr": csr, "validDay": 30})
+        self.assertEqual(answer["code"], 0, answer)
+        with open(service.device.cert, "w", encoding="utf-8") as file:
+            file.write(answer["data"]["cert"])
+        # An openssl.cnf that would break every program that reads it: this one does not.
+        poison = self.program("poison.cnf", "openssl_conf = i\nconfig_diagnostics = 1\n[i]\nproviders = p\n[p]\nx = y\n"
+                              "[y]\nmodule = /nonexistent\nactivate = 1\n")
+        service.enrol().start(OPENSSL_CONF=poison).connected()
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
+
+
+class BadDays(GatekeydTest):
+    def test_waits_quietly_until_it_is_enrolled_and_leaves_after_a_reset(self):
+        service = self.service().start()
+        self.assertEqual(service.status()["state"], "not-enrolled")
+        answer = service.publish({"temperature": 1})
+        self.assertEqual((answer["status"], answer["exit"]), ("GK_NOT_ENROLLED", 3))
+        self.assertEqual(service.call({"op": "reconnect"})["status"], "GK_NOT_ENROLLED")
+        service.enrol().connected()
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        service.reset()
+        wait_until("it noticed", lambda: service.status()["state"] == "not-enrolled")
+        self.assertEqual(len([line for line in service.lines() if "not enrolled" in line]), 2)
+        self.assertEqual(service.status()["attempts"], 1)
+
+    def test_believes_the_right_hub_only(self):
+        for fault, words in (("expired", "its certificate has expired"),
+                             ("other-name", "its certificate is for another name"),
+                             ("other-ca", "its issuer is not among the roots")):
+            service = self.service().enrol()
+            self.hub.fault("server-certificate=" + fault)
+            service.start()
+            status = wait_until("it refused", lambda s=service: s.status() if "last_error" in s.status() else None)
+            self.assertEqual(status["last_status"], "GK_UNTRUSTED")
+            self.assertIn(words, status["last_error"])
+            answer = service.publish({"temperature": 1})
+            self.assertEqual((answer["ok"], answer["status"], answer["exit"]), (False, "GK_UNTRUSTED", 1))
+            self.hub.fault("--clear")
+
+    def test_tells_a_revoked_certificate_from_a_lost_connection_and_comes_back(self):
+        lost = self.service().enrol().start().connected()
+        revoked = self.service().enrol().start().connected()
+        self.hub.fault("post-drop", "--times", "1")
+        answer = lost.publish({"temperature": 1})
+        self.assertEqual((answer["status"], answer["exit"]), ("GK_UNREACHABLE", 5))
+        self.assertIn("may have been received", answer["error"])
+        self.hub.ctl("revoke", str(revoked.device.serial))
+        wait_until("it was thrown out", lambda: not revoked.status()["connected"])
+        # The backoff is on disk: a restart does not get around it.
+        self.assertEqual(lost.stop(), 0)
+        lost.start()
+        status = lost.status()
+        self.assertEqual((status["state"], status["attempts"]), ("waiting", 0))
+        self.assertLessEqual(status["next_attempt_s"], 12)
+        answer = lost.publish({"temperature": 1})
+        self.assertFalse(answer["ok"])
+        lost.connected()
+        wait_until("it knows why", lambda: revoked.status().get("last_status") == "GK_REVOKED")
+        answer = revoked.publish({"temperature": 1})
+        self.assertEqual((answer["status"], answer["exit"]), ("GK_REVOKED", 4))
+        self.assertIn("the certificate is revoked", "\n".join(revoked.lines()))
+
+    def test_comes_back_when_the_hub_does(self):
+        service = self.service().enrol().start().connected()
+        self.assertEqual(self.hub.stop(), 0)
+        wait_until("it noticed", lambda: not service.status()["connected"])
+        self.hub.start()
+        service.connected()
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertEqual(service.status()["connects"], 2)
+
+    def test_spends_three_connects_and_no_more(self):
+        service = self.service().enrol().start().connected()
+        for _ in range(2):
+            time.sleep(1)
+            self.assertTrue(service.call({"op": "reconnect"})["ok"])
+        answer = service.call({"op": "reconnect"})
+        self.assertEqual(answer["status"], "GK_THROTTLED")
+        service.stop()
+        service.start()
+        status = service.status()
+        self.assertEqual(status["state"], "waiting")
+        self.assertGreater(status["next_attempt_s"], 60)
+
+
+class Socket(GatekeydTest):
+    def test_serves_whoever_asks_properly_whatever_others_do(self):
+        service = self.service().start()
+        self.assertEqual(stat.S_IMODE(os.stat(service.socket).st_mode), 0o660)
+        silent = [service.open() for _ in range(5)]
+        half = service.open()
+        half.sendall(b'{"op":')
+        for text in b"", b"garbage", b"[]", b'{"op":7}', b'{"op":"fly"}', b'{"op":"status","op":"stop"}', b"\x00\xff":
+            self.assertEqual(service.call(text)["status"], "GK_USAGE")
+        with service.open() as flood:
+            try:
+                for _ in range(64):
+                    flood.sendall(b"x" * 65536)
+                answer = flood.recv(65536)
+            except OSError:
+                answer = b""
+            self.assertIn(b"GK_USAGE", answer or b"GK_USAGE")
+        crowd = [service.open() for _ in range(20)]
+        for link in crowd:
+            link.close()
+        wait_until("there is room again", lambda: "state" in service.status())
+        half.sendall(b'"status"}\n')
+        self.assertIn(b'"ok":true', half.recv(65536))
+        for link in [*silent, half]:
+            link.close()
+
+    def test_lets_only_its_owner_change_things(self):
+        service = self.service().enrol().start().connected()
+        if os.geteuid() != 0:
+            self.skipTest("only root can become somebody else")
+        folder = service.folder
+        while folder != "/tmp":
+            os.chmod(folder, 0o755)
+            folder = os.path.dirname(folder)
+        os.chmod(service.socket, 0o666)
+        for operation, refused in ("stop", True), ("reconnect", True), ("status", False):
+            answer = as_nobody(lambda op=operation: service.call({"op": op}))
+            self.assertEqual(answer.get("status") == "GK_REFUSED", refused, answer)
+        self.assertTrue(service.status()["connected"])
+
+    def test_stops_and_stays_so_until_told_otherwise(self):
+        service = self.service().enrol().start().connected()
+        self.assertTrue(service.call({"op": "stop"})["ok"])
+        self.assertEqual(service.status()["state"], "stopped")
+        os.utime(os.path.join(service.identity, "cert.pem"))
+        time.sleep(1)
+        self.assertEqual(service.status()["state"], "stopped")
+        self.assertEqual(service.call({"op": "reconnect"}), {"ok": True, "connected": True})
+
+    def test_is_alone_on_its_socket_and_cleans_up(self):
+        service = self.service().start()
+        other = subprocess.run([os.path.join(BUILD, "gatekeyd"), "--config", service.config], capture_output=True,
+                               text=True, check=False)
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("another gatekeyd answers", other.stderr)
+        self.assertEqual(service.stop(), 0)
+        self.assertFalse(os.path.exists(service.socket))
+        # One that was killed leaves its socket behind; the next takes it over.
+        service.start()
+        service.process.send_signal(signal.SIGKILL)
+        service.process.wait()
+        self.assertTrue(os.path.exists(service.socket))
+        service.start()
+
+    def test_refuses_to_start_half_configured(self):
+        service = self.service()
+        del service.settings["hub"]["host"]
+        service.configure()
+        done = subprocess.run([os.path.join(BUILD, "gatekeyd"), "--config", service.config], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("[hub] host", done.stderr)
+        shutil.rmtree(service.folder)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gatekeyd in a folder of its own, for tests: its configuration, its identity, its socket, its log."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
+
+from gateway import Device  # noqa: E402
+
+BUILD = os.environ["abs_top_builddir"]
+PATIENCE = 40
+
+
+def wait_until(what, happened):
+    until = time.monotonic() + PATIENCE
+    while True:
+        result = happened()
+        if result:
+            return result
+        if time.monotonic() > until:
+            raise AssertionError(f"in vain: {what}")
+        time.sleep(0.05)
+
+
+class Service:
+    """One gateway: a device at the hub, an identity directory, and gatekeyd when it is started."""
+
+    def __init__(self, hub, folder, name, local="", **hub_settings):
+        self.device = Device(hub, name)
+        self.name = name
+        self.folder = os.path.join(folder, name)
+        self.identity = os.path.join(self.folder, "identity")
+        self.state = os.path.join(self.folder, "state")
+        self.socket = os.path.join(self.folder, "socket")
+        self.config = os.path.join(self.folder, "gatekey.conf")
+        self.log = os.path.join(self.folder, "log")
+        self.process = None
+        os.makedirs(self.identity)
+        self.settings = {
+            "tpm": {"tcti": os.environ["GATEKEY_TCTI"]},
+            "identity": {"directory": self.identity, "provider": "default", "key": "file:" + self.device.key},
+            "device": {"product_key": hub.product, "device_key": name},
+            "hub": {"host": "localhost", "port": hub.mqtts_port, "activation_port": hub.activation_port,
+                    "ca_file": hub.ca, **hub_settings},
+        }
+        self.local = local
+        self.configure()
+
+    def configure(self):
+        with open(self.config, "w", encoding="utf-8") as file:
+            for section, keys in self.settings.items():
+                file.write(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
+            file.write(f"[local]\nsocket = {self.socket}\nstate_directory = {self.state}\n{self.local}")
+
+    def enrol(self):
+        shutil.copy(self.device.cert, os.path.join(self.identity, "cert.pem"))
+        subprocess.run([os.path.join(BUILD, "tests/agent/hand-over"), self.config, self.device.secret], check=True)
+        return self
+
+    def reset(self):
+        for name in os.listdir(self.identity):
+            os.unlink(os.path.join(self.identity, name))
+
+    def start(self, **environment):
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen([os.path.join(BUILD, "gatekeyd"), "--config", self.config],
+                                            stderr=log, env={**os.environ, **environment})
+        wait_until("gatekeyd listens", self.listens)
+        return self
+
+    def listens(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"gatekeyd ended with {self.process.returncode}: {self.lines()}")
+        try:
+            self.open().close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        code = self.process.wait(30)
+        self.process = None
+        return code
+
+    def lines(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read().splitlines()
+
+    def open(self):
+        link = socket.socket(socket.AF_UNIX)
+        link.settimeout(PATIENCE)
+        try:
+            link.connect(self.socket)
+        except OSError:
+            link.close()
+            raise
+        return link
+
+    def call(self, request, link=None):
+        """One request, one answer."""
+        with link or self.open() as link:
+            link.sendall((request if isinstance(request, bytes) else json.dumps(request).encode()) + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                more = link.recv(65536)
+                if not more:
+                    raise ConnectionError(f"it hung up after {answer}")
+                answer += more
+            return json.loads(answer)
+
+    def status(self):
+        return self.call({"op": "status"})
+
+    def connected(self):
+        """Wait for it."""
+        wait_until("gatekeyd is connected", lambda: self.status()["connected"])
+        return self
+
+    def publish(self, points, topic="thing/measurepoint/post"):
+        return self.call({"op": "publish", "topic": topic, "params": {"measurepoints": points}})
