@@ -49,6 +49,7 @@ class Mqtt:
         self.packet_id = 0
         self.patience = patience
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         name = b"MQTT" if level == 4 else b"MQIsdp"
         self.send(0x10, self.text(name) + bytes([level, 0xC2]) + struct.pack("!H", keepalive)

@@ -254,9 +254,14 @@ static enum gk_status write_configuration(const struct launch *launch, struct gk
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     fputs("# Written by the local hub on every start.\n"
-          "per_listener_settings false\nallow_anonymous false\npersistence false\n"
-          "max_packet_size 4194304\npersistent_client_expiration 1h\nlog_dest file "
-          "mosquitto.log\nlog_timestamp_format %FT%T\n",
+          "per_listener_settings false\n"
+          "allow_anonymous false\n"
+          "persistence false\n"
+          "persistent_client_expiration 1h\n"
+          "max_packet_size 4194304\n"
+          "set_tcp_nodelay true\n"
+          "log_dest file mosquitto.log\n"
+          "log_timestamp_format %FT%T\n",
           file);
     fprintf(file, "log_type %s\n", launch->verbose ? "all" : "error");
     if (!launch->verbose) {

@@ -3,6 +3,7 @@
 #include "tests/hub/queue.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 struct job {
@@ -13,18 +14,28 @@ struct job {
 };
 
 struct hub_queue {
+    pthread_t broker;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct job *first; /* each lives on the stack of the thread that waits for it */
     bool closed;
 };
 
+/* Being interrupted is all that is wanted. */
+static void wake(int signal_number)
+{
+    (void)signal_number;
+}
+
 struct hub_queue *hub_queue_new(void)
 {
+    const struct sigaction action = { .sa_handler = wake, .sa_flags = SA_RESTART };
     struct hub_queue *queue = calloc(1, sizeof(*queue));
     pthread_condattr_t monotonic;
 
     if (queue != NULL) {
+        queue->broker = pthread_self();
+        sigaction(SIGRTMIN, &action, NULL);
         pthread_mutex_init(&queue->lock, NULL);
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -55,6 +66,7 @@ bool hub_queue_run(struct hub_queue *queue, void (*work)(void *argument), void *
             end = &(*end)->next;
         }
         *end = &job;
+        pthread_kill(queue->broker, SIGRTMIN);
     }
     while (!job.done && !queue->closed) {
         pthread_cond_wait(&queue->changed, &queue->lock);

@@ -3,8 +3,9 @@
  * Hands work to the broker's thread, because mosquitto's broker functions may be called from no
  * other.
  *
- * mosquitto 2.0 calls a plugin's tick at least every 100 ms, which is when the queue is drained:
- * work waits half of that on average, and needs no wake-up that would look like one more client.
+ * The queue is drained by the plugin's tick, which mosquitto 2.0 calls whenever its loop goes
+ * round: at least every 100 ms, and at once when a signal interrupts its epoll_wait. Such a signal
+ * is the wake-up; should it come too early, the work waits for those 100 ms.
  */
 #ifndef GATEKEY_HUB_QUEUE_H
 #define GATEKEY_HUB_QUEUE_H
@@ -15,6 +16,7 @@
 
 struct hub_queue;
 
+/* On the broker's thread, which the queue then belongs to. Takes SIGRTMIN for itself. */
 struct hub_queue *hub_queue_new(void);
 void hub_queue_free(struct hub_queue *queue);
 GK_DEFINE_CLEANUP(struct hub_queue, hub_queue_free)
