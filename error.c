@@ -40,6 +40,9 @@ const char *gk_status_advice(enum gk_status status)
 }
 
 static void note(struct gk_error *err, enum gk_status status, uint32_t tpm_code, const char *format,
+                 va_list arguments) __attribute__((format(printf, 4, 0)));
+
+static void note(struct gk_error *err, enum gk_status status, uint32_t tpm_code, const char *format,
                  va_list arguments)
 {
     /* The object may be built from the old one, so it is written elsewhere first. */
