@@ -125,6 +125,10 @@ static char *answer_text(const struct hub_answer *answer)
         envelope = json_pack("{s:i,s:s,s:s,s:o}", "code", answer->code, "msg",
                              *message != '\0' ? message : "OK", "requestId", id, "data", data);
     }
+    if (answer->code == (int)answer->http) {
+        /* Nobody behind the gateway has spoken: the HTTP status is all the code there is. */
+        json_object_del(envelope, "code");
+    }
     return json_dumps(envelope, JSON_COMPACT);
 }
 
@@ -254,9 +258,12 @@ static enum gk_status start_rest(struct hub_api *api, int listening, struct gk_e
         MHD_OPTION_HTTPS_MEM_CERT, api->certificate, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
         CONNECTION_TIMEOUT_S, MHD_OPTION_END);
-    return api->rest.daemon != NULL
-               ? GK_OK
-               : gk_fail(err, GK_FILE_FAILED, "127.0.0.1:%d", api->rest.hub->options.api_port);
+    if (api->rest.daemon == NULL) {
+        gk_fail(err, GK_REFUSED, "listening on 127.0.0.1:%d", api->rest.hub->options.api_port);
+        gk_advise(err, "see what holds that port, or choose another with --port-api");
+        return GK_REFUSED;
+    }
+    return GK_OK;
 }
 
 static int listen_on_unix(const char *path)

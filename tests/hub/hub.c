@@ -27,7 +27,8 @@ static const char usage[] =
     "usage: hub [OPTION...] DIR\n"
     "\n"
     "Runs a local hub that speaks as EnOS does, with everything it keeps in DIR, until SIGTERM.\n"
-    "DIR/hub.env says where it listens; it appears when the hub is ready. " HUB_WARNING ".\n"
+    "DIR/hub.env says where it listens; it appears when the hub is ready.\n"
+    "Mind: " HUB_WARNING ".\n"
     "\n"
     "  --port-mqtts N        MQTT over mutual TLS (default: a free one, kept in DIR)\n"
     "  --port-activation N   MQTT over server-authenticated TLS\n"
@@ -154,9 +155,9 @@ static enum gk_status lock(const char *directory, struct gk_error *err)
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         close(fd);
-        gk_fail(err, GK_FILE_FAILED, "another hub runs in %s", directory);
+        gk_fail(err, GK_REFUSED, "another hub runs in %s", directory);
         gk_advise(err, "end it first, or choose another folder");
-        return GK_FILE_FAILED;
+        return GK_REFUSED;
     }
     return GK_OK;
 }
@@ -263,10 +264,8 @@ static enum gk_status write_configuration(const struct launch *launch, struct gk
           "log_dest file mosquitto.log\n"
           "log_timestamp_format %FT%T\n",
           file);
-    fprintf(file, "log_type %s\n", launch->verbose ? "all" : "error");
-    if (!launch->verbose) {
-        fputs("log_type warning\nlog_type notice\n", file);
-    }
+    fputs(launch->verbose ? "log_type all\n" : "log_type error\nlog_type warning\n", file);
+    fputs(launch->verbose ? "" : "log_dest stderr\n", file);
     /* Started by root, mosquitto would become a user who cannot read our keys. */
     fprintf(file, "user %s\n", user != NULL ? user->pw_name : "root");
     write_options(file, launch);

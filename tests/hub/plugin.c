@@ -222,22 +222,19 @@ static enum gk_status write_environment(struct hub *hub, struct gk_error *err)
     return hub_file_write(HUB_ENVIRONMENT_FILE, text, 0600, err);
 }
 
-/* On the first tick the broker listens; only then does the rest begin. */
-static void begin(struct plugin *plugin)
+/* On the first tick the broker listens; only then does the world learn of us. */
+static void announce(struct plugin *plugin)
 {
+    const struct hub_options *options = &plugin->hub.options;
     struct gk_error err = { 0 };
 
     plugin->ready = true;
     plugin->crl_ms = hub_now_ms();
-    if (hub_api_start(&plugin->hub, &plugin->hub.api, &err) != GK_OK ||
-        write_environment(&plugin->hub, &err) != GK_OK) {
-        complain("start the hub's API", &err);
-        raise(SIGTERM);
-        return;
+    if (write_environment(&plugin->hub, &err) != GK_OK) {
+        complain("say where the hub is", &err);
     }
-    hub_say("ready: MQTT on 127.0.0.1:%d, activation on %d, API on %d",
-            plugin->hub.options.mqtts_port, plugin->hub.options.activation_port,
-            plugin->hub.options.api_port);
+    hub_say("ready: MQTT on 127.0.0.1:%d, activation on %d, API on %d", options->mqtts_port,
+            options->activation_port, options->api_port);
 }
 
 /* An expired CRL would refuse everybody. */
@@ -263,7 +260,7 @@ static int on_tick(int event, void *data, void *user)
     (void)data;
     plugin->reloading = false;
     if (!plugin->ready) {
-        begin(plugin);
+        announce(plugin);
     }
     renew_crl(plugin);
     hub_queue_drain(plugin->hub.queue);
@@ -369,8 +366,9 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
     for (int i = 0; i < option_count; i++) {
         read_option(&plugin->hub, options[i].key, options[i].value);
     }
-    if (open_hub(&plugin->hub, &err) != GK_OK) {
-        complain("open the hub", &err);
+    if (open_hub(&plugin->hub, &err) != GK_OK ||
+        hub_api_start(&plugin->hub, &plugin->hub.api, &err) != GK_OK) {
+        complain("start the hub", &err);
         close_hub(&plugin->hub);
         free(plugin);
         return MOSQ_ERR_UNKNOWN;
