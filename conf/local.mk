@@ -16,3 +16,21 @@ uninstall-config:
 	! cmp -s '$(srcdir)/%D%/gatekey.conf' '$(DESTDIR)$(sysconfdir)/gatekey/gatekey.conf' || \
 	    rm -f '$(DESTDIR)$(sysconfdir)/gatekey/gatekey.conf'
 .PHONY: install-config uninstall-config
+
+systemdsystemunit_DATA = %D%/gatekeyd.service
+EXTRA_DIST += %D%/gatekeyd.service.in
+CLEANFILES += %D%/gatekeyd.service
+%D%/gatekeyd.service: %D%/gatekeyd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	    sed 's|@sbindir@|$(sbindir)|g' '$(srcdir)/%D%/gatekeyd.service.in' >$@.tmp && mv $@.tmp $@
+
+# sysusers.d(5) wants .conf; the sources want to say what it is.
+EXTRA_DIST += %D%/gatekey.sysusers
+install-data-local: install-sysusers
+uninstall-local: uninstall-sysusers
+install-sysusers:
+	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)'
+	$(INSTALL_DATA) '$(srcdir)/%D%/gatekey.sysusers' '$(DESTDIR)$(sysusersdir)/gatekey.conf'
+uninstall-sysusers:
+	rm -f '$(DESTDIR)$(sysusersdir)/gatekey.conf'
+.PHONY: install-sysusers uninstall-sysusers

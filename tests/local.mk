@@ -45,7 +45,7 @@ AM_TESTS_ENVIRONMENT = \
     GATEKEY_DATADIR='$(datadir)'; export GATEKEY_DATADIR; \
     GATEKEY_SYSCONFDIR='$(sysconfdir)'; export GATEKEY_SYSCONFDIR; \
     GATEKEY_UNITDIR='$(systemdsystemunitdir)'; export GATEKEY_UNITDIR; \
-    GATEKEY_SYSUSERSDIR='$(prefix)/lib/sysusers.d'; export GATEKEY_SYSUSERSDIR; \
+    GATEKEY_SYSUSERSDIR='$(sysusersdir)'; export GATEKEY_SYSUSERSDIR; \
     GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR; \
     GATEKEY_PROVIDERDIR='$(providerdir)'; export GATEKEY_PROVIDERDIR;
 

@@ -76,3 +76,6 @@ tests_agent_hand_over_LDADD = $(agent_test_ldadd)
 dist_check_SCRIPTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
+
+dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
+TESTS += tests/agent/systemd-understands-the-unit
