@@ -115,18 +115,13 @@ void prov_context_free(struct prov_context *context)
     free(context);
 }
 
-static void clear_place(struct gk_place *place)
-{
-    gk_place_clear(place);
-}
-
 /*
  * Find out where the TPM and the identity are. Two threads may do it at once; the first to finish
  * is heard, which is simpler than holding a lock while files are read.
  */
 static enum gk_status resolve(struct prov_context *context, struct gk_error *err)
 {
-    CLEANUP(clear_place) struct gk_place place = { NULL, NULL };
+    CLEANUP(gk_place_clear) struct gk_place place = { NULL, NULL };
     CLEANUP(gk_tpm_freep) struct gk_tpm *tpm = NULL;
     enum gk_status status;
 

@@ -7,8 +7,9 @@ libevpcrypto_la_SOURCES = %D%/crypto.c %D%/crypto.h
 libevpcrypto_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 libevpcrypto_la_LIBADD = $(CRYPTO_LIBS)
 
-provider_LTLIBRARIES = gatekey.la
-gatekey_la_SOURCES = \
+# The provider itself, apart from the module so that a fuzzer can take it in.
+noinst_LTLIBRARIES += libprovider.la
+libprovider_la_SOURCES = \
     %D%/algorithm-id.c \
     %D%/cipher.c \
     %D%/context.c \
@@ -23,8 +24,11 @@ gatekey_la_SOURCES = \
     %D%/scheme.c \
     %D%/signature.c \
     %D%/store.c
-gatekey_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
-gatekey_la_LIBADD = libevpcrypto.la libdevkey.la libidentity.la liberror.la $(CRYPTO_LIBS)
+libprovider_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+
+provider_LTLIBRARIES = gatekey.la
+gatekey_la_SOURCES =
+gatekey_la_LIBADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la $(CRYPTO_LIBS)
 # nodelete: fork.c leaves handlers with libc that must not dangle.
 gatekey_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined \
     -export-symbols-regex '^OSSL_provider_init$$' -Wl,-z,nodelete -Wl,-z,defs

@@ -104,15 +104,10 @@ static int set_ctx_params(void *loaderctx, const OSSL_PARAM params[])
     return 1;
 }
 
-static void clear_content(struct gk_content *content)
-{
-    gk_content_clear(content);
-}
-
 static enum gk_status read_identity(struct prov_context *context, struct gk_key **reference,
                                     struct gk_error *err)
 {
-    CLEANUP(clear_content) struct gk_content content = { NULL, 0 };
+    CLEANUP(gk_content_clear) struct gk_content content = { NULL, 0 };
     const char *directory;
     enum gk_status status = prov_context_directory(context, &directory, err);
 

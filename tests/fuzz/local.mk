@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
-fuzz_targets = %D%/fuzz-config %D%/fuzz-message %D%/fuzz-reference %D%/fuzz-rest-reply
+fuzz_targets = %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
+    %D%/fuzz-rest-reply
 check_PROGRAMS += $(fuzz_targets)
 noinst_HEADERS += %D%/target.h
 
@@ -18,6 +19,9 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_config_SOURCES = %D%/fuzz-config.c $(fuzz_main)
 %C%_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_config_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_decoder_SOURCES = %D%/fuzz-decoder.c $(fuzz_main)
+%C%_fuzz_decoder_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_fuzz_decoder_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_message_SOURCES = %D%/fuzz-message.c $(fuzz_main)
 %C%_fuzz_message_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_message_LDFLAGS = $(fuzz_link_flags)
@@ -28,6 +32,8 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_rest_reply_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_rest_reply_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_config_LDADD = libagent.la
+%C%_fuzz_decoder_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
+    $(CRYPTO_LIBS)
 %C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_reference_LDADD = libdevkey.la liberror.la
 %C%_fuzz_rest_reply_LDADD = libagent.la $(JANSSON_LIBS)
