@@ -30,8 +30,8 @@ provider_LTLIBRARIES = gatekey.la
 gatekey_la_SOURCES =
 gatekey_la_LIBADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la $(CRYPTO_LIBS)
 # nodelete: fork.c leaves handlers with libc that must not dangle.
-gatekey_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -no-undefined \
-    -export-symbols-regex '^OSSL_provider_init$$' -Wl,-z,nodelete -Wl,-z,defs
+gatekey_la_LDFLAGS = $(AM_LDFLAGS) $(GK_MODULE_LDFLAGS) -module -avoid-version -shared \
+    -export-symbols-regex '^OSSL_provider_init$$' -Wl,-z,nodelete
 
 # A module needs no libtool archive; without it libtool does not find the module again to uninstall it.
 install-data-hook: trim-provider

@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +25,7 @@
 static struct fixture fixture;
 static EVP_PKEY *device;
 static EVP_PKEY *device_public;
+static atomic_int signed_so_far;
 
 static int set_up(void **state)
 {
@@ -71,12 +74,22 @@ static void *sign_repeatedly(void *failures)
             ++*(int *)failures;
             ERR_print_errors_fp(stderr);
         }
+        atomic_fetch_add(&signed_so_far, 1);
     }
     return NULL;
 }
 
+/* Until the threads are in full swing: then at nearly every moment one of them is at the TPM. */
+static void wait_for_signatures(int number)
+{
+    while (atomic_load(&signed_so_far) < number) {
+        nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+    }
+}
+
 static void start_threads(pthread_t threads[THREADS], int failures[THREADS])
 {
+    atomic_store(&signed_so_far, 0);
     for (int i = 0; i < THREADS; i++) {
         failures[i] = 0;
         assert_int_equal(pthread_create(&threads[i], NULL, sign_repeatedly, &failures[i]), 0);
@@ -100,7 +113,7 @@ static pid_t start_child(void)
     if (child == 0) {
         int done = 1;
 
-        alarm(60);
+        alarm(30);
         for (int i = 0; i < CHILD_SIGNATURES; i++) {
             done = signs(i) && done;
         }
@@ -152,6 +165,7 @@ static void children_born_while_threads_sign_can_sign(void **state)
     (void)state;
     start_threads(threads, failures);
     for (int i = 0; i < CHILDREN; i++) {
+        wait_for_signatures(1 + i * SIGNATURES);
         children[i] = start_child();
     }
     join_threads(threads, failures);
