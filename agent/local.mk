@@ -11,6 +11,7 @@ libagent_la_SOURCES = \
     %D%/lock.c %D%/lock.h \
     %D%/openssl.c %D%/openssl.h \
     %D%/secret.c %D%/secret.h \
+    %D%/sentence.c %D%/sentence.h \
     %D%/state.c %D%/state.h
 # The way to the hub and to the service.
 libagent_la_SOURCES += \

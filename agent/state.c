@@ -6,7 +6,6 @@
 #include "identity/identity.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 
 /* Raised when an older gatekey could misread what a newer one wrote. */
 #define SCHEMA_VERSION 1
@@ -54,6 +53,19 @@ static void freep_json(json_t **json)
 const char *agent_stage_name(enum agent_stage stage)
 {
     return stage_names[stage];
+}
+
+bool agent_state_knows_other(const struct agent_state *state, const char *serial)
+{
+    const char *list = state->others;
+    size_t size = strlen(serial);
+
+    for (const char *at = strstr(list, serial); at != NULL; at = strstr(at + 1, serial)) {
+        if ((at == list || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0')) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool stage_read(const char *name, enum agent_stage *stage)

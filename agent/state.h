@@ -10,6 +10,7 @@
 
 #include "error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* In the order of an identity's life; each is written before what it announces is begun. */
@@ -38,6 +39,9 @@ struct agent_state {
 
 /* A stage's name, as state.json and status show it. */
 const char *agent_stage_name(enum agent_stage stage);
+
+/* Was this certificate there before we first applied? */
+bool agent_state_knows_other(const struct agent_state *state, const char *serial);
 
 /*
  * Read DIRECTORY/state.json; a missing file is AGENT_STAGE_NONE with nothing known.

@@ -79,3 +79,8 @@ TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit
+
+check_PROGRAMS += tests/agent/test-sentence
+TESTS += tests/agent/test-sentence
+tests_agent_test_sentence_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_sentence_LDADD = $(agent_test_ldadd)

@@ -96,6 +96,19 @@ static void every_stage_has_a_name_of_its_own(void **state)
     }
 }
 
+static void knows_the_others_by_their_whole_serial(void **state)
+{
+    const struct agent_state s = { .others = "12 7 1234" };
+
+    (void)state;
+    assert_true(agent_state_knows_other(&s, "12"));
+    assert_true(agent_state_knows_other(&s, "7"));
+    assert_true(agent_state_knows_other(&s, "1234"));
+    assert_false(agent_state_knows_other(&s, "123"));
+    assert_false(agent_state_knows_other(&s, "34"));
+    assert_false(agent_state_knows_other(&s, "2"));
+}
+
 static void refuses_what_makes_no_sense(void **state)
 {
     static const char *const texts[] = {
@@ -107,8 +120,8 @@ static void refuses_what_makes_no_sense(void **state)
         "{\"version\":1,\"stage\":\"sleeping\"}",
         "{\"version\":1,\"stage\":\"begun\",\"assetId\":7}",
         "{\"version\":1,\"stage\":\"begun\",\"begun\":\"today\"}",
-        ("{\"version\":1,\"stage\":\"begun\",\"certSN\":\""
-         "12345678901234567890123456789012345678901234567890\"}"),
+        "{\"version\":1,\"stage\":\"begun\",\"certSN\":\""
+        "12345678901234567890123456789012345678901234567890\"}",
     };
     struct fixture *f = *state;
 
@@ -153,6 +166,7 @@ int main(void)
         CLAIM(no_file_is_no_state),
         CLAIM(comes_back_as_it_was_written),
         CLAIM(every_stage_has_a_name_of_its_own),
+        CLAIM(knows_the_others_by_their_whole_serial),
         CLAIM(refuses_what_makes_no_sense),
         CLAIM(the_second_is_told_who_holds_the_lock),
     };
