@@ -84,3 +84,12 @@ check_PROGRAMS += tests/agent/test-sentence
 TESTS += tests/agent/test-sentence
 tests_agent_test_sentence_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_sentence_LDADD = $(agent_test_ldadd)
+
+# Whole-product tests: gatekey on a TPM of its own, against the hub.
+agent_scripts = \
+    %D%/a-gateway-gets-an-identity \
+    %D%/gatekey-and-gatekeyd-work-together
+EXTRA_DIST += %D%/setup.sh
+dist_check_SCRIPTS += $(agent_scripts)
+TESTS += $(agent_scripts)
+TPM_TESTS += $(agent_scripts)

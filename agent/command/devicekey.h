@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device key's life: made once, found again after a crash, destroyed; never confused with
+ * another's.
+ *
+ * device.pem.new is written before the key becomes persistent, and renamed to device.pem after it.
+ * Whoever finds the handle taken compares what lies there with both: equal is ours, and the step is
+ * finished; anything else is left alone. The caller holds the lock. One thread. Errors: see
+ * error.h; besides its own each function fails as tpm/admin.h and agent/file.h do.
+ */
+#ifndef GATEKEY_COMMAND_DEVICEKEY_H
+#define GATEKEY_COMMAND_DEVICEKEY_H
+
+#include "agent/command/command.h"
+#include "tpm/admin.h"
+
+/* What the files and the TPM say. */
+struct devicekey {
+    struct gk_key *key;         /* device.pem; NULL: there is none */
+    struct gk_key *planned;     /* device.pem.new; NULL: there is none */
+    struct gk_key *held;        /* the key at the handle; NULL: none, or not one of our kind */
+    uint32_t handle;            /* where they say it is, else [tpm] handle */
+    enum gk_status held_status; /* GK_OK, GK_NO_KEY (empty), GK_NOT_RSA2048, GK_NOT_OFFERED */
+};
+void devicekey_clear(struct devicekey *devicekey);
+
+/* False where [identity] key names a key that somebody else made and keeps ("pkcs11:", "file:"). */
+bool devicekey_is_ours_to_make(const struct agent_config *config);
+
+/* Read the files only. Fails with GK_BAD_REFERENCE, GK_NOT_RSA2048. */
+enum gk_status devicekey_read(const struct agent_config *config, struct devicekey *devicekey,
+                              struct gk_error *err) GK_MUST_CHECK;
+
+/* Ask the TPM what lies at the handle. */
+enum gk_status devicekey_look(struct gk_admin *admin, struct devicekey *devicekey,
+                              struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Make sure that the key exists: make it, or finish making it, or find it. *made (may be NULL) is
+ * true when it was not there before. Fails with GK_HANDLE_TAKEN (by what, in the error), GK_NO_KEY
+ * (device.pem is there, but the TPM does not hold its key).
+ */
+enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Destroy the key that device.pem and device.pem.new speak of, prove that the TPM no longer holds
+ * it, and remove both. A handle that is empty, or holds another object, has nothing of ours: then
+ * only the files go. *evicted is true when the TPM held the key.
+ */
+enum gk_status devicekey_destroy(struct run *run, bool *evicted,
+                                 struct gk_error *err) GK_MUST_CHECK;
+
+/* SHA-256 of the public key (SubjectPublicKeyInfo), in hex with colons: 96 characters. */
+enum gk_status devicekey_fingerprint(struct agent_openssl *openssl, const struct gk_public *key,
+                                     char text[static 97], struct gk_error *err) GK_MUST_CHECK;
+
+#endif

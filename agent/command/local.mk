@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# gatekey: enrolment, status, reset. The only program that speaks HTTP.
+
+bin_PROGRAMS += gatekey
+gatekey_SOURCES = \
+    %D%/activation.c \
+    %D%/application.c \
+    %D%/certificate.c %D%/certificate.h \
+    %D%/command.h \
+    %D%/csr.c \
+    %D%/devicekey.c %D%/devicekey.h \
+    %D%/enroll.c %D%/enroll.h \
+    %D%/http.c %D%/http.h \
+    %D%/hub.c %D%/hub.h \
+    %D%/key.c \
+    %D%/main.c \
+    %D%/mosquitto.c \
+    %D%/output.c \
+    %D%/proof.c \
+    %D%/provision.c \
+    %D%/publish.c \
+    %D%/request.c \
+    %D%/reset.c \
+    %D%/status.c \
+    %D%/words.c
+gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
+gatekey_LDADD = libagent.la $(CURL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)

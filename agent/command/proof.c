@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proving connection, by gatekeyd where it runs, and patience with a certificate that is still
+ * new. */
+#include "agent/command/enroll.h"
+
+#include "agent/link.h"
+#include "agent/local.h"
+#include "agent/sentence.h"
+
+#include <time.h>
+
+/* EnOS needs about 30 s before it takes a new certificate; after this long a refusal is a refusal.
+ */
+#define NEW_FOR_S 75
+
+/* 8 s doubling, as the service's own backoff; the connect budget goes before it. */
+#define FIRST_WAIT_S 8
+#define ATTEMPTS 5
+
+#define SERVICE_TIMEOUT_S 60
+
+static enum gk_status prove_by_service(struct enrolment *e, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *request = json_pack("{ss}", "op", "reconnect");
+    CLEANUP(json_freep) json_t *reply = NULL;
+    enum gk_status status;
+
+    if (request == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = agent_local_call(e->config, request, SERVICE_TIMEOUT_S, &reply, err);
+    if (status != GK_OK || json_is_true(json_object_get(reply, "ok"))) {
+        return status;
+    }
+    return agent_sentence_read(json_string_length(json_object_get(reply, "error")) > 0
+                                   ? json_string_value(json_object_get(reply, "error"))
+                                   : "gatekeyd does not say why",
+                               agent_status_of(json_string_value(json_object_get(reply, "status"))),
+                               err);
+}
+
+static enum gk_status prove(struct enrolment *e, const char **by, struct gk_error *err)
+{
+    enum gk_status status = prove_by_service(e, err);
+
+    *by = "gatekeyd";
+    if (status == GK_NO_SERVICE) {
+        *by = "gatekey";
+        status = agent_link_prove(e->config, e->openssl, e->secret.text, err);
+    }
+    return status;
+}
+
+/* A certificate that is too new looks like one that is not accepted. */
+static bool may_come_right(const struct enrolment *e, enum gk_status status)
+{
+    int64_t age = time(NULL) - e->state.certified;
+
+    switch ((int)status) {
+    case GK_THROTTLED:
+        return true;
+    case GK_REVOKED:
+    case GK_HUB_CREDENTIALS:
+    case GK_HUB_REFUSED:
+        return age >= 0 && age < NEW_FOR_S;
+    default:
+        return false;
+    }
+}
+
+enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err)
+{
+    unsigned wait_s = FIRST_WAIT_S;
+    enum gk_status status = GK_OK;
+    const char *by = "";
+
+    if (e->state.stage == AGENT_STAGE_ENROLLED) {
+        say_step(e->run, "the hub accepted this identity before");
+        return GK_OK;
+    }
+    for (int attempt = 1;; attempt++) {
+        status = prove(e, &by, err);
+        if (attempt == ATTEMPTS || !may_come_right(e, status)) {
+            break;
+        }
+        say_note(e->run,
+                 status == GK_THROTTLED
+                     ? "the hub's connect limit asks for patience; trying again in %u s"
+                     : "the hub does not take the new certificate yet; trying again in %u s",
+                 wait_s);
+        sleep(wait_s);
+        wait_s *= 2;
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    e->state.enrolled = time(NULL);
+    status = enrolment_write(e, AGENT_STAGE_ENROLLED, err);
+    if (status == GK_OK) {
+        say_step(e->run, "the hub accepts this identity: connection made by %s over mutual TLS",
+                 by);
+    }
+    return status;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gatekey provision: the provisioner's side, which makes a device at the hub before its gateway
+ * enrols. */
+#include "agent/command/command.h"
+#include "agent/command/hub.h"
+#include "agent/file.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static void wipe_device(struct enos_device *device)
+{
+    explicit_bzero(device, sizeof(*device));
+}
+
+/* Before the device exists, because afterwards its secret would be lost. */
+static enum gk_status check_secret_file(const char *path, struct gk_error *err)
+{
+    struct stat about;
+
+    if (lstat(path, &about) == 0) {
+        gk_fail(err, GK_FILE_FAILED, "%s exists", path);
+        gk_advise(err, "name a file that does not exist yet; nothing was created");
+        return GK_FILE_FAILED;
+    }
+    return errno == ENOENT ? GK_OK : gk_fail_file(err, errno, path);
+}
+
+static enum gk_status hand_over(const char *path, const struct enos_device *device,
+                                struct gk_error *err)
+{
+    char line[sizeof(device->device_secret) + 1];
+    enum gk_status status;
+
+    snprintf(line, sizeof(line), "%s\n", device->device_secret);
+    status = agent_file_create(path, line, strlen(line), AGENT_FOR_OWNER, err);
+    explicit_bzero(line, sizeof(line));
+    if (status != GK_OK) {
+        gk_advise(err,
+                  "the device exists at the hub, but its secret was not written; read it there");
+    }
+    return status;
+}
+
+enum gk_status command_provision(struct run *run, int argc, char **argv, struct gk_error *err)
+{
+    CLEANUP(hub_freep) struct hub *hub = NULL;
+    CLEANUP(wipe_device) struct enos_device device = { 0 };
+    const char *secret_file = NULL;
+    const struct word words[] = { { "secret-file", &secret_file, NULL }, { 0 } };
+    enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
+    struct agent_openssl *openssl;
+
+    if (status == GK_OK && secret_file == NULL) {
+        return gk_fail(err, GK_USAGE, "--secret-file is missing");
+    }
+    if (status == GK_OK) {
+        status = check_secret_file(secret_file, err);
+    }
+    if (status == GK_OK) {
+        status = run_openssl(run, &openssl, err);
+    }
+    if (status == GK_OK) {
+        status = hub_new(run->config, openssl, &hub, err);
+    }
+    if (status == GK_OK) {
+        status = hub_device_create(hub, &device, err);
+    }
+    if (status == GK_OK && (device.device_secret[0] == '\0' || device.asset_id[0] == '\0')) {
+        status = gk_fail(err, GK_HUB_GARBLED, "no assetId or deviceSecret in the reply");
+    }
+    if (status == GK_OK) {
+        status = hand_over(secret_file, &device, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    say_step(run, "device %s created at the hub; its secret is in %s", run->config->device_key,
+             secret_file);
+    say_line(run, "%s", device.asset_id);
+    say_text(run, "assetId", device.asset_id);
+    return GK_OK;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gatekey publish: hands telemetry to gatekeyd, and succeeds only when the hub has it. */
+#include "agent/command/command.h"
+#include "agent/file.h"
+#include "agent/local.h"
+#include "agent/sentence.h"
+#include "identity/identity.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define DEFAULT_TOPIC "thing/measurepoint/post"
+
+/* The largest params taken; the hub takes messages of less than 512 KiB. */
+#define PARAMS_MAX ((size_t)500 * 1024)
+
+/* gatekeyd gives up on the hub's reply before that. */
+#define TIMEOUT_S 60
+
+static enum gk_status read_stdin(struct gk_content *content, struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content c = { .data = malloc(PARAMS_MAX + 1) };
+
+    if (c.data == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    c.size = fread(c.data, 1, PARAMS_MAX + 1, stdin);
+    if (ferror(stdin) != 0) {
+        return gk_fail_file(err, errno, "standard input");
+    }
+    if (c.size > PARAMS_MAX) {
+        return gk_fail(err, GK_BAD_FILE, "standard input: larger than %zu bytes", PARAMS_MAX);
+    }
+    *content = c;
+    c = (struct gk_content){ 0 };
+    return GK_OK;
+}
+
+/* --params: JSON itself, @FILE, or - for standard input. */
+static enum gk_status read_params(const char *text, json_t **params, struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+    const char *from = text[0] == '@'           ? text + 1
+                       : strcmp(text, "-") == 0 ? "standard input"
+                                                : "--params";
+    enum gk_status status = GK_OK;
+    json_error_t why;
+
+    if (text[0] == '@') {
+        status = agent_file_read(text + 1, PARAMS_MAX, &content, err);
+    } else if (strcmp(text, "-") == 0) {
+        status = read_stdin(&content, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    *params = content.data != NULL
+                  ? json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, &why)
+                  : json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (*params == NULL) {
+        gk_fail(err, GK_USAGE, "%.100s: line %d: %s", from, why.line, why.text);
+        gk_advise(err, "params is a JSON object or array");
+        return GK_USAGE;
+    }
+    return GK_OK;
+}
+
+/* A number, true, false, or JSON in brackets is that; everything else is a text. */
+static json_t *read_value(const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+    return value != NULL ? value : json_string(text);
+}
+
+static enum gk_status read_points(int count, char **words, json_t **params, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *points = json_object();
+    struct timespec now;
+
+    for (int i = 0; i < count; i++) {
+        char *equals = strchr(words[i], '=');
+
+        if (equals == NULL || equals == words[i]) {
+            gk_fail(err, GK_USAGE, "%.100s is not POINT=VALUE", words[i]);
+            gk_advise(err, "write for instance temperature=21.5");
+            return GK_USAGE;
+        }
+        *equals = '\0';
+        if (json_object_set_new(points, words[i], read_value(equals + 1)) != 0) {
+            return gk_fail(err, GK_USAGE, "%.100s is not valid UTF-8", words[i]);
+        }
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    *params = json_pack("{sO sI}", "measurepoints", points, "time",
+                        (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    return *params != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+}
+
+static enum gk_status hand_over(struct run *run, const char *topic, json_t *params,
+                                struct gk_error *err)
+{
+    CLEANUP(json_freep)
+    json_t *request = json_pack("{ss ss sO}", "op", "publish", "topic", topic, "params", params);
+    CLEANUP(json_freep) json_t *reply = NULL;
+    const char *sentence;
+    enum gk_status status;
+
+    if (request == NULL) {
+        return gk_fail(err, GK_USAGE, "the topic is not valid UTF-8");
+    }
+    status = agent_local_call(run->config, request, TIMEOUT_S, &reply, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    if (json_is_integer(json_object_get(reply, "code"))) {
+        say_member(run, "code", json_incref(json_object_get(reply, "code")));
+    }
+    if (json_is_true(json_object_get(reply, "ok"))) {
+        if (json_is_string(json_object_get(reply, "id"))) {
+            say_member(run, "id", json_incref(json_object_get(reply, "id")));
+        }
+        return GK_OK;
+    }
+    sentence = json_string_value(json_object_get(reply, "error"));
+    return agent_sentence_read(sentence != NULL ? sentence : "gatekeyd does not say why",
+                               agent_status_of(json_string_value(json_object_get(reply, "status"))),
+                               err);
+}
+
+enum gk_status command_publish(struct run *run, int argc, char **argv, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *params = NULL;
+    const char *topic = DEFAULT_TOPIC, *text = NULL;
+    bool wait = false; /* every publish waits until the hub has it */
+    const struct word words[] = {
+        { "topic", &topic, NULL }, { "params", &text, NULL }, { "wait", NULL, &wait }, { 0 }
+    };
+    char **rest;
+    enum gk_status status = words_read(run, argc, argv, words, 0, 1000, &rest, err);
+    int count = 0;
+
+    if (status != GK_OK) {
+        return status;
+    }
+    while (rest[count] != NULL) {
+        count++;
+    }
+    if ((text != NULL) == (count > 0)) {
+        gk_fail(err, GK_USAGE, "give either POINT=VALUE or --params");
+        return GK_USAGE;
+    }
+    status =
+        text != NULL ? read_params(text, &params, err) : read_points(count, rest, &params, err);
+    return status == GK_OK ? hand_over(run, topic, params, err) : status;
+}
