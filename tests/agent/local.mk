@@ -88,7 +88,9 @@ tests_agent_test_sentence_LDADD = $(agent_test_ldadd)
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
     %D%/a-gateway-gets-an-identity \
-    %D%/gatekey-and-gatekeyd-work-together
+    %D%/gatekey-and-gatekeyd-work-together \
+    %D%/gatekey-says-what-is-wrong-with-the-hub \
+    %D%/gatekey-says-what-is-wrong-with-the-tpm
 EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += $(agent_scripts)
 TESTS += $(agent_scripts)
