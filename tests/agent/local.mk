@@ -91,7 +91,9 @@ agent_scripts = \
     %D%/enroll-survives-being-killed \
     %D%/gatekey-and-gatekeyd-work-together \
     %D%/gatekey-says-what-is-wrong-with-the-hub \
-    %D%/gatekey-says-what-is-wrong-with-the-tpm
+    %D%/gatekey-says-what-is-wrong-with-the-tpm \
+    %D%/reset-is-finished-by-whoever-comes-next \
+    %D%/two-gatekeys-do-not-meet
 EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += $(agent_scripts)
 TESTS += $(agent_scripts)
