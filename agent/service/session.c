@@ -155,16 +155,20 @@ static void went_down(struct session *session, const struct gk_error *err)
 {
     bool was_connected = session->phase == CONNECTED;
     bool sent = session->link != NULL && agent_link_has_sent_connect(session->link);
+    struct gk_error why = *err;
     int64_t wait_ms;
 
     drop_link(session);
-    log_reason(session, err, was_connected);
+    if (why.status == GK_UNREACHABLE) {
+        gk_advise(&why, "check the network and the address; gatekeyd tries again by itself");
+    }
+    log_reason(session, &why, was_connected);
     wait_ms = patience_failed(session->service, sent);
     wait_for(session, wait_ms);
     if (was_connected) {
-        publisher_down(session->service->publisher, err);
+        publisher_down(session->service->publisher, &why);
     }
-    tell_verdict(session, err);
+    tell_verdict(session, &why);
 }
 
 static void step(struct session *session, short revents)

@@ -202,6 +202,7 @@ class BadDays(GatekeydTest):
         service = self.service().enrol().start().connected()
         self.assertEqual(self.hub.stop(), 0)
         wait_until("it noticed", lambda: not service.status()["connected"])
+        self.assertIn("gatekeyd tries again by itself", "\n".join(service.lines()))
         self.hub.start()
         service.connected()
         self.assertTrue(service.publish({"temperature": 1})["ok"])
