@@ -111,3 +111,12 @@ check-valgrind:
 
 distclean-local:
 	rm -rf asan
+
+# The reference flow, shown whole on this machine: make demo, or make demo KEEP=1 to leave it running.
+# It is a test as well: what newcomers see first must work.
+dist_check_SCRIPTS += %D%/demo
+TESTS += %D%/demo
+.PHONY: demo
+demo: all tests/hub/hub tests/hub/hubctl tests/hub/gatekey-hub.la
+	@abs_top_srcdir='$(abs_top_srcdir)' GATEKEY_BUILDDIR='$(abs_top_builddir)' \
+	    $(abs_top_srcdir)/tests/demo $(if $(KEEP),--keep)
