@@ -37,6 +37,7 @@ static bool refuse(struct hub_verdict *verdict, enum hub_connack connack, int co
     va_start(arguments, format);
     vsnprintf(verdict->reason, sizeof(verdict->reason), format, arguments);
     va_end(arguments);
+    hub_plain(verdict->reason);
     verdict->connack = connack;
     verdict->code = code;
     return false;

@@ -52,8 +52,6 @@ static int fail(const char *format, ...)
     return 1;
 }
 
-/* Showing */
-
 static int show(struct run *run, const char *query)
 {
     CLEANUP(hub_store_closep) struct hub_store *store = NULL;
@@ -75,8 +73,6 @@ static int show(struct run *run, const char *query)
     }
     return 0;
 }
-
-/* Asking */
 
 struct text {
     char *bytes;
@@ -280,9 +276,9 @@ static int call_service(struct run *run)
     return conclude_command(run, answer);
 }
 
-static int simple(struct run *run, const char *path_text, const char *action)
+static int tell(struct run *run, const char *service, const char *action)
 {
-    CLEANUP(gk_freep) char *path = device_path(path_text, action, run->words, NULL, NULL);
+    CLEANUP(gk_freep) char *path = device_path(service, action, run->words, NULL, NULL);
     CLEANUP(json_decrefp) json_t *body = json_object();
     CLEANUP(json_decrefp) json_t *answer = ask(path, body);
 
@@ -291,17 +287,17 @@ static int simple(struct run *run, const char *path_text, const char *action)
 
 static int enable(struct run *run)
 {
-    return simple(run, DEVICES, "enable");
+    return tell(run, DEVICES, "enable");
 }
 
 static int disable(struct run *run)
 {
-    return simple(run, DEVICES, "disable");
+    return tell(run, DEVICES, "disable");
 }
 
 static int drop(struct run *run)
 {
-    return simple(run, "/drop", "");
+    return tell(run, "/drop", "");
 }
 
 static int fault(struct run *run)
@@ -322,35 +318,46 @@ static int fault(struct run *run)
     return conclude(run, answer, NULL);
 }
 
-#define UTC(column) "strftime('%Y-%m-%dT%H:%M:%fZ', " column " / 1000.0, 'unixepoch')"
+/* What the showing commands show; times are UTC. */
+static const char devices[] =
+    "SELECT productKey, deviceKey, assetId, CASE WHEN disabled THEN 'disabled'"
+    " WHEN activatedMs IS NULL THEN 'inactive' WHEN online THEN 'online' ELSE 'offline' END"
+    " AS status, (SELECT count(*) FROM certificate c WHERE c.assetId = d.assetId"
+    " AND revokedMs IS NULL) AS certificates FROM device d ORDER BY createdMs";
+
+static const char telemetry[] =
+    "SELECT productKey, deviceKey, kind,"
+    " strftime('%Y-%m-%dT%H:%M:%fZ', timeMs / 1000.0, 'unixepoch') AS time, point, value, quality"
+    " FROM telemetry JOIN device USING (assetId) ORDER BY id";
+
+static const char certificates[] =
+    "SELECT serial, coalesce(productKey, '-') AS productKey,"
+    " coalesce(deviceKey, '(the hub)') AS deviceKey, commonName,"
+    " strftime('%Y-%m-%dT%H:%M:%SZ', signMs / 1000, 'unixepoch') AS signed,"
+    " strftime('%Y-%m-%dT%H:%M:%SZ', expireMs / 1000, 'unixepoch') AS expires,"
+    " CASE WHEN revokedMs IS NULL THEN 'valid' ELSE 'revoked' END AS status, reason"
+    " FROM certificate LEFT JOIN device USING (assetId) ORDER BY serial";
+
+static const char attributes[] =
+    "SELECT productKey, deviceKey, kind, name, value FROM attribute JOIN device USING (assetId)"
+    " ORDER BY productKey, deviceKey, kind, name";
+
+static const char connects[] =
+    "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', timeMs / 1000.0, 'unixepoch') AS time, timeMs,"
+    " productKey, deviceKey, connack, code, reason FROM connect ORDER BY id";
+
+static const char incidents[] =
+    "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', timeMs / 1000.0, 'unixepoch') AS time,"
+    " productKey, deviceKey, code, reason FROM incident ORDER BY id";
 
 static const struct verb verbs[] = {
-    { "devices", "", 0, 0, "the devices there are", NULL,
-      "SELECT productKey, deviceKey, assetId, CASE WHEN disabled THEN 'disabled'"
-      " WHEN activatedMs IS NULL THEN 'inactive' WHEN online THEN 'online' ELSE 'offline' END"
-      " AS status, (SELECT count(*) FROM certificate c WHERE c.assetId = d.assetId"
-      " AND revokedMs IS NULL) AS certificates FROM device d ORDER BY createdMs" },
-    { "telemetry", "", 0, 0, "what the devices posted, oldest first", NULL,
-      "SELECT productKey, deviceKey, kind, " UTC(
-          "timeMs") " AS time, point, value, quality"
-                    " FROM telemetry JOIN device USING (assetId) ORDER BY id" },
-    { "certificates", "", 0, 0, "the certificates the CA issued, the hub's own among them", NULL,
-      "SELECT serial, coalesce(productKey, '-') AS productKey,"
-      " coalesce(deviceKey, '(the hub)') AS deviceKey, commonName, " UTC(
-          "signMs") " AS signed, " UTC("expireMs") " AS expires,"
-                                                   " CASE WHEN revokedMs IS NULL THEN 'valid' ELSE "
-                                                   "'revoked' END AS status, reason"
-                                                   " FROM certificate LEFT JOIN device USING "
-                                                   "(assetId) ORDER BY serial" },
-    { "attributes", "", 0, 0, "the devices' attributes and tags", NULL,
-      "SELECT productKey, deviceKey, kind, name, value FROM attribute JOIN device USING (assetId)"
-      " ORDER BY productKey, deviceKey, kind, name" },
-    { "connects", "", 0, 0, "every CONNECT, and why it was refused", NULL,
-      "SELECT " UTC("timeMs") " AS time, timeMs, productKey, deviceKey, connack, code, reason"
-                              " FROM connect ORDER BY id" },
-    { "incidents", "", 0, 0, "what the devices did wrong once connected", NULL,
-      "SELECT " UTC("timeMs") " AS time, productKey, deviceKey, code, reason"
-                              " FROM incident ORDER BY id" },
+    { "devices", "", 0, 0, "the devices there are", NULL, devices },
+    { "telemetry", "", 0, 0, "what the devices posted, oldest first", NULL, telemetry },
+    { "certificates", "", 0, 0, "what the CA issued, the hub's own among them", NULL,
+      certificates },
+    { "attributes", "", 0, 0, "the devices' attributes and tags", NULL, attributes },
+    { "connects", "", 0, 0, "every CONNECT, and why it was refused", NULL, connects },
+    { "incidents", "", 0, 0, "what the devices did wrong once connected", NULL, incidents },
     { "create", "PRODUCT DEVICE", 2, 2, "create a device; prints its secret", create, NULL },
     { "sign", "PRODUCT DEVICE CSR-FILE [DAYS]", 3, 4, "issue a certificate; prints it", sign,
       NULL },
@@ -373,7 +380,8 @@ static void print_usage(FILE *file)
           "Looks into the local hub that keeps its files in DIR, and makes it act.\n\n",
           file);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        fprintf(file, "  %s %s\n      %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+        fprintf(file, "  %s%s%s\n      %s\n", verbs[i].name, *verbs[i].words != '\0' ? " " : "",
+                verbs[i].words, verbs[i].help);
     }
     fputs("\nExit: 0 done, 1 failed (for set and call: the device's reply was not 200), 2 usage.\n",
           file);

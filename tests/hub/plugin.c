@@ -22,10 +22,6 @@
 /* GK_CFLAGS hides everything else. */
 #define EXPORTED __attribute__((visibility("default")))
 
-#define TOPIC_READ 1
-#define TOPIC_WRITE 2
-#define TOPIC_SUBSCRIBE 4
-
 /*
  * The plugin interface refuses with CONNACK code 5 only. mosquitto's own function for the other
  * codes is not part of that interface but exported by Debian's build; without it a device sees 5
@@ -154,9 +150,9 @@ static int on_acl_check(int event, void *data, void *user)
         HUB_TREE_NONE) {
         return MOSQ_ERR_SUCCESS;
     }
-    if (asked->access == TOPIC_WRITE || asked->access == TOPIC_SUBSCRIBE) {
+    if (asked->access == MOSQ_ACL_WRITE || asked->access == MOSQ_ACL_SUBSCRIBE) {
         hub_post_blame(&plugin->hub, session, 1009, "%s a topic that is not its own: %.100s",
-                       asked->access == TOPIC_WRITE ? "publishes to" : "subscribes to",
+                       asked->access == MOSQ_ACL_WRITE ? "publishes to" : "subscribes to",
                        asked->topic);
     }
     return MOSQ_ERR_ACL_DENIED;

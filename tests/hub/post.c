@@ -15,6 +15,7 @@ int hub_post_fail(struct hub_post *post, int code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(post->message, sizeof(post->message), format, arguments);
     va_end(arguments);
+    hub_plain(post->message);
     return code;
 }
 
@@ -34,6 +35,7 @@ void hub_post_blame(struct hub *hub, const struct hub_session *session, int code
     va_start(arguments, format);
     vsnprintf(reason, sizeof(reason), format, arguments);
     va_end(arguments);
+    hub_plain(reason);
     hub_store_run(hub->store,
                   "INSERT INTO incident (timeMs, productKey, deviceKey, code, reason)"
                   " VALUES (?, ?, ?, ?, ?)",

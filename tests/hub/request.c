@@ -75,12 +75,15 @@ static int read_part(X509_NAME *subject, int nid, uint8_t **text)
     int at = X509_NAME_get_index_by_NID(subject, nid, -1);
     ASN1_STRING *data;
     int characters = 0;
+    int length;
 
     if (at < 0 || (nid == NID_commonName && X509_NAME_get_index_by_NID(subject, nid, at) >= 0)) {
         return -1;
     }
     data = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-    if (ASN1_STRING_to_UTF8(text, data) < 1 || strlen((char *)*text) == 0) {
+    length = ASN1_STRING_to_UTF8(text, data);
+    /* A NUL inside would make two names look alike. */
+    if (length < 1 || strlen((char *)*text) != (size_t)length) {
         return -1;
     }
     for (const uint8_t *byte = *text; *byte != '\0'; byte++) {

@@ -57,6 +57,7 @@ void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, 
     va_start(arguments, format);
     vsnprintf(answer->message, sizeof(answer->message), format, arguments);
     va_end(arguments);
+    hub_plain(answer->message);
     answer->code = code;
 }
 

@@ -317,6 +317,25 @@ static void refuses_incomplete_subjects_and_rubbish(void **state)
                    GK_BAD_FILE, "no PEM certificate request");
 }
 
+/* "gateway" to whoever stops at the NUL. */
+static void refuses_a_name_with_a_nul_inside(void **state)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
+    CLEANUP(X509_REQ_freep) X509_REQ *request = X509_REQ_new();
+    CLEANUP(gk_freep) char *csr = NULL;
+
+    (void)state;
+    set_subject(X509_REQ_get_subject_name(request), "C=CN,ST=a,L=b,O=c,OU=d");
+    assert_int_equal(X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request), "CN",
+                                                MBSTRING_UTF8, (const uint8_t *)"gateway\0x", 9, -1,
+                                                0),
+                     1);
+    assert_int_equal(X509_REQ_set_pubkey(request, key), 1);
+    assert_true(X509_REQ_sign(request, key, EVP_sha256()) > 0);
+    csr = request_text(request);
+    assert_refused(csr, GK_BAD_FILE, "one CN");
+}
+
 static void lists_the_revoked(void **state)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
@@ -358,6 +377,7 @@ int main(void)
         cmocka_unit_test(refuses_other_signatures_than_sha256_with_rsa),
         cmocka_unit_test(refuses_a_request_its_key_did_not_sign),
         cmocka_unit_test(refuses_incomplete_subjects_and_rubbish),
+        cmocka_unit_test(refuses_a_name_with_a_nul_inside),
         cmocka_unit_test(lists_the_revoked),
     };
 

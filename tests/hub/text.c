@@ -45,6 +45,15 @@ int64_t hub_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+void hub_plain(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~') {
+            *text = '?';
+        }
+    }
+}
+
 void hub_say(const char *format, ...)
 {
     char line[1024] = "hub: ";
@@ -61,6 +70,8 @@ void hub_say(const char *format, ...)
     if (length > sizeof(line) - 2) {
         length = sizeof(line) - 2;
     }
+    line[length] = '\0';
+    hub_plain(line);
     line[length++] = '\n';
     /* Whoever closed our stderr does not want to read this. */
     if (write(STDERR_FILENO, line, length) < 0) {

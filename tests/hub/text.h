@@ -18,6 +18,9 @@ void hub_random_name(char *text, size_t length);
 /* Milliseconds since 1970, as EnOS writes times. */
 int64_t hub_now_ms(void);
 
+/* Foreign bytes for people: whatever is not printable ASCII becomes '?'. */
+void hub_plain(char *text);
+
 /* One line on stderr, whole even when several threads speak. */
 void hub_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

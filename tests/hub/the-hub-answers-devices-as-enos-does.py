@@ -72,6 +72,7 @@ class Posting(HubTest):
                               (b"[" * 3000, 1220), ({**envelope, "method": "thing.event.post"}, 1260), (envelope, 1206),
                               ({**envelope, "params": {"measurepoints": {"a": {"value": 1, "quality": 10}}}}, 1206),
                               ({**envelope, "params": {"measurepoints": {"a": 1}, "time": "now"}}, 1206),
+                              ({**envelope, "params": {"measurepoints": {"é" * 30: None}}}, 1206),
                               (b'"' + b"x" * 512 * 1024 + b'"', 1008)):
             link.publish(post, payload)
             replies = [json.loads(body) for topic, body in (link.receive(), link.receive()) if topic == post + "_reply"]

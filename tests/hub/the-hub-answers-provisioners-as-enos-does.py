@@ -38,6 +38,7 @@ class Asking(HubTest):
         self.assertEqual(hub.call("GET", path, query, token="none")[0], 401)
         self.assertEqual(hub.http("GET", path + "?action=get")[0], 401)
         self.assertEqual(hub.call("GET", path, {**query, "orgId": "another"})[1]["code"], 99403)
+        self.assertEqual(hub.call("GET", path, {**query, "orgId": "é" * 40})[1]["code"], 99403)
         del query["orgId"]
         self.assertEqual(hub.call("GET", path, query)[1]["code"], 99400)
 
