@@ -2,7 +2,8 @@
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
 fuzz_targets = %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
-    %D%/fuzz-rest-reply
+    %D%/fuzz-rest-reply \
+    %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
 noinst_HEADERS += %D%/target.h
 
@@ -37,6 +38,14 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_reference_LDADD = libdevkey.la liberror.la
 %C%_fuzz_rest_reply_LDADD = libagent.la $(JANSSON_LIBS)
+
+%C%_fuzz_hub_connect_SOURCES = %D%/fuzz-hub-connect.c $(fuzz_main)
+%C%_fuzz_hub_connect_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_hub_connect_LDADD = tests/hub/libhub.la
+%C%_fuzz_hub_request_SOURCES = %D%/fuzz-hub-request.c $(fuzz_main)
+%C%_fuzz_hub_request_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_fuzz_hub_request_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_hub_request_LDADD = tests/hub/libhub.la
 
 dist_check_SCRIPTS += %D%/replays-its-corpus
 TESTS += %D%/replays-its-corpus
