@@ -117,6 +117,6 @@ distclean-local:
 dist_check_SCRIPTS += %D%/demo
 TESTS += %D%/demo
 .PHONY: demo
-demo: all tests/hub/hub tests/hub/hubctl tests/hub/gatekey-hub.la
+demo: all
 	@abs_top_srcdir='$(abs_top_srcdir)' GATEKEY_BUILDDIR='$(abs_top_builddir)' \
 	    $(abs_top_srcdir)/tests/demo $(if $(KEEP),--keep)
