@@ -17,12 +17,13 @@ uninstall-config:
 	    rm -f '$(DESTDIR)$(sysconfdir)/gatekey/gatekey.conf'
 .PHONY: install-config uninstall-config
 
+# The brackets keep configure from putting its own text in the pattern's place.
 systemdsystemunit_DATA = %D%/gatekeyd.service
 EXTRA_DIST += %D%/gatekeyd.service.in
 CLEANFILES += %D%/gatekeyd.service
 %D%/gatekeyd.service: %D%/gatekeyd.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
-	    sed 's|@sbindir@|$(sbindir)|g' '$(srcdir)/%D%/gatekeyd.service.in' >$@.tmp && mv $@.tmp $@
+	    sed 's|[@]sbindir[@]|$(sbindir)|g' '$(srcdir)/%D%/gatekeyd.service.in' >$@.tmp && mv $@.tmp $@
 
 # sysusers.d(5) wants .conf; the sources want to say what it is.
 EXTRA_DIST += %D%/gatekey.sysusers
