@@ -85,6 +85,13 @@ TESTS += tests/agent/test-sentence
 tests_agent_test_sentence_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_sentence_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-certificate
+TESTS += tests/agent/test-certificate
+tests_agent_test_certificate_SOURCES = tests/agent/test-certificate.c \
+    agent/command/certificate.c agent/command/request.c
+tests_agent_test_certificate_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
+
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
     %D%/a-gateway-gets-an-identity \
