@@ -106,7 +106,8 @@ check-asan:
 	units=$(unit_tests); cd asan && $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
 
 check-valgrind:
-	units=$(unit_tests); $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units" LOG_COMPILER='$(top_builddir)/tests/run \
+	units=$(unit_tests); GATEKEY_TEST_TIMEOUT=1800 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units" \
+	    LOG_COMPILER='$(top_builddir)/tests/run \
 	    valgrind -q --error-exitcode=1 --leak-check=no'
 
 distclean-local:
