@@ -41,12 +41,9 @@ AM_TESTS_ENVIRONMENT = \
     GATEKEY_BINDIR='$(bindir)'; export GATEKEY_BINDIR; \
     GATEKEY_SBINDIR='$(sbindir)'; export GATEKEY_SBINDIR; \
     GATEKEY_MANDIR='$(mandir)'; export GATEKEY_MANDIR; \
-    GATEKEY_DOCDIR='$(docdir)'; export GATEKEY_DOCDIR; \
-    GATEKEY_DATADIR='$(datadir)'; export GATEKEY_DATADIR; \
     GATEKEY_SYSCONFDIR='$(sysconfdir)'; export GATEKEY_SYSCONFDIR; \
     GATEKEY_UNITDIR='$(systemdsystemunitdir)'; export GATEKEY_UNITDIR; \
     GATEKEY_SYSUSERSDIR='$(sysusersdir)'; export GATEKEY_SYSUSERSDIR; \
-    GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR; \
     GATEKEY_PROVIDERDIR='$(providerdir)'; export GATEKEY_PROVIDERDIR;
 
 # What a header needs to be compiled alone, and everything that is installed and has code.
