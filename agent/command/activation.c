@@ -5,6 +5,8 @@
 
 #include "agent/link.h"
 
+#include <openssl/crypto.h>
+
 static void wipe_device(struct enos_device *device)
 {
     explicit_bzero(device, sizeof(*device));
@@ -107,13 +109,30 @@ static enum gk_status by_activation(struct enrolment *e, struct gk_error *err)
     return status;
 }
 
+/* Until the hub has accepted one secret, another may be handed over: the first may have been the
+ * wrong one. */
+static enum gk_status found(struct enrolment *e, struct gk_error *err)
+{
+    CLEANUP(agent_secret_clear) struct agent_secret given = { 0 };
+    enum gk_status status = GK_NO_FILE;
+
+    if (e->secret_file != NULL && e->state.stage < AGENT_STAGE_ENROLLED) {
+        status = agent_secret_read_file(e->secret_file, &given, err);
+    }
+    if (status == GK_NO_FILE || (status == GK_OK && given.size == e->secret.size &&
+                                 CRYPTO_memcmp(given.text, e->secret.text, given.size) == 0)) {
+        say_step(e->run, "device secret found, sealed to the TPM");
+        return GK_OK;
+    }
+    return status == GK_OK ? from_file(e, err) : status;
+}
+
 enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)
 {
     enum gk_status status = agent_secret_load(e->config, &e->secret, err);
 
     if (status == GK_OK) {
-        say_step(e->run, "device secret found, sealed to the TPM");
-        return GK_OK;
+        return found(e, err);
     }
     if (status != GK_NOT_ENROLLED) {
         return status;

@@ -60,7 +60,6 @@ static bool may_come_right(const struct enrolment *e, enum gk_status status)
     case GK_THROTTLED:
         return true;
     case GK_REVOKED:
-    case GK_HUB_CREDENTIALS:
     case GK_HUB_REFUSED:
         return age >= 0 && age < NEW_FOR_S;
     default:

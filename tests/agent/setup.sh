@@ -74,8 +74,12 @@ state_directory = $PWD/$1/state
 END
 }
 
+# In an environment that would lead OpenSSL and libcurl astray if it were listened to.
+echo "openssl_conf = nothing" >astray.cnf
 gatekey() {
-    "$built/gatekey" --config "${gateway:-gw}.conf" "$@"
+    OPENSSL_CONF=$PWD/astray.cnf OPENSSL_MODULES=$PWD SSLKEYLOGFILE=$PWD/tls-keys \
+        https_proxy=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1 \
+        "$built/gatekey" --config "${gateway:-gw}.conf" "$@"
 }
 
 # The connect limit counts over two minutes; tests that enrol more often begin anew.
@@ -124,6 +128,7 @@ check_identity() {
     if grep -rlE 'PRIVATE KEY' "$folder" >found; then
         fail "private material in $(cat found)"
     fi
+    [ ! -e tls-keys ] || fail "the keys of TLS connections were written to a file"
 }
 
 # The device's certificates that the hub holds for valid, serials only.
