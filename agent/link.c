@@ -195,6 +195,7 @@ static enum gk_status make_client(struct agent_link *link, struct gk_error *err)
             MOSQ_ERR_SUCCESS ||
         mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311) !=
             MOSQ_ERR_SUCCESS ||
+        mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1) != MOSQ_ERR_SUCCESS ||
         mosquitto_int_option(client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0) != MOSQ_ERR_SUCCESS ||
         mosquitto_void_option(client, MOSQ_OPT_SSL_CTX, agent_tls_context(link->tls)) !=
             MOSQ_ERR_SUCCESS) {

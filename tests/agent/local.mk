@@ -105,3 +105,9 @@ EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += $(agent_scripts)
 TESTS += $(agent_scripts)
 TPM_TESTS += $(agent_scripts)
+
+check_PROGRAMS += tests/agent/activate
+tests_agent_activate_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_activate_LDADD = $(agent_test_ldadd)
+dist_check_SCRIPTS += tests/agent/a-device-is-activated-once.py
+TESTS += tests/agent/a-device-is-activated-once.py
