@@ -61,14 +61,28 @@ static void reply(struct commander *commander, const char *rest, json_t *id, enu
              message != NULL ? ": " : "", message != NULL ? message : "");
 }
 
+/* A program may have sent a child out of its session. Nobody can tell whose, so it waits for the
+ * last. */
+static void sweep_when_idle(const struct commander *commander)
+{
+    for (size_t i = 0; i < RUNS_MAX; i++) {
+        if (commander->runs[i].run != NULL) {
+            return;
+        }
+    }
+    handler_sweep();
+}
+
 static void on_done(void *context, enum handler_code code, json_t *data, const char *message)
 {
     struct run *run = context;
+    struct commander *commander = run->commander;
 
-    reply(run->commander, run->rest, run->id, code, data, message);
+    reply(commander, run->rest, run->id, code, data, message);
     free(run->rest);
     json_decref(run->id);
     *run = (struct run){ 0 };
+    sweep_when_idle(commander);
 }
 
 /* --- commands

@@ -62,6 +62,12 @@ enum gk_status handler_start(sd_event *event, const struct agent_handler *handle
                              void *context, struct handler_run **run,
                              struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * Kill whatever is still a child of this process: programs that left their session to outlive it.
+ * Only while no program runs, in a process that is their reaper (prctl(2), PR_SET_CHILD_SUBREAPER).
+ */
+void handler_sweep(void);
+
 /* Kill it and forget it without calling done. NULL is fine. */
 void handler_cancel(struct handler_run *run);
 

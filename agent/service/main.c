@@ -74,6 +74,10 @@ static enum gk_status harden(struct gk_error *err)
     if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
         return gk_fail(err, GK_INTERNAL, "forbidding core dumps: %s", strerror(errno));
     }
+    /* What a command program sends to the background comes to us, to be ended. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        return gk_fail(err, GK_INTERNAL, "prctl: %s", strerror(errno));
+    }
     /* 0, 1 and 2 are never anything else than standard input, output and error. */
     do {
         fd = open("/dev/null", O_RDWR);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decides which programs may be run, and starts them. */
+/* Decides which programs may be run, starts them, and ends what they leave behind. */
 #include "agent/service/program.h"
 
 #include "agent/service/handler.h"
@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 static char *const environment[] = {
     (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -124,4 +126,34 @@ enum gk_status program_start(char *const argv[], const int descriptors[static 3]
     }
     *pid = child;
     return GK_OK;
+}
+
+/* --- sweep ----------------------------------------------------------------------------------- */
+
+#define ROUNDS_MAX \
+    50 /* of a millisecond: a killed child's own children come to us one level at a time */
+
+static bool kill_children(FILE *children)
+{
+    bool any = false;
+    long pid;
+
+    while (fscanf(children, "%ld", &pid) == 1) {
+        any = true;
+        kill((pid_t)pid, SIGKILL);
+        waitpid((pid_t)pid, NULL, WNOHANG);
+    }
+    return any;
+}
+
+void handler_sweep(void)
+{
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        CLEANUP(gk_fclosep) FILE *children = fopen("/proc/thread-self/children", "re");
+
+        if (children == NULL || !kill_children(children)) {
+            return;
+        }
+        nanosleep(&(const struct timespec){ 0, 1000000 }, NULL);
+    }
 }

@@ -28,7 +28,8 @@ struct client {
     struct ucred peer;
     enum state state;
     sd_event_source *io_source, *time_source;
-    char *text; /* what came in, or goes out */
+    uint64_t since_ms; /* in this state */
+    char *text;        /* what came in, or goes out */
     size_t size, room, sent;
 };
 
@@ -73,6 +74,7 @@ static void set_state(struct client *client, enum state state)
     const uint32_t events[] = { [READING] = EPOLLIN, [WORKING] = 0, [WRITING] = EPOLLOUT };
 
     client->state = state;
+    client->since_ms = service_now_ms();
     sd_event_source_set_io_events(client->io_source, events[state]);
     if (state == WORKING || (state == READING && client->size == 0)) {
         sd_event_source_set_enabled(client->time_source, SD_EVENT_OFF);
@@ -264,25 +266,45 @@ static void turn_away(int fd)
     close(fd);
 }
 
+/* A place for one more; who has been silent for longest makes room, since he may be so for ever. */
+static size_t find_place(struct server *server)
+{
+    size_t silent = CLIENTS_MAX;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        const struct client *client = server->clients[i];
+
+        if (client == NULL) {
+            return i;
+        }
+        if (client->state == READING && client->size == 0 &&
+            (silent == CLIENTS_MAX || client->since_ms < server->clients[silent]->since_ms)) {
+            silent = i;
+        }
+    }
+    if (silent < CLIENTS_MAX) {
+        client_free(server->clients[silent]);
+    }
+    return silent;
+}
+
 static int on_accept(sd_event_source *source, int listener, uint32_t events, void *context)
 {
     struct server *server = context;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    size_t place;
 
     (void)source;
     (void)events;
     if (fd < 0) {
         return 0;
     }
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (server->clients[i] == NULL) {
-            if (!client_new(server, i, fd)) {
-                close(fd);
-            }
-            return 0;
-        }
+    place = find_place(server);
+    if (place == CLIENTS_MAX) {
+        turn_away(fd);
+    } else if (!client_new(server, place, fd)) {
+        close(fd);
     }
-    turn_away(fd);
     return 0;
 }
 

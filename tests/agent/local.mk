@@ -111,3 +111,7 @@ tests_agent_activate_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_activate_LDADD = $(agent_test_ldadd)
 dist_check_SCRIPTS += tests/agent/a-device-is-activated-once.py
 TESTS += tests/agent/a-device-is-activated-once.py
+
+dist_check_SCRIPTS += tests/agent/commands-are-taken-once-and-answered-in-kind
+TESTS += tests/agent/commands-are-taken-once-and-answered-in-kind
+TPM_TESTS += tests/agent/commands-are-taken-once-and-answered-in-kind

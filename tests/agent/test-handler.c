@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -282,6 +283,21 @@ static void kills_what_a_program_leaves_running(void **state)
     assert_gone(read_pid(f));
 }
 
+static void sweeps_up_what_left_its_session(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    run(f,
+        "setsid sh -c 'sleep 60 & echo $! >\"$0\"; wait' \"${0%/*}/pid\" >/dev/null 2>&1 & "
+        "while [ ! -s \"${0%/*}/pid\" ]; do sleep 0.01; done; echo 1",
+        PATIENT_MS);
+    assert_int_equal(f->code, HANDLER_DONE);
+    handler_sweep();
+    assert_gone(read_pid(f));
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
 static void survives_a_flood_of_complaints(void **state)
 {
     struct fixture *f = *state;
@@ -384,6 +400,7 @@ int main(void)
         CLAIM(tells_the_signal),
         CLAIM(kills_a_program_that_hangs_and_its_children),
         CLAIM(kills_what_a_program_leaves_running),
+        CLAIM(sweeps_up_what_left_its_session),
         CLAIM(survives_a_flood_of_complaints),
         CLAIM(can_be_cancelled),
         CLAIM(refuses_a_program_that_others_can_write),
