@@ -2,6 +2,7 @@
 /* Asks gatekeyd on its socket: one line there, one line back. */
 #include "agent/local.h"
 
+#include "agent/enos/message.h"
 #include "cleanup.h"
 
 #include <errno.h>
@@ -9,11 +10,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
-
-static inline void json_freep(json_t **json)
-{
-    json_decref(*json);
-}
 
 static int64_t now_ms(void)
 {

@@ -10,7 +10,7 @@ typedef void handle(struct service *service, struct client *client, const json_t
 static void on_published(void *context, const char *id, json_int_t code, json_t *data,
                          const struct gk_error *err)
 {
-    CLEANUP(json_unrefp) json_t *reply = NULL;
+    CLEANUP(json_freep) json_t *reply = NULL;
 
     if (err != NULL) {
         client_fail(context, "publish", err, code);
@@ -43,7 +43,7 @@ static void publish(struct service *service, struct client *client, const json_t
 static void status(struct service *service, struct client *client, const json_t *request)
 {
     const struct agent_config *config = service->config;
-    CLEANUP(json_unrefp)
+    CLEANUP(json_freep)
     json_t *reply = json_pack("{s:b, s:i, s:s*, s:i, s:s*, s:s*}", "ok", 1, "pid", (int)getpid(),
                               "host", config->host, "port", (int)config->port, "product_key",
                               config->product_key, "device_key", config->device_key);
@@ -72,7 +72,7 @@ static bool is_allowed(struct client *client, const char *operation)
 
 static void on_verdict(void *context, const struct gk_error *err)
 {
-    CLEANUP(json_unrefp) json_t *reply = NULL;
+    CLEANUP(json_freep) json_t *reply = NULL;
 
     if (err != NULL) {
         client_fail(context, "connect", err, 0);
@@ -92,7 +92,7 @@ static void reconnect(struct service *service, struct client *client, const json
 
 static void stop(struct service *service, struct client *client, const json_t *request)
 {
-    CLEANUP(json_unrefp) json_t *reply = json_pack("{s:b}", "ok", 1);
+    CLEANUP(json_freep) json_t *reply = json_pack("{s:b}", "ok", 1);
 
     (void)request;
     if (is_allowed(client, "stop")) {
@@ -116,7 +116,7 @@ static const struct {
 
 void request_handle(struct service *service, struct client *client, const char *line, size_t size)
 {
-    CLEANUP(json_unrefp) json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    CLEANUP(json_freep) json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
     const char *name = json_string_value(json_object_get(request, "op"));
     struct gk_error err = { 0 };
 

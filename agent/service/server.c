@@ -117,7 +117,7 @@ void client_reply(struct client *client, const json_t *reply)
 void client_fail(struct client *client, const char *operation, const struct gk_error *err,
                  json_int_t code)
 {
-    CLEANUP(json_unrefp) json_t *reply = json_object();
+    CLEANUP(json_freep) json_t *reply = json_object();
     char sentence[1024];
 
     gk_error_sentence(err, operation, sentence, sizeof(sentence));

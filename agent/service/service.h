@@ -13,6 +13,7 @@
 #define GATEKEY_AGENT_SERVICE_SERVICE_H
 
 #include "agent/config.h"
+#include "agent/enos/message.h"
 #include "agent/link.h"
 #include "agent/openssl.h"
 #include "cleanup.h"
@@ -35,11 +36,6 @@ struct service {
     struct commander *commander;
     struct server *server;
 };
-
-static inline void json_unrefp(json_t **json)
-{
-    json_decref(*json);
-}
 
 /* --- session.c ------------------------------------------------------------------------------- */
 
