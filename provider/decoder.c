@@ -17,7 +17,7 @@
 #define OPERATION "read the device key's reference"
 #define STRUCTURE "gatekey"
 #define LABEL "-----BEGIN GATEKEY DEVICE KEY-----"
-#define BLOCK_MAX 0xffffU /* what a DER length of two bytes can say */
+#define BLOCK_MAX 4096U /* a reference takes some 500 bytes */
 #define HEAD_SIZE 4
 
 static OSSL_FUNC_decoder_newctx_fn newctx;
@@ -126,22 +126,22 @@ static int decode_pem(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
                       void *argument, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
     const struct prov_context *context = ctx;
-    CLEANUP(gk_freep) struct block *block = calloc(1, sizeof(*block));
+    struct block block = { .size = 0 };
     struct gk_error err = { 0 };
     enum gk_status status;
 
     (void)selection;
     (void)ask;
     (void)ask_argument;
-    if (block == NULL || context->upcalls.bio_gets == NULL) {
+    if (context->upcalls.bio_gets == NULL) {
         return 0;
     }
-    read_block(context, bio, block);
-    if (!block->ours) {
+    read_block(context, bio, &block);
+    if (!block.ours) {
         return 1;
     }
-    status = check_block(block, &err);
-    return PROV_ANSWER(context, status, &err, OPERATION) && hand_on(block, deliver, argument);
+    status = check_block(&block, &err);
+    return PROV_ANSWER(context, status, &err, OPERATION) && hand_on(&block, deliver, argument);
 }
 
 /* One OCTET STRING as hand_on() made it, whole; anything else is not for us. */
@@ -180,19 +180,19 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
                       void *argument, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
     struct prov_context *context = ctx;
-    CLEANUP(gk_freep) struct block *block = calloc(1, sizeof(*block));
+    struct block block = { .size = 0 };
     CLEANUP(prov_key_freep) struct prov_key *key = NULL;
     struct gk_error err = { 0 };
     bool for_public = selection != 0 && (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0;
     enum gk_status status;
 
-    if (block == NULL || context->upcalls.bio_read_ex == NULL) {
+    if (context->upcalls.bio_read_ex == NULL) {
         return 0;
     }
-    if (!read_octets(context, bio, block)) {
+    if (!read_octets(context, bio, &block)) {
         return 1;
     }
-    status = make_key(context, block, &key, &err);
+    status = make_key(context, &block, &key, &err);
     if (status == GK_OK && !for_public) {
         status = prov_key_ask(key, ask, ask_argument, &err);
     }

@@ -208,7 +208,7 @@ static void refuses_a_block_without_end(void **state)
     memset(text, 'A', sizeof(text) - 1);
     memcpy(text, "-----BEGIN GATEKEY DEVICE KEY-----\n", 35);
     fixture_write("huge.pem", text, sizeof(text) - 1);
-    assert_refused("huge.pem", "the block is longer than 65535 bytes");
+    assert_refused("huge.pem", "the block is longer than 4096 bytes");
 }
 
 static void asks_for_no_password_where_there_is_none(void **state)
