@@ -12,10 +12,30 @@ static struct prov_context *list;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int registration; /* what pthread_atfork said */
 
+/*
+ * Some TCTIs fork to reach their TPM ("cmd:" does), in the middle of an operation of this very
+ * thread and with the TPM's lock held. Such a child only executes another program, so there is
+ * nothing to hold still.
+ */
+static _Thread_local bool inside;
+
+void prov_fork_enter(void)
+{
+    inside = true;
+}
+
+void prov_fork_leave(void)
+{
+    inside = false;
+}
+
 /* Every lock a child might need is held across the fork, so that none is copied in somebody's
  * hands. */
 static void before_fork(void)
 {
+    if (inside) {
+        return;
+    }
     pthread_mutex_lock(&list_lock);
     for (struct prov_context *context = list; context != NULL; context = context->next) {
         pthread_mutex_lock(&context->lock);
@@ -27,6 +47,9 @@ static void before_fork(void)
 
 static void after_fork(bool child)
 {
+    if (inside) {
+        return;
+    }
     for (struct prov_context *context = list; context != NULL; context = context->next) {
         if (context->tpm != NULL) {
             gk_tpm_after_fork(context->tpm, child);

@@ -81,6 +81,10 @@ enum gk_status prov_context_software(struct prov_context *context, struct prov_s
 enum gk_status prov_fork_watch(struct prov_context *context, struct gk_error *err) GK_MUST_CHECK;
 void prov_fork_unwatch(struct prov_context *context);
 
+/* Around every call into tpm/ that talks to the TPM: a fork between the two is the TCTI's own. */
+void prov_fork_enter(void);
+void prov_fork_leave(void);
+
 /* --- errors: error.c ----------------------------------------------------------------------------
  */
 

@@ -127,8 +127,11 @@ static enum gk_status sign_digest(struct signature *signature, const uint8_t *di
         return status;
     }
     prov_crypto_fill(&software->where, &crypto);
-    return gk_key_sign(tpm, key->reference, &key->auth, &crypto, scheme->padding, scheme->hash,
-                       digest, salt_size, out, err);
+    prov_fork_enter();
+    status = gk_key_sign(tpm, key->reference, &key->auth, &crypto, scheme->padding, scheme->hash,
+                         digest, salt_size, out, err);
+    prov_fork_leave();
+    return status;
 }
 
 static enum gk_status check_room(size_t room, struct gk_error *err)

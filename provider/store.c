@@ -123,7 +123,13 @@ static enum gk_status read_handle(struct prov_context *context, uint32_t handle,
     struct gk_tpm *tpm;
     enum gk_status status = prov_context_tpm(context, &tpm, err);
 
-    return status == GK_OK ? gk_key_read(tpm, handle, reference, err) : status;
+    if (status != GK_OK) {
+        return status;
+    }
+    prov_fork_enter();
+    status = gk_key_read(tpm, handle, reference, err);
+    prov_fork_leave();
+    return status;
 }
 
 static enum gk_status make_key(const struct store *store, OSSL_PASSPHRASE_CALLBACK *ask,

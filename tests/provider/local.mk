@@ -44,7 +44,7 @@ provider_scripts = \
     %D%/programs-without-the-key-notice-nothing \
     %D%/stock-clients-speak-mutual-tls \
     %D%/the-private-key-stays-in-the-tpm
-EXTRA_DIST += %D%/setup.sh %D%/tls.sh
+EXTRA_DIST += %D%/setup.sh %D%/tls.sh %D%/bridge.py
 dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)

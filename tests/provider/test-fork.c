@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -192,6 +193,50 @@ static void threads_race_for_the_first_use(void **state)
     join_threads(threads, failures);
 }
 
+static void *sign_a_few(void *failures)
+{
+    for (int i = 0; i < 3; i++) {
+        *(int *)failures += !signs(i);
+    }
+    return NULL;
+}
+
+/* "cmd:" starts a program for every connection, while others fork for reasons of their own. */
+static void a_tcti_may_fork_itself(void **state)
+{
+    struct fixture direct = fixture;
+    char tcti[1024];
+    pthread_t threads[2];
+    int failures[2] = { 0 };
+
+    (void)state;
+    snprintf(tcti, sizeof(tcti), "cmd:/usr/bin/python3 %s/tests/provider/bridge.py %s",
+             getenv("abs_top_srcdir"), strstr(getenv("GATEKEY_TCTI"), "path=") + 5);
+    alarm(60);
+    EVP_PKEY_free(device);
+    setenv("GATEKEY_TCTI", tcti, 1);
+    fixture_load(&fixture);
+    device = fixture_read_uri(&fixture, "gatekey:handle=0x81000100", NULL);
+    assert_non_null(device);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, sign_a_few, &failures[i]), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            _exit(0);
+        }
+        assert_child_succeeds(child);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(failures[i], 0);
+    }
+    alarm(0);
+    fixture_unload(&direct);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +244,7 @@ int main(void)
         cmocka_unit_test(threads_share_one_key),
         cmocka_unit_test(children_born_while_threads_sign_can_sign),
         cmocka_unit_test(threads_race_for_the_first_use),
+        cmocka_unit_test(a_tcti_may_fork_itself),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
