@@ -4,7 +4,8 @@
 
 #include <stdarg.h>
 
-/* OpenSSL keeps the reasons below 100 for itself. */
+/* OpenSSL keeps the reasons below 100 for itself; the agent reads our statuses back from those
+ * above. */
 #define REASON_BASE 100
 
 const OSSL_ITEM prov_reasons[] = {
