@@ -120,8 +120,8 @@ static void refuses_what_makes_no_sense(void **state)
         "{\"version\":1,\"stage\":\"sleeping\"}",
         "{\"version\":1,\"stage\":\"begun\",\"assetId\":7}",
         "{\"version\":1,\"stage\":\"begun\",\"begun\":\"today\"}",
-        "{\"version\":1,\"stage\":\"begun\",\"certSN\":\""
-        "12345678901234567890123456789012345678901234567890\"}",
+        ("{\"version\":1,\"stage\":\"begun\",\"certSN\":\""
+         "12345678901234567890123456789012345678901234567890\"}"),
     };
     struct fixture *f = *state;
 
