@@ -5,35 +5,40 @@
 #include "agent/command/hub.h"
 #include "agent/file.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
 static void wipe_device(struct enos_device *device)
 {
     explicit_bzero(device, sizeof(*device));
 }
 
-/* Before the device exists, because afterwards its secret would be lost. */
-static enum gk_status check_secret_file(const char *path, struct gk_error *err)
+/* The file is made, empty, before the device is: what stops us then must be met before there is a
+ * secret. */
+static enum gk_status reserve(const char *path, struct gk_error *err)
 {
-    struct stat about;
+    enum gk_status status = agent_file_create(path, "", 0, AGENT_FOR_OWNER, err);
 
-    if (lstat(path, &about) == 0) {
-        gk_fail(err, GK_FILE_FAILED, "%s exists", path);
+    if (status == GK_FILE_FAILED && access(path, F_OK) == 0) {
         gk_advise(err, "name a file that does not exist yet; nothing was created");
-        return GK_FILE_FAILED;
     }
-    return errno == ENOENT ? GK_OK : gk_fail_file(err, errno, path);
+    return status;
 }
 
 static enum gk_status hand_over(const char *path, const struct enos_device *device,
                                 struct gk_error *err)
 {
+    const char *slash = strrchr(path, '/');
+    CLEANUP(gk_freep)
+    char *directory = slash == NULL   ? strdup(".")
+                      : slash == path ? strdup("/")
+                                      : strndup(path, (size_t)(slash - path));
     char line[sizeof(device->device_secret) + 1];
     enum gk_status status;
 
+    if (directory == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
     snprintf(line, sizeof(line), "%s\n", device->device_secret);
-    status = agent_file_create(path, line, strlen(line), AGENT_FOR_OWNER, err);
+    status = agent_file_replace(directory, slash == NULL ? path : slash + 1, line, strlen(line),
+                                AGENT_FOR_OWNER, err);
     explicit_bzero(line, sizeof(line));
     if (status != GK_OK) {
         gk_advise(err,
@@ -42,36 +47,46 @@ static enum gk_status hand_over(const char *path, const struct enos_device *devi
     return status;
 }
 
-enum gk_status command_provision(struct run *run, int argc, char **argv, struct gk_error *err)
+static enum gk_status create(struct run *run, struct enos_device *device, struct gk_error *err)
 {
     CLEANUP(hub_freep) struct hub *hub = NULL;
+    struct agent_openssl *openssl;
+    enum gk_status status = run_openssl(run, &openssl, err);
+
+    if (status == GK_OK) {
+        status = hub_new(run->config, openssl, &hub, err);
+    }
+    if (status == GK_OK) {
+        status = hub_device_create(hub, device, err);
+    }
+    if (status == GK_OK && (device->device_secret[0] == '\0' || device->asset_id[0] == '\0')) {
+        status = gk_fail(err, GK_HUB_GARBLED, "no assetId or deviceSecret in the reply");
+    }
+    return status;
+}
+
+enum gk_status command_provision(struct run *run, int argc, char **argv, struct gk_error *err)
+{
     CLEANUP(wipe_device) struct enos_device device = { 0 };
     const char *secret_file = NULL;
     const struct word words[] = { { "secret-file", &secret_file, NULL }, { 0 } };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
-    struct agent_openssl *openssl;
 
     if (status == GK_OK && secret_file == NULL) {
         return gk_fail(err, GK_USAGE, "--secret-file is missing");
     }
     if (status == GK_OK) {
-        status = check_secret_file(secret_file, err);
+        status = reserve(secret_file, err);
     }
-    if (status == GK_OK) {
-        status = run_openssl(run, &openssl, err);
+    if (status != GK_OK) {
+        return status;
     }
-    if (status == GK_OK) {
-        status = hub_new(run->config, openssl, &hub, err);
+    status = create(run, &device, err);
+    if (status != GK_OK) {
+        unlink(secret_file);
+        return status;
     }
-    if (status == GK_OK) {
-        status = hub_device_create(hub, &device, err);
-    }
-    if (status == GK_OK && (device.device_secret[0] == '\0' || device.asset_id[0] == '\0')) {
-        status = gk_fail(err, GK_HUB_GARBLED, "no assetId or deviceSecret in the reply");
-    }
-    if (status == GK_OK) {
-        status = hand_over(secret_file, &device, err);
-    }
+    status = hand_over(secret_file, &device, err);
     if (status != GK_OK) {
         return status;
     }
