@@ -3,6 +3,7 @@
 #include "agent/openssl.h"
 
 #include "agent/secret.h"
+#include "agent/sentence.h"
 #include "provider/crypto.h"
 
 #include <openssl/crypto.h>
@@ -43,29 +44,9 @@ static void info_freep(OSSL_STORE_INFO **info)
 
 /* What a failure comes down to. */
 struct cause {
-    enum gk_status status; /* as gatekey's own provider gave it, else GK_OK */
+    struct gk_error own; /* as gatekey's own provider said it; GK_OK when it said nothing */
     char text[sizeof(((struct gk_error *)NULL)->object)];
 };
-
-/* The object in our own sentence "cannot X: <cause> (<object>); <advice>", which says the rest
- * again. */
-static void copy_object(struct cause *cause, const char *sentence)
-{
-    const char *begin = strstr(sentence, gk_status_cause(cause->status));
-    const char *end;
-
-    if (begin == NULL) {
-        snprintf(cause->text, sizeof(cause->text), "%s", sentence);
-        return;
-    }
-    begin += strlen(gk_status_cause(cause->status));
-    begin += strspn(begin, " (");
-    end = strstr(begin, ");");
-    if (end == NULL) {
-        end = *begin == ';' ? begin : begin + strcspn(begin, ")");
-    }
-    snprintf(cause->text, sizeof(cause->text), "%.*s", (int)(end - begin), begin);
-}
 
 static void consider(struct cause *cause, unsigned long code, const char *data, int flags)
 {
@@ -75,12 +56,10 @@ static void consider(struct cause *cause, unsigned long code, const char *data, 
     int status = ERR_GET_REASON(code) - PROVIDER_REASONS;
 
     if (library != NULL && strcmp(library, "gatekey") == 0 && status > GK_OK &&
-        status < GK_STATUS_COUNT && cause->status == GK_OK) {
-        cause->status = (enum gk_status)status;
-        copy_object(cause, detail);
-    } else if (cause->text[0] == '\0' && cause->status == GK_OK) {
-        /* The queue's oldest entry is the root; what follows are the callers' complaints about it.
-         */
+        status < GK_STATUS_COUNT && cause->own.status == GK_OK) {
+        agent_sentence_read(detail, (enum gk_status)status, &cause->own);
+    } else if (cause->text[0] == '\0' && cause->own.status == GK_OK) {
+        /* The oldest entry is the root; what follows are its callers' complaints about it. */
         snprintf(cause->text, sizeof(cause->text), "%s%s%s", reason != NULL ? reason : "",
                  reason != NULL && detail[0] != '\0' ? ": " : "", detail);
     }
@@ -89,8 +68,14 @@ static void consider(struct cause *cause, unsigned long code, const char *data, 
 static enum gk_status tell(const struct cause *cause, struct gk_error *err, enum gk_status status,
                            const char *what)
 {
-    return gk_fail(err, cause->status != GK_OK ? cause->status : status, "%s%s%s", what,
-                   cause->text[0] != '\0' ? ": " : "", cause->text);
+    if (cause->own.status == GK_OK) {
+        return gk_fail(err, status, "%s%s%s", what, cause->text[0] != '\0' ? ": " : "",
+                       cause->text);
+    }
+    if (err != NULL) {
+        *err = cause->own;
+    }
+    return cause->own.status;
 }
 
 enum gk_status agent_openssl_error(struct gk_error *err, enum gk_status status, const char *what)

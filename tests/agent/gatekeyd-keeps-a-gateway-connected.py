@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from service import BUILD, Service, wait_until  # noqa: E402
-from gateway import HubTest, SUBJECT, openssl  # noqa: E402
+from service import BUILD, PATIENCE, Service, wait_until  # noqa: E402
+from gateway import HubTest, SUBJECT  # noqa: E402
 
 ECHO = """#!/bin/sh
 echo "{\\"environment\\": \\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\", \\"arguments\\": \\"$*\\", \\"input\\": $(cat)}"
@@ -63,6 +64,23 @@ class GatekeydTest(HubTest):
             file.write(text)
         os.chmod(path, mode)
         return path
+
+    def service_with_tpm_key(self, handle):
+        """One whose certificate is for a key in the TPM."""
+        service = self.service()
+        service.settings["identity"].update(provider=os.path.join(BUILD, ".libs", "gatekey.so"), key="gatekey:")
+        service.configure()
+        reference = os.path.join(service.identity, "device.pem")
+        subprocess.run([os.path.join(BUILD, "tests/tpm/make-key"), reference, handle], check=True, stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "GATEKEY_IDENTITY": service.identity, "OPENSSL_MODULES": os.path.join(BUILD, ".libs"),
+                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf")}
+        csr = subprocess.run(["openssl", "req", "-new", "-key", reference, "-sha256", "-subj", SUBJECT + service.name + "-tpm"],
+                             env=environment, check=True, capture_output=True, text=True).stdout
+        answer = self.hub.certificates("apply", service.name, {"csr": csr, "validDay": 30})
+        self.assertEqual(answer["code"], 0, answer)
+        with open(service.device.cert, "w", encoding="utf-8") as file:
+            file.write(answer["data"]["cert"])
+        return service.enrol()
 
     def telemetry(self, service):
         return [row for row in self.hub.table("telemetry") if row["deviceKey"] == service.name]
@@ -126,24 +144,11 @@ class Messages(GatekeydTest):
         self.assertIn(f"{writable} can be written by others", log)
 
     def test_signs_with_the_key_in_the_tpm(self):
-        service = self.service()
-        service.settings["identity"].update(provider=os.path.join(BUILD, ".libs", "gatekey.so"), key="gatekey:")
-        service.configure()
-        reference = os.path.join(service.identity, "device.pem")
-        subprocess.run([os.path.join(BUILD, "tests/tpm/make-key"), reference, "0x81000100"], check=True,
-                       stderr=subprocess.DEVNULL)
-        environment = {**os.environ, "GATEKEY_IDENTITY": service.identity, "OPENSSL_MODULES": os.path.join(BUILD, ".libs"),
-                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf")}
-        csr = subprocess.run(["openssl", "req", "-new", "-key", reference, "-sha256", "-subj", SUBJECT + service.name + "-tpm"],
-                             env=environment, check=True, capture_output=True, text=True).stdout
-        answer = self.hub.certificates("apply", service.name, {"csr": csr, "validDay": 30})
-        self.assertEqual(answer["code"], 0, answer)
-        with open(service.device.cert, "w", encoding="utf-8") as file:
-            file.write(answer["data"]["cert"])
         # An openssl.cnf that would break every program that reads it: this one does not.
         poison = self.program("poison.cnf", "openssl_conf = i\nconfig_diagnostics = 1\n[i]\nproviders = p\n[p]\nx = y\n"
                               "[y]\nmodule = /nonexistent\nactivate = 1\n")
-        service.enrol().start(OPENSSL_CONF=poison).connected()
+        service = self.service_with_tpm_key("0x81000100")
+        service.start(OPENSSL_CONF=poison).connected()
         self.assertTrue(service.publish({"temperature": 1})["ok"])
 
 
@@ -168,12 +173,30 @@ class BadDays(GatekeydTest):
             service = self.service().enrol()
             self.hub.fault("server-certificate=" + fault)
             service.start()
-            status = wait_until("it refused", lambda s=service: s.status() if "last_error" in s.status() else None)
+            status = self.failure(service)
             self.assertEqual(status["last_status"], "GK_UNTRUSTED")
             self.assertIn(words, status["last_error"])
             answer = service.publish({"temperature": 1})
             self.assertEqual((answer["ok"], answer["status"], answer["exit"]), (False, "GK_UNTRUSTED", 1))
             self.hub.fault("--clear")
+
+    def failure(self, service):
+        """Why it is not connected."""
+        return wait_until("it failed", lambda: service.status() if "last_error" in service.status() else None)
+
+    def test_says_that_there_is_no_tpm(self):
+        service = self.service().enrol()
+        status = self.failure(service.start(GATEKEY_TCTI="device:/nonexistent/tpm"))
+        self.assertEqual(status["last_status"], "GK_NO_TPM")
+        self.assertIn("no TPM answered (/nonexistent/tpm", status["last_error"])
+        self.assertEqual(service.publish({"temperature": 1})["exit"], 6)
+
+    def test_says_that_the_key_is_gone(self):
+        service = self.service_with_tpm_key("0x81000111")
+        subprocess.run(["tpm2_evictcontrol", "-C", "o", "-c", "0x81000111"], check=True, stdout=subprocess.DEVNULL)
+        status = self.failure(service.start())
+        self.assertEqual(status["last_status"], "GK_NO_KEY", status)
+        self.assertIn("cannot connect: no key at that handle (0x81000111", status["last_error"])
 
     def test_tells_a_revoked_certificate_from_a_lost_connection_and_comes_back(self):
         lost = self.service().enrol().start().connected()
@@ -220,6 +243,32 @@ class BadDays(GatekeydTest):
         status = service.status()
         self.assertEqual(status["state"], "waiting")
         self.assertGreater(status["next_attempt_s"], 60)
+
+
+class Surroundings(GatekeydTest):
+    def test_tells_systemd_how_it_is(self):
+        service = self.service().enrol()
+        path = os.path.join(service.folder, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.settimeout(PATIENCE)
+            notify.bind(path)
+            service.start(NOTIFY_SOCKET=path, WATCHDOG_USEC="2000000").connected()
+            told = []
+            while not {"READY=1", "WATCHDOG=1", "STATUS=connected"} <= set(told):
+                told += notify.recv(65536).decode().splitlines()
+            self.assertEqual(service.stop(), 0)
+            while "STOPPING=1" not in told:
+                told += notify.recv(65536).decode().splitlines()
+
+    def test_marks_its_lines_for_the_journal(self):
+        service = self.service()
+        with open(service.log, "w", encoding="utf-8") as log:
+            info = os.fstat(log.fileno())
+        service.start(JOURNAL_STREAM=f"{info.st_dev}:{info.st_ino}")
+        self.assertEqual(service.lines(), ["<5>not enrolled; waiting for gatekey enroll"])
+        service.stop()
+        service.start()
+        self.assertEqual(service.lines()[1:], ["gatekeyd: not enrolled; waiting for gatekey enroll"])
 
 
 class Socket(GatekeydTest):
