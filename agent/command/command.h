@@ -59,6 +59,9 @@ void say_line(const struct run *run, const char *format, ...) __attribute__((for
 void say_member(struct run *run, const char *name, json_t *value);
 void say_text(struct run *run, const char *name, const char *text);
 
+/* End the program; with exit code 1 when the answer could not be written. */
+_Noreturn void leave(int code);
+
 /*
  * Ask whether to go on: yes is --yes. On a terminal the question is asked there; elsewhere nobody
  * can answer. Fails with GK_REFUSED.

@@ -21,8 +21,8 @@
 
 struct hub;
 
-/* Certificates of one device that are looked at. */
-#define HUB_RECORDS_MAX 256
+/* Certificates of one device that are looked at: more than fit into the largest reply. */
+#define HUB_RECORDS_MAX 4096
 
 /* True when [api] url is set, so that hub_new() is worth a try. */
 bool hub_is_configured(const struct agent_config *config);

@@ -155,10 +155,10 @@ static enum gk_status read_options(struct run *run, int argc, char **argv, struc
             break;
         case 'h':
             print_help();
-            exit(AGENT_EXIT_DONE);
+            leave(AGENT_EXIT_DONE);
         case 'v':
             puts(PACKAGE_STRING);
-            exit(AGENT_EXIT_DONE);
+            leave(AGENT_EXIT_DONE);
         case ':':
             return gk_fail(err, GK_USAGE, "%.100s needs a value", argv[optind - 1]);
         default:
@@ -233,9 +233,5 @@ int main(int argc, char **argv)
     agent_openssl_free(run.openssl);
     agent_config_free(run.config);
     json_decref(run.result);
-    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        fprintf(stderr, "gatekey: cannot write the answer: stdout failed; check where it leads\n");
-        return AGENT_EXIT_FAILED;
-    }
-    return (int)agent_exit_code(status);
+    leave((int)agent_exit_code(status));
 }

@@ -2,6 +2,8 @@
 /* Says things: answers on stdout, prose on stderr, and a question where somebody can answer it. */
 #include "agent/command/command.h"
 
+#include "agent/exit.h"
+
 #include <langinfo.h>
 #include <stdarg.h>
 
@@ -54,6 +56,15 @@ void say_member(struct run *run, const char *name, json_t *value)
 void say_text(struct run *run, const char *name, const char *text)
 {
     say_member(run, name, json_string(text));
+}
+
+void leave(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fprintf(stderr, "gatekey: cannot write the answer: stdout failed; check where it leads\n");
+        code = AGENT_EXIT_FAILED;
+    }
+    exit(code);
 }
 
 enum gk_status ask_to_go_on(bool yes, const char *question, struct gk_error *err)

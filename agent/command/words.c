@@ -53,7 +53,7 @@ enum gk_status words_read(struct run *run, int argc, char **argv, const struct w
         switch (found) {
         case HELP:
             print_usage(run->command);
-            exit(0);
+            leave(0);
         case JSON:
             run->json = true;
             break;

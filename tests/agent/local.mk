@@ -103,6 +103,8 @@ agent_scripts = \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/two-gatekeys-do-not-meet
 EXTRA_DIST += %D%/setup.sh
+dist_check_SCRIPTS += %D%/gatekey-explains-itself
+TESTS += %D%/gatekey-explains-itself
 dist_check_SCRIPTS += $(agent_scripts)
 TESTS += $(agent_scripts)
 TPM_TESTS += $(agent_scripts)
