@@ -341,8 +341,7 @@ static void on_identity_changed(void *context)
     } else if (identity.enrolled && session->phase == NOT_ENROLLED) {
         log_line(LOG_LEVEL_NOTICE, "enrolled");
         attempt(session, true);
-    } else if (identity.enrolled && session->phase != STOPPED &&
-               strcmp(identity.mark, session->mark) != 0) {
+    } else if (identity.enrolled && strcmp(identity.mark, session->mark) != 0) {
         log_line(LOG_LEVEL_NOTICE, "the identity was replaced; connecting with the new one");
         gk_fail(&why, GK_UNREACHABLE, "the identity was replaced");
         say_goodbye(session);
@@ -385,9 +384,12 @@ void session_forget(struct session *session, const void *context)
 void session_stop(struct session *session)
 {
     struct gk_error why = { 0 };
+    struct identity identity;
 
+    identity_look(session->service->config, &identity);
+    memcpy(session->mark, identity.mark, sizeof(session->mark));
     gk_fail(&why, GK_UNREACHABLE, "gatekeyd was told to stay disconnected");
-    leave(session, STOPPED, &why);
+    leave(session, identity.enrolled || identity.certified ? STOPPED : NOT_ENROLLED, &why);
 }
 
 enum gk_status session_new(struct service *service, struct session **session, struct gk_error *err)

@@ -315,10 +315,14 @@ class Socket(GatekeydTest):
         service = self.service().enrol().start().connected()
         self.assertTrue(service.call({"op": "stop"})["ok"])
         self.assertEqual(service.status()["state"], "stopped")
-        os.utime(os.path.join(service.identity, "cert.pem"))
+        os.utime(os.path.join(service.identity, "state.json"))
         time.sleep(1)
         self.assertEqual(service.status()["state"], "stopped")
+        time.sleep(0.2)
         self.assertEqual(service.call({"op": "reconnect"}), {"ok": True, "connected": True})
+        # Another certificate is another identity.
+        self.assertTrue(service.call({"op": "stop"})["ok"])
+        service.enrol().connected()
 
     def test_is_alone_on_its_socket_and_cleans_up(self):
         service = self.service().start()
