@@ -140,6 +140,11 @@ for c in json.load(sys.stdin):
         print(c["serial"])' "$1"
 }
 
+# Debian 13's mosquitto lets a plugin refuse with CONNACK code 5 only, whatever is wrong.
+hub_tells_a_wrong_secret() {
+    grep -q send__connack "$MOSQUITTO_BROKER"
+}
+
 trap stop_hub EXIT
 start_hub
 configure gw gw-1
