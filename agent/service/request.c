@@ -126,10 +126,10 @@ void request_handle(struct service *service, struct client *client, const char *
             return;
         }
     }
-    gk_fail(&err, GK_USAGE,
-            name != NULL ? "no such operation: %.40s"
-                         : "%.0sa line must be a JSON "
-                           "object with \"op\"",
-            name != NULL ? name : "");
+    if (name != NULL) {
+        gk_fail(&err, GK_USAGE, "no such operation: %.40s", name);
+    } else {
+        gk_fail(&err, GK_USAGE, "a line must be a JSON object with \"op\"");
+    }
     client_fail(client, "understand the request", &err, 0);
 }
