@@ -9,6 +9,7 @@
 
 #include <getopt.h>
 #include <locale.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -62,6 +63,15 @@ static void keep_secrets_out_of_core_files(void)
 
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* What jansson took apart may have been a token or a device secret. */
+static void free_wiped(void *memory)
+{
+    if (memory != NULL) {
+        explicit_bzero(memory, malloc_usable_size(memory));
+        free(memory);
+    }
 }
 
 /* Both words of "key create" or the one of "enroll"; *used says how many words that took. */
@@ -220,11 +230,13 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
 
 int main(int argc, char **argv)
 {
-    struct run run = { .result = json_object() };
+    struct run run = { 0 };
     struct gk_error err = { 0 };
     enum gk_status status;
 
     keep_secrets_out_of_core_files();
+    json_set_alloc_funcs(malloc, free_wiped);
+    run.result = json_object();
     setlocale(LC_CTYPE, "");
     /* What the TSS would print beside our sentence; whoever wants it sets TSS2_LOG. */
     setenv("TSS2_LOG", "all+none", 0);
