@@ -21,7 +21,7 @@ broker_log=broker$port.log
 start_server() {
     certificate=$1 key=$2
     shift 2
-    rm -f server.log
+    : >server.log # there before the server is, or sed below ends the test
     openssl s_server -accept 127.0.0.1:0 -cert "$certificate" -key "$key" -naccept 1000 "$@" \
         >server.log 2>&1 </dev/null &
     brokers="$brokers $!"
