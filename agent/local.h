@@ -8,10 +8,12 @@
  *         {"ok":true,"id":"1795...","code":200,"data":{}}
  *     {"op":"status"}
  *         {"ok":true,"state":"connected","connected":true,"since":1795..., ...}
- *     {"op":"reconnect"}   uid 0 or the service's own: read the identity anew, connect, give the
- * verdict
+ *     {"op":"reconnect","directory":"/var/lib/gatekey","product_key":"PK","device_key":"DK"}
+ *         uid 0 or the service's own: read the identity anew, connect, give the verdict; refused
+ *         with GK_NO_SERVICE where the service is for another identity (what is left out matches)
  *         {"ok":true,"connected":true}
- *     {"op":"stop"}        the same uids: disconnect and stay so until the identity is replaced
+ *     {"op":"stop","directory":...}
+ *         the same uids, the same members: disconnect and stay so until the identity is replaced
  *         {"ok":true}
  *
  * What fails is answered {"ok":false,"status":"GK_HUB_REFUSED","error":"cannot publish:

@@ -2,6 +2,8 @@
 /* What can be asked for on the local socket (agent/local.h). */
 #include "agent/service/service.h"
 
+#include <sys/stat.h>
+
 typedef void handle(struct service *service, struct client *client, const json_t *request);
 
 /* --- publish
@@ -58,16 +60,60 @@ static void status(struct service *service, struct client *client, const json_t 
 /* --- reconnect and stop
  * --------------------------------------------------------------------------- */
 
-static bool is_allowed(struct client *client, const char *operation)
+/* What the request says, where it says nothing what we have. */
+static const char *text_or(const json_t *request, const char *name, const char *ours)
+{
+    const json_t *member = json_object_get(request, name);
+    const char *text = json_string_value(member);
+
+    return member == NULL ? ours : text != NULL ? text : "";
+}
+
+/* One directory may go by two names. */
+static bool is_same_directory(const char *one, const char *other)
+{
+    struct stat first, second;
+
+    return strcmp(one, other) == 0 ||
+           (stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev &&
+            first.st_ino == second.st_ino);
+}
+
+/* Two configurations may name one socket: the verdict on this identity is none on another. */
+static enum gk_status check_identity(const struct agent_config *config, const json_t *request,
+                                     struct gk_error *err)
+{
+    const char *directory = text_or(request, "directory", config->directory);
+    const char *product_key = text_or(request, "product_key", config->product_key);
+    const char *device_key = text_or(request, "device_key", config->device_key);
+
+    if (strcmp(product_key, config->product_key) == 0 &&
+        strcmp(device_key, config->device_key) == 0 &&
+        is_same_directory(directory, config->directory)) {
+        return GK_OK;
+    }
+    gk_fail(err, GK_NO_SERVICE,
+            "device %.40s of product %.40s in %.80s; on this socket is the one for device %.40s of "
+            "product %.40s in %.80s",
+            device_key, product_key, directory, config->device_key, config->product_key,
+            config->directory);
+    gk_advise(err, "give each gatekeyd a [local] socket of its own");
+    return GK_NO_SERVICE;
+}
+
+static bool is_allowed(const struct service *service, struct client *client, const json_t *request,
+                       const char *operation)
 {
     struct gk_error err = { 0 };
+    enum gk_status status =
+        client_is_privileged(client)
+            ? check_identity(service->config, request, &err)
+            : gk_fail(&err, GK_REFUSED, "only root and gatekeyd's own user may");
 
-    if (client_is_privileged(client)) {
-        return true;
+    if (status != GK_OK) {
+        client_fail(client, operation, &err, 0);
     }
-    gk_fail(&err, GK_REFUSED, "only root and gatekeyd's own user may");
-    client_fail(client, operation, &err, 0);
-    return false;
+    return status == GK_OK;
 }
 
 static void on_verdict(void *context, const struct gk_error *err)
@@ -84,8 +130,7 @@ static void on_verdict(void *context, const struct gk_error *err)
 
 static void reconnect(struct service *service, struct client *client, const json_t *request)
 {
-    (void)request;
-    if (is_allowed(client, "reconnect")) {
+    if (is_allowed(service, client, request, "reconnect")) {
         session_reconnect(service->session, on_verdict, client);
     }
 }
@@ -94,8 +139,7 @@ static void stop(struct service *service, struct client *client, const json_t *r
 {
     CLEANUP(json_freep) json_t *reply = json_pack("{s:b}", "ok", 1);
 
-    (void)request;
-    if (is_allowed(client, "stop")) {
+    if (is_allowed(service, client, request, "stop")) {
         session_stop(service->session);
         client_reply(client, reply);
     }

@@ -311,6 +311,21 @@ class Socket(GatekeydTest):
             self.assertEqual(answer.get("status") == "GK_REFUSED", refused, answer)
         self.assertTrue(service.status()["connected"])
 
+    def test_does_nothing_for_another_identity(self):
+        service = self.service().enrol().start().connected()
+        ours = {"directory": service.identity, "product_key": self.hub.product, "device_key": service.name}
+        for operation in "stop", "reconnect":
+            for member, other in ("directory", "/var/lib/other"), ("product_key", "P2"), ("device_key", "gw-x"), ("device_key", 7):
+                answer = service.call({"op": operation, **ours, member: other})
+                self.assertEqual((answer["ok"], answer.get("status")), (False, "GK_NO_SERVICE"), answer)
+                for name in (*ours.values(), other if other != 7 else ""):
+                    self.assertIn(name[:60], answer["error"])
+        status = service.status()
+        self.assertEqual((status["state"], status["connects"]), ("connected", 1))
+        # The same directory by another name is the same.
+        self.assertTrue(service.call({"op": "stop", **ours, "directory": service.identity + "/../identity"})["ok"])
+        self.assertEqual(service.status()["state"], "stopped")
+
     def test_stops_and_stays_so_until_told_otherwise(self):
         service = self.service().enrol().start().connected()
         self.assertTrue(service.call({"op": "stop"})["ok"])
