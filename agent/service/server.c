@@ -13,6 +13,8 @@
 #include <sys/un.h>
 
 #define CLIENTS_MAX 16
+#define STRANGERS_MAX 14 /* of whom nobody may change things: root gets in whatever others do */
+#define USER_MAX 8       /* of one such user */
 #define PATIENCE_US ((uint64_t)10000000) /* for a line to come in or go out whole */
 #define CHUNK ((size_t)4096)
 
@@ -63,9 +65,14 @@ static void client_free(struct client *client)
     free(client);
 }
 
+static bool is_privileged(uid_t user)
+{
+    return user == 0 || user == geteuid();
+}
+
 bool client_is_privileged(const struct client *client)
 {
-    return client->peer.uid == 0 || client->peer.uid == geteuid();
+    return is_privileged(client->peer.uid);
 }
 
 /* A client that works is asked for nothing, so that it cannot fill our memory meanwhile. */
@@ -229,10 +236,9 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
     return 0;
 }
 
-static bool client_new(struct server *server, size_t slot, int fd)
+static bool client_new(struct server *server, size_t slot, int fd, const struct ucred *peer)
 {
     struct client *client = calloc(1, sizeof(*client));
-    socklen_t size = sizeof(client->peer);
 
     if (client == NULL) {
         return false;
@@ -240,8 +246,8 @@ static bool client_new(struct server *server, size_t slot, int fd)
     server->clients[slot] = client;
     client->server = server;
     client->fd = fd;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &size) != 0 ||
-        sd_event_add_io(server->service->event, &client->io_source, fd, EPOLLIN, on_client,
+    client->peer = *peer;
+    if (sd_event_add_io(server->service->event, &client->io_source, fd, EPOLLIN, on_client,
                         client) < 0 ||
         sd_event_add_time_relative(server->service->event, &client->time_source, CLOCK_BOOTTIME,
                                    PATIENCE_US, 0, on_client_time, client) < 0) {
@@ -266,32 +272,92 @@ static void turn_away(int fd)
     close(fd);
 }
 
-/* A place for one more; who has been silent for longest makes room, since he may be so for ever. */
-static size_t find_place(struct server *server)
+/* Who shares a limit with a newcomer. */
+typedef bool rival(const struct client *client, uid_t user);
+
+static bool is_same_user(const struct client *client, uid_t user)
 {
-    size_t silent = CLIENTS_MAX;
+    return client->peer.uid == user;
+}
+
+static bool is_stranger(const struct client *client, uid_t user)
+{
+    (void)user;
+    return !client_is_privileged(client);
+}
+
+static bool is_anybody(const struct client *client, uid_t user)
+{
+    (void)client;
+    (void)user;
+    return true;
+}
+
+static size_t count(const struct server *server, rival *is_rival, uid_t user)
+{
+    size_t found = 0;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        const struct client *client = server->clients[i];
+        found += server->clients[i] != NULL && is_rival(server->clients[i], user) ? 1 : 0;
+    }
+    return found;
+}
 
-        if (client == NULL) {
+/* What it sent may be waiting still to be read. */
+static bool is_silent(const struct client *client)
+{
+    char next;
+
+    return client->state == READING && client->size == 0 &&
+           recv(client->fd, &next, sizeof(next), MSG_PEEK) <= 0;
+}
+
+/* Who has been silent for longest makes room, since he may be so for ever. */
+static void make_room_among(struct server *server, rival *is_rival, uid_t user)
+{
+    struct client *silent = NULL;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = server->clients[i];
+
+        if (client != NULL && is_rival(client, user) && is_silent(client) &&
+            (silent == NULL || client->since_ms < silent->since_ms)) {
+            silent = client;
+        }
+    }
+    if (silent != NULL) {
+        client_free(silent);
+    }
+}
+
+/* A place for one more, CLIENTS_MAX if there is none: nobody makes room for less than himself. */
+static size_t find_place(struct server *server, uid_t user)
+{
+    bool privileged = is_privileged(user);
+    bool full = !privileged && count(server, is_same_user, user) >= USER_MAX;
+    rival *rivals = privileged ? is_anybody : full ? is_same_user : is_stranger;
+    size_t max = privileged ? CLIENTS_MAX : full ? USER_MAX : STRANGERS_MAX;
+
+    if (count(server, rivals, user) >= max || count(server, is_anybody, user) == CLIENTS_MAX) {
+        make_room_among(server, rivals, user);
+    }
+    if (count(server, rivals, user) >= max) {
+        return CLIENTS_MAX;
+    }
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (server->clients[i] == NULL) {
             return i;
         }
-        if (client->state == READING && client->size == 0 &&
-            (silent == CLIENTS_MAX || client->since_ms < server->clients[silent]->since_ms)) {
-            silent = i;
-        }
     }
-    if (silent < CLIENTS_MAX) {
-        client_free(server->clients[silent]);
-    }
-    return silent;
+    return CLIENTS_MAX;
 }
 
 static int on_accept(sd_event_source *source, int listener, uint32_t events, void *context)
 {
     struct server *server = context;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ucred peer = { 0 };
+    socklen_t size = sizeof(peer);
     size_t place;
 
     (void)source;
@@ -299,10 +365,14 @@ static int on_accept(sd_event_source *source, int listener, uint32_t events, voi
     if (fd < 0) {
         return 0;
     }
-    place = find_place(server);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        close(fd);
+        return 0;
+    }
+    place = find_place(server, peer.uid);
     if (place == CLIENTS_MAX) {
         turn_away(fd);
-    } else if (!client_new(server, place, fd)) {
+    } else if (!client_new(server, place, fd, &peer)) {
         close(fd);
     }
     return 0;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gatekeyd against a whole local hub: connecting, telemetry up, commands down, bad days, and who may ask what."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -41,6 +42,16 @@ def as_nobody(function):
         text = answer.read()
     os.waitpid(child, 0)
     return json.loads(text)
+
+
+@contextlib.contextmanager
+def another_user(user):
+    """Sockets that are connected within are that user's."""
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 class GatekeydTest(HubTest):
@@ -297,8 +308,7 @@ class Socket(GatekeydTest):
         for link in silent:
             link.close()
 
-    def test_lets_only_its_owner_change_things(self):
-        service = self.service().enrol().start().connected()
+    def let_everybody_in(self, service):
         if os.geteuid() != 0:
             self.skipTest("only root can become somebody else")
         folder = service.folder
@@ -306,6 +316,43 @@ class Socket(GatekeydTest):
             os.chmod(folder, 0o755)
             folder = os.path.dirname(folder)
         os.chmod(service.socket, 0o666)
+
+    def test_keeps_a_place_for_its_owner_whatever_others_do(self):
+        service = self.service().start()
+        self.let_everybody_in(service)
+
+        def begin():
+            link = service.open()
+            with contextlib.suppress(BrokenPipeError):  # turned away by now
+                link.sendall(b'{"op":')
+            return link
+
+        def turned_away(link):
+            link.settimeout(0.2)
+            try:
+                return b"GK_THROTTLED" in link.recv(65536)
+            except ConnectionResetError:
+                return True
+            except TimeoutError:
+                return False
+
+        crowd = []
+        for user, admitted in (65534, 8), (65533, 6), (65532, 0):
+            with another_user(user):
+                links = [begin() for _ in range(16)]
+            crowd += links
+            self.assertEqual([turned_away(link) for link in links], [False] * admitted + [True] * (16 - admitted))
+        first, second, third = begin(), begin(), begin()
+        self.assertTrue(turned_away(third))
+        for link in first, second:
+            link.settimeout(PATIENCE)
+            self.assertTrue(service.call(b'"status"}', link)["ok"])
+        for link in [*crowd, third]:
+            link.close()
+
+    def test_lets_only_its_owner_change_things(self):
+        service = self.service().enrol().start().connected()
+        self.let_everybody_in(service)
         for operation, refused in ("stop", True), ("reconnect", True), ("status", False):
             answer = as_nobody(lambda op=operation: service.call({"op": op}))
             self.assertEqual(answer.get("status") == "GK_REFUSED", refused, answer)
