@@ -59,6 +59,7 @@
     ROW(GK_HUB_GARBLED, "the hub's answer makes no sense", "check the address; it may not be the hub") \
     ROW(GK_DUPLICATE_SUBJECT, "the hub has issued a certificate for this subject already", "set [device] common_name to a name of its own") \
     ROW(GK_BAD_CERTIFICATE, "the certificate does not fit", "nothing was installed; ask the hub's operator") \
+    ROW(GK_NOT_YET_VALID, "the certificate is not valid yet", "check this gateway's clock")         \
     ROW(GK_THROTTLED, "the hub's connect limit does not allow another attempt yet", "wait, then run it again") \
     ROW(GK_NO_SERVICE, "gatekeyd does not answer", "start it with systemctl start gatekeyd")        \
     ROW(GK_SERVICE_RUNS, "gatekeyd is running", "stop it first with systemctl stop gatekeyd")       \

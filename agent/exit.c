@@ -50,6 +50,7 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_HUB_GARBLED:
     case GK_DUPLICATE_SUBJECT:
     case GK_BAD_CERTIFICATE:
+    case GK_NOT_YET_VALID:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:
     case GK_REFUSED:

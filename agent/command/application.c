@@ -6,7 +6,8 @@
  * Before the first application the state notes which valid certificates of this device were there
  * already
  * ("others"), and that we are about to apply. Whoever comes back later finds by the hub's list what
- * was issued to us and never arrived, and revokes it before asking anew.
+ * was issued to us and never arrived, and revokes it before asking anew. An installed one that no
+ * longer fits is revoked last, when another is in its place.
  */
 #include "agent/command/certificate.h"
 #include "agent/command/enroll.h"
@@ -44,15 +45,19 @@ static enum gk_status note_others(struct enrolment *e, const struct enos_record 
     return GK_OK;
 }
 
-/* Ours by the write-ahead, but not in our hands. */
+/*
+ * Ours by the write-ahead, but not in our hands. The one that is (spare, which may be empty) stays
+ * valid until another is in its place: a wrong clock is enough to find fault with it.
+ */
 static enum gk_status revoke_orphans(struct enrolment *e, struct hub *hub,
                                      const struct enos_record *records, size_t count,
-                                     struct gk_error *err)
+                                     const char *spare, struct gk_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         enum gk_status status;
 
-        if (!records[i].valid || agent_state_knows_other(&e->state, records[i].serial)) {
+        if (!records[i].valid || strcmp(records[i].serial, spare) == 0 ||
+            agent_state_knows_other(&e->state, records[i].serial)) {
             continue;
         }
         status = hub_certificate_revoke(hub, records[i].serial, ENOS_SUPERSEDED, err);
@@ -78,8 +83,27 @@ static enum gk_status prepare(struct enrolment *e, struct hub *hub, struct gk_er
     if (status != GK_OK) {
         return status;
     }
-    return e->state.stage < AGENT_STAGE_APPLYING ? note_others(e, records, count, err)
-                                                 : revoke_orphans(e, hub, records, count, err);
+    return e->state.stage < AGENT_STAGE_APPLYING
+               ? note_others(e, records, count, err)
+               : revoke_orphans(e, hub, records, count, e->state.certificate_sn, err);
+}
+
+/* Another is installed, so that the one before, which the state still names, can go. */
+static enum gk_status revoke_replaced(struct enrolment *e, const char *serial, struct gk_error *err)
+{
+    CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
+    struct hub *hub;
+    size_t count = 0;
+    enum gk_status status;
+
+    if (records == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = enrolment_hub(e, &hub, err);
+    if (status == GK_OK) {
+        status = hub_certificate_list(hub, records, &count, err);
+    }
+    return status == GK_OK ? revoke_orphans(e, hub, records, count, serial, err) : status;
 }
 
 /* What the hub sent must be what was asked for. */
@@ -154,6 +178,7 @@ static enum gk_status settle(struct enrolment *e, const struct certificate *cert
                              struct gk_error *err)
 {
     CLEANUP(gk_freep) char *chain = certificate_format_chain(certificate);
+    const char *serial = certificate_serial(certificate);
     enum gk_status status;
 
     if (chain == NULL) {
@@ -161,12 +186,17 @@ static enum gk_status settle(struct enrolment *e, const struct certificate *cert
     }
     status = write_identity(e, chain, err);
     if (status != GK_OK ||
-        (e->state.stage >= AGENT_STAGE_CERTIFIED &&
-         strcmp(e->state.certificate_sn, certificate_serial(certificate)) == 0)) {
+        (e->state.stage >= AGENT_STAGE_CERTIFIED && strcmp(e->state.certificate_sn, serial) == 0)) {
         return status;
     }
-    snprintf(e->state.certificate_sn, sizeof(e->state.certificate_sn), "%s",
-             certificate_serial(certificate));
+    if (e->state.stage == AGENT_STAGE_APPLYING && e->state.certificate_sn[0] != '\0' &&
+        strcmp(e->state.certificate_sn, serial) != 0) {
+        status = revoke_replaced(e, serial, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    snprintf(e->state.certificate_sn, sizeof(e->state.certificate_sn), "%s", serial);
     e->state.certified = time(NULL);
     return enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
 }
@@ -239,6 +269,17 @@ static enum gk_status apply_with_any_name(struct enrolment *e, struct gk_error *
     return status;
 }
 
+/* The state names what is installed, before another is asked for in its place. */
+static void note_installed(struct enrolment *e, const struct certificate *installed, bool exists)
+{
+    if (!exists) {
+        e->state.certificate_sn[0] = '\0';
+    } else if (installed != NULL) {
+        snprintf(e->state.certificate_sn, sizeof(e->state.certificate_sn), "%s",
+                 certificate_serial(installed));
+    }
+}
+
 enum gk_status enrolment_certificate(struct enrolment *e, struct gk_error *err)
 {
     CLEANUP(certificate_freep) struct certificate *installed = NULL;
@@ -252,12 +293,14 @@ enum gk_status enrolment_certificate(struct enrolment *e, struct gk_error *err)
         say_step(e->run, "certificate %s found", certificate_serial(installed));
         return settle(e, installed, err);
     }
-    if (status == GK_BAD_CERTIFICATE) {
-        say_note(e->run, "the installed certificate cannot be used (%s); a new one is asked for",
-                 why.object);
-    } else if (status != GK_NOT_ENROLLED) {
+    if (status != GK_BAD_CERTIFICATE && status != GK_NOT_ENROLLED) {
         *err = why;
         return status;
     }
+    if (status == GK_BAD_CERTIFICATE) {
+        say_note(e->run, "the installed certificate cannot be used (%s); a new one is asked for",
+                 why.object);
+    }
+    note_installed(e, installed, status == GK_BAD_CERTIFICATE);
     return apply_with_any_name(e, err);
 }

@@ -22,7 +22,7 @@ struct certificate {
     STACK_OF(X509) * issuers; /* roots included, in the order given */
     char serial[49];
     char *subject, *subject_name;
-    int64_t end;
+    int64_t begin, end;
 };
 
 static void free_biop(BIO **bio)
@@ -137,13 +137,15 @@ static bool read_subject(struct certificate *c)
     return c->subject_name != NULL && c->subject != NULL;
 }
 
-static bool read_end(struct certificate *c)
+static bool read_dates(struct certificate *c)
 {
-    struct tm end;
+    struct tm begin, end;
 
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(c->leaf), &end) != 1) {
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(c->leaf), &begin) != 1 ||
+        ASN1_TIME_to_tm(X509_get0_notAfter(c->leaf), &end) != 1) {
         return false;
     }
+    c->begin = timegm(&begin);
     c->end = timegm(&end);
     return true;
 }
@@ -167,7 +169,7 @@ enum gk_status certificate_parse(struct agent_openssl *openssl, const char *pem,
         return status;
     }
     c->leaf = sk_X509_shift(own);
-    if (!read_serial(c) || !read_subject(c) || !read_end(c)) {
+    if (!read_serial(c) || !read_subject(c) || !read_dates(c)) {
         return gk_fail(err, GK_BAD_CERTIFICATE, "its serial, subject or dates make no sense");
     }
     *certificate = TAKE(c);
@@ -187,6 +189,11 @@ static bool is_same_key(EVP_PKEY *a, EVP_PKEY *b)
     return same;
 }
 
+bool certificate_is_early(const struct certificate *certificate)
+{
+    return certificate->begin - time(NULL) > CLOCK_SKEW_S;
+}
+
 /*
  * The time to check for: now, or the certificate's first second where that is only a little later.
  * The hub dates a certificate by its own clock, and a gateway's may be behind.
@@ -194,16 +201,19 @@ static bool is_same_key(EVP_PKEY *a, EVP_PKEY *b)
 static time_t time_to_check(const struct certificate *c)
 {
     time_t now = time(NULL);
-    struct tm start;
 
-    if (ASN1_TIME_to_tm(X509_get0_notBefore(c->leaf), &start) == 1) {
-        time_t first = timegm(&start);
+    return c->begin > now && !certificate_is_early(c) ? (time_t)c->begin : now;
+}
 
-        if (first > now && first - now <= CLOCK_SKEW_S) {
-            return first;
-        }
-    }
-    return now;
+/* The clock is the likelier culprit, so it is shown. */
+static enum gk_status fail_early(const struct certificate *c, struct gk_error *err)
+{
+    time_t now = time(NULL);
+    char text[32];
+    struct tm tm;
+
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    return gk_fail(err, GK_NOT_YET_VALID, "serial %s, and the clock says %s", c->serial, text);
 }
 
 static enum gk_status check_chain(struct agent_openssl *openssl, const struct certificate *c,
@@ -233,9 +243,12 @@ static enum gk_status check_chain(struct agent_openssl *openssl, const struct ce
         return GK_OK;
     }
     why = X509_STORE_CTX_get_error(verify);
+    if (why == X509_V_ERR_CERT_NOT_YET_VALID) {
+        return fail_early(c, err);
+    }
     gk_fail(err, GK_BAD_CERTIFICATE, "serial %s: %s", c->serial,
             X509_verify_cert_error_string(why));
-    if (why == X509_V_ERR_CERT_NOT_YET_VALID) {
+    if (why == X509_V_ERR_CERT_HAS_EXPIRED) {
         gk_advise(err, "check this gateway's clock");
     }
     return GK_BAD_CERTIFICATE;

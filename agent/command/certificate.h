@@ -53,7 +53,8 @@ enum gk_status certificate_parse(struct agent_openssl *openssl, const char *pem,
 
 /*
  * Check that it is what this device can use now: for this key, RSA-2048, valid at this time, signed
- * by its issuers. Fails with GK_BAD_CERTIFICATE, which says what does not fit.
+ * by its issuers. Fails with GK_NOT_YET_VALID (it or an issuer begins later: the clock may be
+ * wrong, and the certificate right), GK_BAD_CERTIFICATE, which says what does not fit.
  */
 enum gk_status certificate_check(struct agent_openssl *openssl,
                                  const struct certificate *certificate, EVP_PKEY *key,
@@ -66,6 +67,9 @@ const char *certificate_subject_name(const struct certificate *certificate);
 
 /* Is it for this key? */
 bool certificate_is_for(const struct certificate *certificate, const struct gk_public *key);
+
+/* Does it begin later than a clock that is a little behind explains? */
+bool certificate_is_early(const struct certificate *certificate);
 
 /* When it ends, UNIX time. */
 int64_t certificate_end(const struct certificate *certificate);

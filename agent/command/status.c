@@ -119,7 +119,10 @@ static void show_certificate(struct run *run, struct gk_error *first)
     say_line(run, "%-12s %s (%" PRId64 " days left)", "ends", text, left);
     say_text(run, "notAfter", text);
     say_member(run, "daysLeft", json_integer(left));
-    if (end < time(NULL)) {
+    if (certificate_is_early(certificate)) {
+        gk_fail(&err, GK_NOT_YET_VALID, "serial %s", certificate_serial(certificate));
+        note_problem(first, &err);
+    } else if (end < time(NULL)) {
         gk_fail(&err, GK_BAD_CERTIFICATE, "serial %s expired on %s",
                 certificate_serial(certificate), text);
         gk_advise(&err, "run gatekey enroll, which asks for a new one");

@@ -95,6 +95,7 @@ tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
     %D%/a-gateway-gets-an-identity \
+    %D%/a-wrong-clock-destroys-nothing \
     %D%/enroll-survives-a-full-disk \
     %D%/enroll-survives-being-killed \
     %D%/gatekey-and-gatekeyd-work-together \
