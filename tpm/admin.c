@@ -12,15 +12,29 @@ static const TPMT_SYM_DEF aes_128_cfb = { .algorithm = TPM2_ALG_AES,
                                           .keyBits.aes = 128,
                                           .mode.aes = TPM2_ALG_CFB };
 
+struct object object_hold(struct gk_admin *admin, ESYS_TR handle, bool is_persistent)
+{
+    struct object object = { .admin = admin, .handle = handle, .is_persistent = is_persistent };
+
+    if (Esys_TR_GetTpmHandle(admin->esys, handle, &object.tpm_handle) != TSS2_RC_SUCCESS) {
+        object.tpm_handle = TPM2_RH_NULL;
+    }
+    return object;
+}
+
 void object_release(struct object *object)
 {
+    struct gk_admin *admin = object->admin;
+
     if (object->handle == ESYS_TR_NONE) {
         return;
     }
     if (object->is_persistent) {
-        Esys_TR_Close(object->esys, &object->handle);
-    } else {
-        Esys_FlushContext(object->esys, object->handle);
+        Esys_TR_Close(admin->esys, &object->handle);
+    } else if (Esys_FlushContext(admin->esys, object->handle) != TSS2_RC_SUCCESS &&
+               object->tpm_handle != TPM2_RH_NULL && admin->left_count < HELD_MAX) {
+        /* After one broken line ESYS sends nothing any more. */
+        admin->left[admin->left_count++] = object->tpm_handle;
     }
     object->handle = ESYS_TR_NONE;
 }
@@ -92,6 +106,20 @@ enum gk_status gk_admin_open(const char *tcti, const struct gk_auth *owner, stru
     return GK_OK;
 }
 
+/* Without a resource manager nobody else would: the next one would find no free slot. */
+static void flush_what_is_left(struct gk_admin *admin)
+{
+    TSS2_TCTI_CONTEXT *tcti = NULL;
+
+    if (admin->left_count == 0 || tcti_open(&admin->name, &tcti) != TSS2_RC_SUCCESS) {
+        return;
+    }
+    for (size_t i = 0; i < admin->left_count; i++) {
+        (void)tpm_flush(tcti, admin->left[i]);
+    }
+    tcti_close(&admin->name, &tcti);
+}
+
 void gk_admin_close(struct gk_admin *admin)
 {
     if (admin == NULL) {
@@ -99,6 +127,7 @@ void gk_admin_close(struct gk_admin *admin)
     }
     Esys_Finalize(&admin->esys);
     tcti_close(&admin->name, &admin->tcti);
+    flush_what_is_left(admin);
     tcti_name_clear(&admin->name);
     gk_auth_clear(&admin->owner);
     free(admin);
@@ -116,7 +145,7 @@ static enum gk_status session_start(struct gk_admin *admin, ESYS_TR salt_key,
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail(err, code, "starting a session");
     }
-    *session = (struct object){ .esys = admin->esys, .handle = handle };
+    *session = object_hold(admin, handle, false);
     code = Esys_TRSess_SetAttributes(admin->esys, handle, attributes, 0xff);
     return code == TSS2_RC_SUCCESS ? GK_OK : admin_fail(err, code, "setting up a session");
 }
@@ -125,6 +154,21 @@ enum gk_status admin_owner_session(struct gk_admin *admin, struct object *sessio
                                    struct gk_error *err)
 {
     return session_start(admin, ESYS_TR_NONE, TPMA_SESSION_CONTINUESESSION, session, err);
+}
+
+enum gk_status admin_fail_under(struct gk_error *err, TSS2_RC code, const struct storage *storage,
+                                const char *object)
+{
+    enum gk_status status = code_fail(err, code, object);
+
+    if ((status != GK_BAD_AUTH && status != GK_NEED_AUTH) ||
+        storage->where != GK_STORAGE_PERSISTENT) {
+        return status;
+    }
+    status = gk_fail_tpm(err, GK_TPM_FAILED, code, "the storage root key at 0x%08x has a password",
+                         GK_STORAGE_PERSISTENT);
+    gk_advise(err, "put one without a password there, as the TCG's templates make it, or free it");
+    return status;
 }
 
 enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object *object,
@@ -139,16 +183,20 @@ enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object
         snprintf(about, sizeof(about), "0x%08" PRIx32, handle);
         return admin_fail(err, code, about);
     }
-    *object = (struct object){ .esys = admin->esys, .handle = found, .is_persistent = true };
+    *object = object_hold(admin, found, true);
     return GK_OK;
 }
 
-/* A parent must be restricted and decrypting, and ours must need no password of its own. */
+/*
+ * A parent must be restricted and decrypting. One without noDA may have a password that we do not
+ * know, and every attempt would count towards the lockout of the whole TPM; the TCG's templates
+ * have it.
+ */
 static bool fits_as_storage_root(struct gk_admin *admin, const struct object *object)
 {
     CLEANUP(gk_freep) TPM2B_PUBLIC *area = NULL;
     const TPMA_OBJECT wanted = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM |
-                               TPMA_OBJECT_USERWITHAUTH;
+                               TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA;
     TSS2_RC code = Esys_ReadPublic(admin->esys, object->handle, ESYS_TR_NONE, ESYS_TR_NONE,
                                    ESYS_TR_NONE, &area, NULL, NULL);
 
@@ -193,7 +241,7 @@ static enum gk_status create_primary(struct gk_admin *admin, struct object *root
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail_owner(err, code, "the storage root key");
     }
-    *root = (struct object){ .esys = admin->esys, .handle = handle };
+    *root = object_hold(admin, handle, false);
     return GK_OK;
 }
 
@@ -212,7 +260,8 @@ static enum gk_status open_root(struct gk_admin *admin, TPM2_HANDLE where, struc
             return status;
         }
         if (where == GK_STORAGE_PERSISTENT) {
-            return gk_fail(err, GK_SEAL_BROKEN, "the storage root key at 0x%08x is gone",
+            return gk_fail(err, GK_SEAL_BROKEN,
+                           "the storage root key at 0x%08x is gone or another one",
                            GK_STORAGE_PERSISTENT);
         }
     }

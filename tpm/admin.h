@@ -5,7 +5,8 @@
  * Stands on the TSS enhanced system API (TCG TSS 2.0 ESAPI) with salted sessions that encrypt
  * secrets on the way to the TPM, so it pulls in libcrypto and belongs into processes of our own
  * only. Needs no resource manager: at most three transient objects at a time, all flushed on every
- * path.
+ * path, after a broken line by a connection of its own. Only an object whose answer got lost on
+ * that line is not known here, and stays until somebody flushes it (tpm2_flushcontext -t).
  *
  * Threads: a struct gk_admin is for one thread at a time. It holds its TPM connection from open to
  * close, so keep it short. Every function blocks while the TPM works; creating an RSA key takes a

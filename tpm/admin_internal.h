@@ -8,20 +8,30 @@
 
 #include <tss2/tss2_esys.h>
 
+/* Root key, device key and three sessions: more is never held at a time. */
+#define HELD_MAX 8
+
 struct gk_admin {
     struct tcti_name name;
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;
     struct gk_auth owner;
+    TPM2_HANDLE
+    left[HELD_MAX]; /* what could not be flushed, for a connection of its own at the end */
+    size_t left_count;
 };
 
 /* An ESYS object that is flushed, or only forgotten where it is persistent, when it goes out of
  * scope. */
 struct object {
-    ESYS_CONTEXT *esys;
-    ESYS_TR handle; /* ESYS_TR_NONE: nothing held */
+    struct gk_admin *admin;
+    ESYS_TR handle;         /* ESYS_TR_NONE: nothing held */
+    TPM2_HANDLE tpm_handle; /* what the TPM calls it, to flush it when ESYS no longer can */
     bool is_persistent;
 };
+
+/* Hold what ESYS just made or found. */
+struct object object_hold(struct gk_admin *admin, ESYS_TR handle, bool is_persistent);
 void object_release(struct object *object);
 
 /* The storage root key, and a session salted with it that encrypts in both directions. */
@@ -48,6 +58,10 @@ enum gk_status admin_fail(struct gk_error *err, TSS2_RC code, const char *object
 
 /* The same for a command that the owner authorises: a wrong password is the owner's then. */
 enum gk_status admin_fail_owner(struct gk_error *err, TSS2_RC code, const char *object);
+
+/* The same for a command under the storage root key, whose password is not ours to give. */
+enum gk_status admin_fail_under(struct gk_error *err, TSS2_RC code, const struct storage *storage,
+                                const char *object);
 
 /* Look at a persistent handle. GK_NO_KEY when it is empty; object is then untouched. */
 enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object *object,

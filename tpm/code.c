@@ -98,6 +98,10 @@ enum gk_status code_status(TSS2_RC code)
     if (is_garbled(code)) {
         return GK_TPM_GARBLED;
     }
+    /* ESYS says so of everything after one broken line. */
+    if (code == TSS2_ESYS_RC_BAD_SEQUENCE) {
+        return GK_NO_TPM;
+    }
     switch (code & 0xffffU) {
     case TSS2_BASE_RC_NOT_PERMITTED:
         return GK_TPM_DENIED;

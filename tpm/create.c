@@ -54,12 +54,24 @@ static enum gk_status make(struct gk_admin *admin, const struct storage *storage
                          ESYS_TR_NONE, private, public, &handle);
     }
     if (code == TSS2_RC_SUCCESS) {
-        *object = (struct object){ .esys = admin->esys, .handle = handle };
+        *object = object_hold(admin, handle, false);
         *area = *public;
         code = Esys_TR_SetAuth(admin->esys, handle, &value);
     }
     explicit_bzero(&value, sizeof(value));
-    return code == TSS2_RC_SUCCESS ? GK_OK : admin_fail(err, code, "making the key");
+    return code == TSS2_RC_SUCCESS ? GK_OK : admin_fail_under(err, code, storage, "making the key");
+}
+
+/* Some TPMs leave out leading zeros. */
+static enum gk_status take_signature(const TPM2B_PUBLIC_KEY_RSA *result,
+                                     uint8_t signature[GK_RSA2048_SIZE], struct gk_error *err)
+{
+    if (result->size > GK_RSA2048_SIZE) {
+        return gk_fail(err, GK_TPM_GARBLED, "a signature of %u bytes", result->size);
+    }
+    memset(signature, 0, GK_RSA2048_SIZE);
+    memcpy(signature + GK_RSA2048_SIZE - result->size, result->buffer, result->size);
+    return GK_OK;
 }
 
 /* One RSA-PSS signature over the trial digest, by the TPM's own padding. */
@@ -80,12 +92,7 @@ static enum gk_status try_sign(struct gk_admin *admin, const struct storage *sto
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail(err, code, "trying the new key");
     }
-    if (result->signature.rsapss.sig.size != GK_RSA2048_SIZE) {
-        return gk_fail(err, GK_TPM_GARBLED, "a signature of %u bytes",
-                       result->signature.rsapss.sig.size);
-    }
-    memcpy(signature, result->signature.rsapss.sig.buffer, GK_RSA2048_SIZE);
-    return GK_OK;
+    return take_signature(&result->signature.rsapss.sig, signature, err);
 }
 
 /* The same, padded here and finished by the raw private-key operation. */
@@ -110,12 +117,7 @@ static enum gk_status try_raw(struct gk_admin *admin, const struct storage *stor
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail(err, code, "trying the new key");
     }
-    if (result->size > GK_RSA2048_SIZE) {
-        return gk_fail(err, GK_TPM_GARBLED, "a signature of %u bytes", result->size);
-    }
-    memset(signature, 0, GK_RSA2048_SIZE);
-    memcpy(signature + GK_RSA2048_SIZE - result->size, result->buffer, result->size);
-    return GK_OK;
+    return take_signature(result, signature, err);
 }
 
 /*

@@ -68,6 +68,9 @@ enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, 
 /* Send the prepared command and take its response; the descriptor is close-on-exec meanwhile. */
 TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys);
 
+/* Flush one transient object or session. */
+TSS2_RC tpm_flush(TSS2_TCTI_CONTEXT *tcti, TPM2_HANDLE handle);
+
 /* --- keys (key.c) ------------------------------------------------------------------------------
  */
 

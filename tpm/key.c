@@ -38,8 +38,9 @@ enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC
         return gk_fail(err, GK_NOT_RSA2048, "%s", about);
     }
     if ((public->objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0 ||
-        (public->objectAttributes & TPMA_OBJECT_RESTRICTED) != 0) {
-        gk_fail(err, GK_NOT_OFFERED, "%s is restricted or not for signing", about);
+        (public->objectAttributes & TPMA_OBJECT_RESTRICTED) != 0 ||
+        (public->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0) {
+        gk_fail(err, GK_NOT_OFFERED, "%s is restricted, by policy only, or not for signing", about);
         gk_advise(err, "use a key made by gatekey key create");
         return GK_NOT_OFFERED;
     }

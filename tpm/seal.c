@@ -84,7 +84,7 @@ enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size
                        NULL, NULL, NULL);
     explicit_bzero(&sensitive, sizeof(sensitive));
     if (code != TSS2_RC_SUCCESS) {
-        return admin_fail(err, code, "sealing a secret");
+        return admin_fail_under(err, code, &storage, "sealing a secret");
     }
     if (!marshal(storage.where, public, private, binary, sizeof(binary), &size)) {
         return gk_fail(err, GK_INTERNAL, "the sealed secret does not marshal");
@@ -106,9 +106,9 @@ static enum gk_status load(struct gk_admin *admin, const struct storage *storage
         return gk_fail_tpm(err, GK_SEAL_BROKEN, code, "the sealed secret");
     }
     if (code != TSS2_RC_SUCCESS) {
-        return admin_fail(err, code, "loading the sealed secret");
+        return admin_fail_under(err, code, storage, "loading the sealed secret");
     }
-    *object = (struct object){ .esys = admin->esys, .handle = handle };
+    *object = object_hold(admin, handle, false);
     return GK_OK;
 }
 

@@ -118,6 +118,18 @@ static TSS2_RC run_once(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *con
     return code;
 }
 
+static TSS2_RC flush(TSS2_SYS_CONTEXT *sys, void *context)
+{
+    TSS2_RC code = Tss2_Sys_FlushContext_Prepare(sys, *(const TPM2_HANDLE *)context);
+
+    return code == TSS2_RC_SUCCESS ? tpm_execute(sys) : code;
+}
+
+TSS2_RC tpm_flush(TSS2_TCTI_CONTEXT *tcti, TPM2_HANDLE handle)
+{
+    return run_once(tcti, flush, &handle);
+}
+
 static TSS2_RC run_until_answered(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context)
 {
     long pause_ms = RETRY_FIRST_MS;

@@ -6,7 +6,7 @@ libtpmfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
 libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
 libtpmfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
 
-tpm_tests_with_a_tpm = %D%/test-create %D%/test-seal %D%/test-signature \
+tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-seal %D%/test-signature \
     %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
@@ -30,3 +30,6 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 check_PROGRAMS += %D%/make-key
 %C%_make_key_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 %C%_make_key_LDADD = libadmin.la libevpcrypto.la
+%C%_test_admin_SOURCES = %D%/test-admin.c %D%/proxy.c %D%/proxy.h
+%C%_test_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_admin_LDADD = libtpmfixture.la

@@ -30,7 +30,7 @@ struct proxy {
     int listener;
     int stop[2];
     pthread_t thread;
-    atomic_uint count, faults_left;
+    atomic_uint count, skip, faults_left;
     enum proxy_fault fault;
     uint32_t code;
 };
@@ -112,7 +112,10 @@ static void serve(struct proxy *proxy, int client)
 
     while ((size = read_message(client, message)) > 0) {
         atomic_fetch_add(&proxy->count, 1);
-        if (atomic_load(&proxy->faults_left) > 0) {
+        if (atomic_load(&proxy->skip) > 0) {
+            atomic_fetch_sub(&proxy->skip, 1);
+            size = ask_tpm(proxy, message, size);
+        } else if (atomic_load(&proxy->faults_left) > 0) {
             atomic_fetch_sub(&proxy->faults_left, 1);
             size = mistreat(proxy, message);
         } else {
@@ -179,11 +182,18 @@ const char *proxy_tcti(const struct proxy *proxy)
     return proxy->tcti;
 }
 
-void proxy_fault_next(struct proxy *proxy, enum proxy_fault fault, unsigned count, uint32_t code)
+void proxy_fault_after(struct proxy *proxy, unsigned skip, enum proxy_fault fault, unsigned count,
+                       uint32_t code)
 {
     proxy->fault = fault;
     proxy->code = code;
+    atomic_store(&proxy->skip, skip);
     atomic_store(&proxy->faults_left, count);
+}
+
+void proxy_fault_next(struct proxy *proxy, enum proxy_fault fault, unsigned count, uint32_t code)
+{
+    proxy_fault_after(proxy, 0, fault, count, code);
 }
 
 unsigned proxy_count(struct proxy *proxy)

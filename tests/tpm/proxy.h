@@ -27,6 +27,10 @@ const char *proxy_tcti(const struct proxy *proxy);
 /* Treat the next count commands so; code is for PROXY_ANSWER. */
 void proxy_fault_next(struct proxy *proxy, enum proxy_fault fault, unsigned count, uint32_t code);
 
+/* The same, but let skip commands pass first. */
+void proxy_fault_after(struct proxy *proxy, unsigned skip, enum proxy_fault fault, unsigned count,
+                       uint32_t code);
+
 /* How many commands came since the last call, the mistreated ones too. */
 unsigned proxy_count(struct proxy *proxy);
 

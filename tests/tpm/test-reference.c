@@ -21,7 +21,7 @@ static struct gk_key *sample(void)
         .publicArea = {
             .type = TPM2_ALG_RSA,
             .nameAlg = TPM2_ALG_SHA256,
-            .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_FIXEDTPM,
+            .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_FIXEDTPM,
             .parameters.rsaDetail = {
                 .symmetric.algorithm = TPM2_ALG_NULL,
                 .scheme.scheme = TPM2_ALG_NULL,
@@ -191,7 +191,10 @@ static void refuses_a_key_that_is_not_rsa_2048(void **state)
     area = key->area;
     area.publicArea.objectAttributes |= TPMA_OBJECT_RESTRICTED;
     assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_NOT_OFFERED);
-    fixture_assert_says(&err, "restricted or not for signing");
+    fixture_assert_says(&err, "restricted, by policy only, or not for signing");
+    area = key->area;
+    area.publicArea.objectAttributes &= ~TPMA_OBJECT_USERWITHAUTH;
+    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_NOT_OFFERED);
 }
 
 static void refuses_garbled_base64(void **state)

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#define ROOT_ATTRIBUTES \
+    "-a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt'"
+
 static const char secret[] = "a device secret of EnOS";
 
 static struct gk_admin *admin_with(const char *owner_password)
@@ -81,7 +84,8 @@ static void needs_no_owner_where_the_storage_root_is_persistent(void **state)
     struct gk_error err = { 0 };
 
     (void)state;
-    fixture_run("d=$(mktemp -d) && tpm2_createprimary -Q -C o -G ecc256 -c $d/p && "
+    fixture_run("d=$(mktemp -d) && tpm2_createprimary -Q -C o -G ecc256 -c $d/p " ROOT_ATTRIBUTES
+                " && "
                 "tpm2_evictcontrol -Q -C o -c $d/p 0x81000001 && tpm2_flushcontext -t; rm -r $d");
     fixture_run("tpm2_changeauth -Q -c owner ownerpass");
     text = seal_by("");
@@ -89,6 +93,38 @@ static void needs_no_owner_where_the_storage_root_is_persistent(void **state)
     fixture_run("tpm2_evictcontrol -Q -C o -P ownerpass -c 0x81000001");
     assert_int_equal(open_by("ownerpass", text, &err), GK_SEAL_BROKEN);
     fixture_assert_says(&err, "storage root key at 0x81000001 is gone");
+    fixture_assert_nothing_left_loaded();
+}
+
+/* Without noDA a password that we do not know would be tried, and count towards the TPM's lockout.
+ */
+static void leaves_a_storage_root_with_a_password_alone(void **state)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+
+    (void)state;
+    fixture_run("d=$(mktemp -d) && tpm2_createprimary -Q -C o -G ecc256 -p secret -c $d/p && "
+                "tpm2_evictcontrol -Q -C o -c $d/p 0x81000001 && tpm2_flushcontext -t; rm -r $d");
+    text = seal_by("");
+    assert_int_equal(open_by("", text, NULL), GK_OK);
+    fixture_run("tpm2_getcap properties-variable | grep -q 'LOCKOUT_COUNTER: 0x0'");
+}
+
+static void says_when_the_storage_root_has_a_password(void **state)
+{
+    CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
+    CLEANUP(gk_freep) char *text = NULL;
+    struct gk_error err = { 0 };
+
+    (void)state;
+    fixture_run(
+        "d=$(mktemp -d) && tpm2_createprimary -Q -C o -G ecc256 -p secret -c $d/p " ROOT_ATTRIBUTES
+        " && tpm2_evictcontrol -Q -C o -c $d/p 0x81000001 && tpm2_flushcontext -t; rm -r $d");
+    admin = admin_with("");
+    assert_int_equal(gk_admin_seal(admin, (const uint8_t *)secret, strlen(secret), &text, &err),
+                     GK_TPM_FAILED);
+    fixture_assert_says(&err, "the storage root key at 0x81000001 has a password");
+    gk_admin_close(TAKE(admin));
     fixture_assert_nothing_left_loaded();
 }
 
@@ -149,6 +185,8 @@ int main(void)
         cmocka_unit_test_setup(another_tpm_cannot_open_it, each_on_an_empty_tpm),
         cmocka_unit_test_setup(needs_no_owner_where_the_storage_root_is_persistent,
                                each_on_an_empty_tpm),
+        cmocka_unit_test_setup(leaves_a_storage_root_with_a_password_alone, each_on_an_empty_tpm),
+        cmocka_unit_test_setup(says_when_the_storage_root_has_a_password, each_on_an_empty_tpm),
         cmocka_unit_test_setup(says_when_the_owner_authorisation_is_wrong, each_on_an_empty_tpm),
         cmocka_unit_test_setup(refuses_a_garbled_file, each_on_an_empty_tpm),
         cmocka_unit_test_setup(refuses_a_tampered_secret, each_on_an_empty_tpm),
