@@ -21,6 +21,7 @@ gatekey_SOURCES = \
     %D%/publish.c \
     %D%/request.c \
     %D%/reset.c \
+    %D%/service.c %D%/service.h \
     %D%/status.c \
     %D%/words.c
 gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)

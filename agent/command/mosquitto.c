@@ -7,9 +7,9 @@
  * way. Each line is one option and, after one blank, its value.
  */
 #include "agent/command/command.h"
+#include "agent/command/service.h"
 #include "agent/enos/connect.h"
 #include "agent/file.h"
-#include "agent/local.h"
 #include "agent/secret.h"
 #include "identity/identity.h"
 
@@ -34,11 +34,9 @@ static void clear_connect(struct enos_connect *connect)
 /* The hub keeps one connection per device: two programs would end each other's. */
 static enum gk_status refuse_beside_service(struct run *run, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *request = json_pack("{ss}", "op", "status");
     CLEANUP(json_freep) json_t *reply = NULL;
     struct gk_error why = { 0 };
-    enum gk_status status =
-        request != NULL ? agent_local_call(run->config, request, 5, &reply, &why) : GK_NO_MEMORY;
+    enum gk_status status = service_call(run->config, "status", 5, &reply, &why);
 
     if (status == GK_NO_SERVICE) {
         return GK_OK;

@@ -3,9 +3,8 @@
  * new. */
 #include "agent/command/enroll.h"
 
+#include "agent/command/service.h"
 #include "agent/link.h"
-#include "agent/local.h"
-#include "agent/sentence.h"
 
 #include <time.h>
 
@@ -19,29 +18,10 @@
 
 #define SERVICE_TIMEOUT_S 60
 
-static enum gk_status prove_by_service(struct enrolment *e, struct gk_error *err)
-{
-    CLEANUP(json_freep) json_t *request = json_pack("{ss}", "op", "reconnect");
-    CLEANUP(json_freep) json_t *reply = NULL;
-    enum gk_status status;
-
-    if (request == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = agent_local_call(e->config, request, SERVICE_TIMEOUT_S, &reply, err);
-    if (status != GK_OK || json_is_true(json_object_get(reply, "ok"))) {
-        return status;
-    }
-    return agent_sentence_read(json_string_length(json_object_get(reply, "error")) > 0
-                                   ? json_string_value(json_object_get(reply, "error"))
-                                   : "gatekeyd does not say why",
-                               agent_status_of(json_string_value(json_object_get(reply, "status"))),
-                               err);
-}
-
 static enum gk_status prove(struct enrolment *e, const char **by, struct gk_error *err)
 {
-    enum gk_status status = prove_by_service(e, err);
+    CLEANUP(json_freep) json_t *reply = NULL;
+    enum gk_status status = service_call(e->config, "reconnect", SERVICE_TIMEOUT_S, &reply, err);
 
     *by = "gatekeyd";
     if (status == GK_NO_SERVICE) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatekey publish: hands telemetry to gatekeyd, and succeeds only when the hub has it. */
 #include "agent/command/command.h"
+#include "agent/command/service.h"
 #include "agent/file.h"
 #include "agent/local.h"
-#include "agent/sentence.h"
 #include "identity/identity.h"
 
 #include <errno.h>
@@ -103,7 +103,6 @@ static enum gk_status hand_over(struct run *run, const char *topic, json_t *para
     CLEANUP(json_freep)
     json_t *request = json_pack("{ss ss sO}", "op", "publish", "topic", topic, "params", params);
     CLEANUP(json_freep) json_t *reply = NULL;
-    const char *sentence;
     enum gk_status status;
 
     if (request == NULL) {
@@ -116,16 +115,10 @@ static enum gk_status hand_over(struct run *run, const char *topic, json_t *para
     if (json_is_integer(json_object_get(reply, "code"))) {
         say_member(run, "code", json_incref(json_object_get(reply, "code")));
     }
-    if (json_is_true(json_object_get(reply, "ok"))) {
-        if (json_is_string(json_object_get(reply, "id"))) {
-            say_member(run, "id", json_incref(json_object_get(reply, "id")));
-        }
-        return GK_OK;
+    if (json_is_string(json_object_get(reply, "id"))) {
+        say_member(run, "id", json_incref(json_object_get(reply, "id")));
     }
-    sentence = json_string_value(json_object_get(reply, "error"));
-    return agent_sentence_read(sentence != NULL ? sentence : "gatekeyd does not say why",
-                               agent_status_of(json_string_value(json_object_get(reply, "status"))),
-                               err);
+    return service_verdict(reply, err);
 }
 
 enum gk_status command_publish(struct run *run, int argc, char **argv, struct gk_error *err)

@@ -9,8 +9,8 @@
 #include "agent/command/command.h"
 #include "agent/command/devicekey.h"
 #include "agent/command/hub.h"
+#include "agent/command/service.h"
 #include "agent/file.h"
-#include "agent/local.h"
 #include "agent/secret.h"
 #include "agent/state.h"
 #include "identity/identity.h"
@@ -26,21 +26,11 @@ static const char *const files[] = {
 /* Its connection would only be refused from now on; without a service there is nothing to stop. */
 static enum gk_status stop_service(struct run *run, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *request = json_pack("{ss}", "op", "stop");
     CLEANUP(json_freep) json_t *reply = NULL;
-    enum gk_status status;
+    enum gk_status status = service_call(run->config, "stop", SERVICE_TIMEOUT_S, &reply, err);
 
-    if (request == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = agent_local_call(run->config, request, SERVICE_TIMEOUT_S, &reply, err);
     if (status == GK_NO_SERVICE) {
         return GK_OK;
-    }
-    if (status == GK_OK && !json_is_true(json_object_get(reply, "ok"))) {
-        const char *why = json_string_value(json_object_get(reply, "error"));
-
-        return gk_fail(err, GK_SERVICE_RUNS, "it does not stop: %.200s", why != NULL ? why : "?");
     }
     if (status == GK_OK) {
         say_step(run, "gatekeyd disconnected");

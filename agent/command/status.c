@@ -3,7 +3,7 @@
 #include "agent/command/certificate.h"
 #include "agent/command/command.h"
 #include "agent/command/devicekey.h"
-#include "agent/local.h"
+#include "agent/command/service.h"
 #include "agent/secret.h"
 #include "agent/sentence.h"
 #include "agent/state.h"
@@ -149,16 +149,13 @@ static void show_connection(struct run *run, const json_t *reply, struct gk_erro
 
 static void show_service(struct run *run, struct gk_error *first)
 {
-    CLEANUP(json_freep) json_t *request = json_pack("{ss}", "op", "status");
     CLEANUP(json_freep) json_t *reply = NULL;
     struct gk_error err = { 0 };
-    enum gk_status status =
-        request != NULL ? agent_local_call(run->config, request, SERVICE_TIMEOUT_S, &reply, &err)
-                        : GK_NO_MEMORY;
+    enum gk_status status = service_call(run->config, "status", SERVICE_TIMEOUT_S, &reply, &err);
 
     if (status != GK_OK) {
-        say_line(run, "%-12s %s", "service",
-                 status == GK_NO_SERVICE ? "not running" : gk_status_cause(status));
+        say_line(run, "%-12s %s (%s)", "service",
+                 status == GK_NO_SERVICE ? "not running" : gk_status_cause(status), err.object);
         say_member(run, "service", json_null());
         return;
     }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asks gatekeyd, and makes sure that it is ours who answers. */
+#include "agent/command/service.h"
+
+#include "agent/command/command.h"
+#include "agent/local.h"
+#include "agent/sentence.h"
+
+static bool differs(const json_t *reply, const char *name, const char *ours)
+{
+    const char *theirs = json_string_value(json_object_get(reply, name));
+
+    return theirs != NULL && ours != NULL && strcmp(theirs, ours) != 0;
+}
+
+/* status is answered to everybody; it names the device it is about. */
+static enum gk_status check_device(const struct agent_config *config, const json_t *reply,
+                                   struct gk_error *err)
+{
+    if (!differs(reply, "product_key", config->product_key) &&
+        !differs(reply, "device_key", config->device_key)) {
+        return GK_OK;
+    }
+    gk_fail(err, GK_NO_SERVICE, "on %.100s is the one for device %.65s of product %.65s",
+            config->socket, json_string_value(json_object_get(reply, "device_key")),
+            json_string_value(json_object_get(reply, "product_key")));
+    gk_advise(err, "give each gatekeyd a [local] socket of its own");
+    return GK_NO_SERVICE;
+}
+
+enum gk_status service_verdict(const json_t *reply, struct gk_error *err)
+{
+    const char *sentence = json_string_value(json_object_get(reply, "error"));
+    enum gk_status status = agent_status_of(json_string_value(json_object_get(reply, "status")));
+
+    if (json_is_true(json_object_get(reply, "ok"))) {
+        return GK_OK;
+    }
+    return agent_sentence_read(
+        sentence != NULL && sentence[0] != '\0' ? sentence : "gatekeyd does not say why",
+        status != GK_OK ? status : GK_INTERNAL, err);
+}
+
+enum gk_status service_call(const struct agent_config *config, const char *operation, int timeout_s,
+                            json_t **reply, struct gk_error *err)
+{
+    CLEANUP(json_freep)
+    json_t *request =
+        json_pack("{s:s, s:s*, s:s*, s:s*}", "op", operation, "directory", config->directory,
+                  "product_key", config->product_key, "device_key", config->device_key);
+    CLEANUP(json_freep) json_t *answer = NULL;
+    enum gk_status status;
+
+    if (request == NULL) {
+        return gk_fail(err, GK_BAD_CONFIG, "[identity] directory or [device] is not valid UTF-8");
+    }
+    status = agent_local_call(config, request, timeout_s, &answer, err);
+    if (status == GK_OK) {
+        status = service_verdict(answer, err);
+    }
+    if (status == GK_OK) {
+        status = check_device(config, answer, err);
+    }
+    if (status == GK_OK) {
+        *reply = TAKE(answer);
+    }
+    return status;
+}
