@@ -9,8 +9,10 @@ static enum gk_status explain_connack(const struct agent_link *link, struct gk_e
 
     if (link->connack == 4) {
         gk_fail(err, GK_HUB_CREDENTIALS, "%s: wrong signature or secret, CONNACK 4", config->host);
-        gk_advise(err, dynamic ? "check [device] product_secret_file, product_key and device_key"
-                               : "the device secret is not the hub's any more; run gatekey enroll");
+        gk_advise(err, dynamic
+                           ? "check [device] product_secret_file, product_key and device_key"
+                           : "the hub has another device secret; run gatekey enroll --secret-file "
+                             "FILE with that one");
         return GK_HUB_CREDENTIALS;
     }
     gk_fail(err, GK_HUB_REFUSED, "%s: %s, CONNACK %d", config->host,

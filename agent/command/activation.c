@@ -109,14 +109,25 @@ static enum gk_status by_activation(struct enrolment *e, struct gk_error *err)
     return status;
 }
 
-/* Until the hub has accepted one secret, another may be handed over: the first may have been the
- * wrong one. */
+/* Another one takes its place, and has to be proven as the first was. */
+static enum gk_status replace(struct enrolment *e, struct gk_error *err)
+{
+    enum gk_status status = GK_OK;
+
+    if (e->state.stage == AGENT_STAGE_ENROLLED) {
+        status = enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
+    }
+    return status == GK_OK ? from_file(e, err) : status;
+}
+
+/* Another may be handed over at any time: the first may have been the wrong one, or the hub's was
+ * changed. */
 static enum gk_status found(struct enrolment *e, struct gk_error *err)
 {
     CLEANUP(agent_secret_clear) struct agent_secret given = { 0 };
     enum gk_status status = GK_NO_FILE;
 
-    if (e->secret_file != NULL && e->state.stage < AGENT_STAGE_ENROLLED) {
+    if (e->secret_file != NULL) {
         status = agent_secret_read_file(e->secret_file, &given, err);
     }
     if (status == GK_NO_FILE || (status == GK_OK && given.size == e->secret.size &&
@@ -124,7 +135,7 @@ static enum gk_status found(struct enrolment *e, struct gk_error *err)
         say_step(e->run, "device secret found, sealed to the TPM");
         return GK_OK;
     }
-    return status == GK_OK ? from_file(e, err) : status;
+    return status == GK_OK ? replace(e, err) : status;
 }
 
 enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)

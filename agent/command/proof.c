@@ -47,6 +47,47 @@ static bool may_come_right(const struct enrolment *e, enum gk_status status)
     }
 }
 
+static void say_accepted(const struct enrolment *e, const char *by)
+{
+    say_step(e->run, "the hub accepts this identity: connection made by %s over mutual TLS", by);
+}
+
+/* Is gatekeyd connected? If not, trouble says what it knows of why. */
+static bool is_connected(const struct enrolment *e, struct gk_error *trouble)
+{
+    CLEANUP(json_freep) json_t *reply = NULL;
+
+    return service_call(e->config, "status", SERVICE_TIMEOUT_S, &reply, NULL) == GK_OK &&
+           service_trouble(reply, trouble) == GK_OK &&
+           json_is_true(json_object_get(reply, "connected"));
+}
+
+/*
+ * The hub accepted this identity before, and may have thought better of it: whoever runs enroll
+ * again wants to know. Once, because nothing here is new that needs patience.
+ */
+static enum gk_status prove_again(struct enrolment *e, struct gk_error *err)
+{
+    struct gk_error known = { 0 };
+    const char *by = "gatekeyd";
+    enum gk_status status = is_connected(e, &known) ? GK_OK : prove(e, &by, err);
+
+    if (status == GK_OK) {
+        say_accepted(e, by);
+        return GK_OK;
+    }
+    if (status != GK_THROTTLED) {
+        return status;
+    }
+    if (known.status == GK_REVOKED || known.status == GK_HUB_CREDENTIALS) {
+        *err = known;
+        return known.status;
+    }
+    say_note(e->run, "the hub accepted this identity before; its connect limit does not allow "
+                     "another look now");
+    return GK_OK;
+}
+
 enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err)
 {
     unsigned wait_s = FIRST_WAIT_S;
@@ -54,8 +95,7 @@ enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err)
     const char *by = "";
 
     if (e->state.stage == AGENT_STAGE_ENROLLED) {
-        say_step(e->run, "the hub accepted this identity before");
-        return GK_OK;
+        return prove_again(e, err);
     }
     for (int attempt = 1;; attempt++) {
         status = prove(e, &by, err);
@@ -76,8 +116,7 @@ enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err)
     e->state.enrolled = time(NULL);
     status = enrolment_write(e, AGENT_STAGE_ENROLLED, err);
     if (status == GK_OK) {
-        say_step(e->run, "the hub accepts this identity: connection made by %s over mutual TLS",
-                 by);
+        say_accepted(e, by);
     }
     return status;
 }

@@ -41,6 +41,17 @@ enum gk_status service_verdict(const json_t *reply, struct gk_error *err)
         status != GK_OK ? status : GK_INTERNAL, err);
 }
 
+enum gk_status service_trouble(const json_t *reply, struct gk_error *err)
+{
+    const char *sentence = json_string_value(json_object_get(reply, "last_error"));
+    const char *name = json_string_value(json_object_get(reply, "last_status"));
+
+    if (json_is_true(json_object_get(reply, "connected")) || sentence == NULL) {
+        return GK_OK;
+    }
+    return agent_sentence_read(sentence, agent_status_of(name), err);
+}
+
 enum gk_status service_call(const struct agent_config *config, const char *operation, int timeout_s,
                             json_t **reply, struct gk_error *err)
 {

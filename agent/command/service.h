@@ -26,4 +26,7 @@ enum gk_status service_call(const struct agent_config *config, const char *opera
 /* What an answer says of success, GK_OK, or of failure. */
 enum gk_status service_verdict(const json_t *reply, struct gk_error *err) GK_MUST_CHECK;
 
+/* What keeps gatekeyd from being connected, by its answer to "status"; GK_OK when nothing does. */
+enum gk_status service_trouble(const json_t *reply, struct gk_error *err) GK_MUST_CHECK;
+
 #endif

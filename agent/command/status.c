@@ -5,7 +5,6 @@
 #include "agent/command/devicekey.h"
 #include "agent/command/service.h"
 #include "agent/secret.h"
-#include "agent/sentence.h"
 #include "agent/state.h"
 #include "tpm/admin.h"
 
@@ -134,17 +133,13 @@ static void show_certificate(struct run *run, struct gk_error *first)
 static void show_connection(struct run *run, const json_t *reply, struct gk_error *first)
 {
     const char *state = json_string_value(json_object_get(reply, "state"));
-    const char *sentence = json_string_value(json_object_get(reply, "last_error"));
     struct gk_error err = { 0 };
 
     say_line(run, "%-12s %s", "service", state != NULL ? state : "running");
-    if (json_is_true(json_object_get(reply, "connected")) || sentence == NULL) {
-        return;
+    if (service_trouble(reply, &err) != GK_OK) {
+        say_line(run, "%-12s %s", "", json_string_value(json_object_get(reply, "last_error")));
+        note_problem(first, &err);
     }
-    agent_sentence_read(
-        sentence, agent_status_of(json_string_value(json_object_get(reply, "last_status"))), &err);
-    say_line(run, "%-12s %s", "", sentence);
-    note_problem(first, &err);
 }
 
 static void show_service(struct run *run, struct gk_error *first)

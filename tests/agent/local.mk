@@ -96,6 +96,7 @@ tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
 agent_scripts = \
     %D%/a-gateway-gets-an-identity \
     %D%/a-wrong-clock-destroys-nothing \
+    %D%/enroll-again-asks-the-hub-again \
     %D%/enroll-survives-a-full-disk \
     %D%/enroll-survives-being-killed \
     %D%/gatekey-and-gatekeyd-work-together \
