@@ -4,6 +4,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 
 struct prov_key *prov_key_new(struct prov_context *context, struct gk_key *reference)
@@ -50,7 +51,12 @@ enum gk_status prov_key_ask(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask,
     if (!gk_key_needs_auth(key->reference) || ask == NULL) {
         return GK_OK;
     }
-    if (ask(phrase, sizeof(phrase), &size, params, argument) != 1) {
+    /* No answer is no failure of ours, so what OpenSSL says of it must not outlive the call. */
+    ERR_set_mark();
+    if (ask(phrase, sizeof(phrase), &size, params, argument) == 1) {
+        ERR_clear_last_mark();
+    } else {
+        ERR_pop_to_mark();
         size = 0;
     }
     if (size <= GK_AUTH_MAX_SIZE) {

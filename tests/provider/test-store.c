@@ -2,6 +2,7 @@
 /* Tests of provider/store.c and context.c: the URIs, and where the provider looks. */
 #include "tests/provider/fixture.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/store.h>
 #include <setjmp.h>
@@ -23,6 +24,7 @@ static int set_up(void **state)
     snprintf(folder, sizeof(folder), "%s", getenv("GATEKEY_TEST_DIR"));
     snprintf(tcti, sizeof(tcti), "%s", getenv("GATEKEY_TCTI"));
     fixture_make_key(FIXTURE_HANDLE, "", "device.pem");
+    fixture_make_key(FIXTURE_PASSWORD_HANDLE, FIXTURE_PASSWORD, "password.pem");
     return 0;
 }
 
@@ -131,6 +133,42 @@ static void has_no_certificates(void **state)
     assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_CERT), 1);
     assert_int_equal(OSSL_STORE_eof(store), 1);
     OSSL_STORE_close(store);
+    fixture_unload(&fixture);
+}
+
+/* Let two files change places: device.pem is what "gatekey:" reads. */
+static void swap(const char *one, const char *other)
+{
+    char first[600], second[600];
+
+    snprintf(first, sizeof(first), "%s/%s", folder, one);
+    snprintf(second, sizeof(second), "%s/%s", folder, other);
+    assert_int_equal(renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE), 0);
+}
+
+/* With nobody to ask, and with somebody who has no answer. */
+static void loads_a_key_whose_password_nobody_gives_in_silence(void **state)
+{
+    struct fixture fixture;
+    OSSL_STORE_CTX *store;
+    OSSL_STORE_INFO *info;
+    EVP_PKEY *key;
+
+    (void)state;
+    swap("device.pem", "password.pem");
+    fixture_load(&fixture);
+    store = OSSL_STORE_open_ex("gatekey:", fixture.libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    info = OSSL_STORE_load(store);
+    key = fixture_read_uri(&fixture, "gatekey:", NULL);
+    swap("device.pem", "password.pem");
+    assert_int_equal(OSSL_STORE_INFO_get_type(info), OSSL_STORE_INFO_PKEY);
+    assert_non_null(key);
+    fixture_assert_silence();
+    assert_false(can_sign(&fixture, key));
+    fixture_assert_says("a password is needed and none was given");
+    OSSL_STORE_INFO_free(info);
+    OSSL_STORE_close(store);
+    EVP_PKEY_free(key);
     fixture_unload(&fixture);
 }
 
@@ -267,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(says_how_a_uri_is_written, begin),
         cmocka_unit_test_setup(says_when_there_is_no_key, begin),
         cmocka_unit_test_setup(has_no_certificates, begin),
+        cmocka_unit_test_setup(loads_a_key_whose_password_nobody_gives_in_silence, begin),
         cmocka_unit_test_setup(loads_the_file_s_key_without_a_tpm, begin),
         cmocka_unit_test_setup(says_when_the_tcti_is_none, begin),
         cmocka_unit_test_setup(both_settings_of_openssl_cnf_count, begin),
