@@ -50,6 +50,12 @@ struct block {
     bool too_long;
 };
 
+/* What was read may have been somebody's secret. */
+static void block_clear(struct block *block)
+{
+    explicit_bzero(block, sizeof(*block));
+}
+
 static void block_append(struct block *block, const char *text, size_t size)
 {
     if (size > BLOCK_MAX - block->size) {
@@ -144,22 +150,32 @@ static int decode_pem(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
     return PROV_ANSWER(context, status, &err, OPERATION) && hand_on(&block, deliver, argument);
 }
 
-/* One OCTET STRING as hand_on() made it, whole; anything else is not for us. */
-static bool read_octets(const struct prov_context *context, OSSL_CORE_BIO *bio, struct block *block)
+/* Up to size bytes; how many there were. */
+static size_t read_bytes(const struct prov_context *context, OSSL_CORE_BIO *bio, uint8_t *bytes,
+                         size_t size)
 {
     size_t total = 0;
     size_t got = 0;
 
-    while (total < sizeof(block->bytes) &&
-           context->upcalls.bio_read_ex(bio, block->bytes + total, sizeof(block->bytes) - total,
-                                        &got) == 1) {
+    while (total < size &&
+           context->upcalls.bio_read_ex(bio, bytes + total, size - total, &got) == 1) {
         total += got;
     }
-    if (total < HEAD_SIZE || block->bytes[0] != 0x04 || block->bytes[1] != 0x82) {
+    return total;
+}
+
+/*
+ * One OCTET STRING as hand_on() made it, whole; anything else is not for us. Most often it is
+ * somebody's private key (a SEQUENCE), so nothing but the head is copied before that is known.
+ */
+static bool read_octets(const struct prov_context *context, OSSL_CORE_BIO *bio, struct block *block)
+{
+    if (read_bytes(context, bio, block->bytes, HEAD_SIZE) < HEAD_SIZE || block->bytes[0] != 0x04 ||
+        block->bytes[1] != 0x82) {
         return false;
     }
     block->size = (size_t)block->bytes[2] << 8 | block->bytes[3];
-    return block->size == total - HEAD_SIZE &&
+    return block->size == read_bytes(context, bio, block->bytes + HEAD_SIZE, BLOCK_MAX) &&
            gk_key_is_reference(block->bytes + HEAD_SIZE, block->size);
 }
 
@@ -180,7 +196,7 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
                       void *argument, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
     struct prov_context *context = ctx;
-    struct block block = { .size = 0 };
+    CLEANUP(block_clear) struct block block = { .size = 0 };
     CLEANUP(prov_key_freep) struct prov_key *key = NULL;
     struct gk_error err = { 0 };
     bool for_public = selection != 0 && (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0;

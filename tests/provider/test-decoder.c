@@ -278,6 +278,46 @@ static void asks_nothing_for_the_public_part(void **state)
     fclose(file);
 }
 
+static size_t bytes_read;
+
+static long count_reads(BIO *bio, int operation, const char *data, size_t size, int argi, long argl,
+                        int result, size_t *processed)
+{
+    (void)bio;
+    (void)data;
+    (void)size;
+    (void)argi;
+    (void)argl;
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
+        bytes_read += *processed;
+    }
+    return result;
+}
+
+/* It is told from ours by its first bytes, so that no copy of it is left on the stack. */
+static void reads_no_more_of_a_foreign_key_than_its_head(void **state)
+{
+    EVP_PKEY *foreign = EVP_PKEY_Q_keygen(fixture.libctx, NULL, "RSA", (size_t)2048);
+    OSSL_DECODER *ours =
+        OSSL_DECODER_fetch(fixture.libctx, "RSA", "provider=gatekey,input=der,structure=gatekey");
+    OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new();
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    (void)state;
+    assert_int_equal(OSSL_DECODER_CTX_add_decoder(ctx, ours), 1);
+    assert_int_equal(OSSL_DECODER_CTX_set_input_type(ctx, "DER"), 1);
+    assert_int_equal(i2d_PrivateKey_bio(bio, foreign), 1);
+    bytes_read = 0;
+    BIO_set_callback_ex(bio, count_reads);
+    (void)OSSL_DECODER_from_bio(ctx, bio);
+    assert_int_equal(bytes_read, 4);
+    ERR_clear_error();
+    BIO_free(bio);
+    OSSL_DECODER_free(ours);
+    OSSL_DECODER_CTX_free(ctx);
+    EVP_PKEY_free(foreign);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +325,7 @@ int main(void)
         cmocka_unit_test(reads_it_wherever_it_stands_in_a_file),
         cmocka_unit_test(reads_a_file_with_windows_line_ends),
         cmocka_unit_test(passes_over_keys_of_others),
+        cmocka_unit_test(reads_no_more_of_a_foreign_key_than_its_head),
         cmocka_unit_test(leaves_the_refusal_of_rubbish_to_others),
         cmocka_unit_test(says_what_is_wrong_with_a_garbled_file),
         cmocka_unit_test(refuses_a_block_without_end),
