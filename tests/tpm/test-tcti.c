@@ -15,7 +15,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
@@ -69,6 +71,45 @@ static void says_which_device_is_missing_or_forbidden(void **state)
     if (getuid() == 0) {
         assert_int_equal(seteuid(0), 0);
     }
+}
+
+static void *let_go(void *context)
+{
+    usleep(300000);
+    assert_int_equal(ioctl(*(int *)context, TIOCNXCL), 0);
+    return NULL;
+}
+
+/* A device that is held exclusively, as /dev/tpm0 is by whoever has it open: EBUSY for all but
+ * root. */
+static void waits_for_a_device_that_another_program_holds(void **state)
+{
+    TSS2_TCTI_CONTEXT *tcti = NULL;
+    struct tcti_name name;
+    char path[64], tcti_text[96];
+    int master, slave;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(openpty(&master, &slave, path, NULL, NULL), 0);
+    assert_int_equal(fchmod(slave, 0666), 0);
+    assert_int_equal(ioctl(slave, TIOCEXCL), 0);
+    snprintf(tcti_text, sizeof(tcti_text), "device:%s", path);
+    assert_int_equal(tcti_name_parse(tcti_text, &name, NULL), GK_OK);
+    if (geteuid() == 0) {
+        assert_int_equal(seteuid(65534), 0);
+    }
+    assert_int_equal(code_status(tcti_open(&name, &tcti)), GK_TPM_BUSY);
+    assert_int_equal(pthread_create(&thread, NULL, let_go, &slave), 0);
+    assert_int_equal(tcti_open(&name, &tcti), TSS2_RC_SUCCESS);
+    pthread_join(thread, NULL);
+    if (getuid() == 0) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    tcti_close(&name, &tcti);
+    tcti_name_clear(&name);
+    close(slave);
+    close(master);
 }
 
 /* The device's other end: hands whatever comes to the swtpm and its answer back. */
@@ -165,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(never_lets_the_tss_search),
         cmocka_unit_test(says_which_device_is_missing_or_forbidden),
+        cmocka_unit_test(waits_for_a_device_that_another_program_holds),
         cmocka_unit_test(speaks_to_a_device),
         cmocka_unit_test(keeps_its_descriptor_from_other_programs),
         cmocka_unit_test(says_when_a_device_is_no_tpm),
