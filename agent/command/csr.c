@@ -2,6 +2,7 @@
 /* gatekey csr: enrolment without any API credential on the gateway begins here. */
 #include "agent/command/certificate.h"
 #include "agent/command/command.h"
+#include "agent/command/devicekey.h"
 #include "agent/file.h"
 
 static void free_pkeyp(EVP_PKEY **key)
@@ -21,6 +22,11 @@ static enum gk_status make_request(struct run *run, char **pem, struct gk_error 
     }
     if (status == GK_OK) {
         status = agent_openssl_load_key(openssl, run->config->key, &key, err);
+    }
+    if (status == GK_NO_FILE && devicekey_is_ours_to_make(run->config)) {
+        gk_fail(err, GK_NOT_ENROLLED, "no device key in %s", run->config->directory);
+        gk_advise(err, "run gatekey key create");
+        return GK_NOT_ENROLLED;
     }
     return status == GK_OK ? certificate_request(run->config, openssl, key, name, pem, err)
                            : status;
