@@ -167,8 +167,12 @@ static enum gk_status make_and_try(struct gk_admin *admin, const struct storage 
     return status == GK_OK ? try_salt(admin, storage, object, area, crypto, err) : status;
 }
 
-static enum gk_status make_persistent(struct gk_admin *admin, const struct object *object,
-                                      uint32_t handle, struct gk_error *err)
+/*
+ * TPM2_EvictControl, which makes a transient object persistent at a handle, and a persistent one
+ * that lies there vanish; ESYS then knows the latter no more.
+ */
+static enum gk_status evict_control(struct gk_admin *admin, struct object *object, uint32_t handle,
+                                    struct gk_error *err)
 {
     CLEANUP(object_release) struct object session = { .handle = ESYS_TR_NONE };
     enum gk_status status = admin_owner_session(admin, &session, err);
@@ -181,12 +185,14 @@ static enum gk_status make_persistent(struct gk_admin *admin, const struct objec
     }
     code = Esys_EvictControl(admin->esys, ESYS_TR_RH_OWNER, object->handle, session.handle,
                              ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent);
-    if (persistent != ESYS_TR_NONE) {
-        Esys_TR_Close(admin->esys, &persistent);
-    }
     if (code != TSS2_RC_SUCCESS) {
         describe_handle(handle, about);
         return admin_fail_owner(err, code, about);
+    }
+    if (object->is_persistent) {
+        object->handle = ESYS_TR_NONE;
+    } else {
+        Esys_TR_Close(admin->esys, &persistent);
     }
     return GK_OK;
 }
@@ -243,7 +249,7 @@ enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
         status = remember(context, made, err);
     }
     if (status == GK_OK) {
-        status = make_persistent(admin, &object, handle, err);
+        status = evict_control(admin, &object, handle, err);
     }
     if (status == GK_OK) {
         *key = TAKE(made);
@@ -280,29 +286,6 @@ enum gk_status gk_admin_key_describe(struct gk_admin *admin, uint32_t handle, st
     return read_key(admin, handle, &object, key, err);
 }
 
-static enum gk_status evict(struct gk_admin *admin, struct object *object, uint32_t handle,
-                            struct gk_error *err)
-{
-    CLEANUP(object_release) struct object session = { .handle = ESYS_TR_NONE };
-    enum gk_status status = admin_owner_session(admin, &session, err);
-    ESYS_TR persistent = ESYS_TR_NONE;
-    char about[16];
-    TSS2_RC code;
-
-    if (status != GK_OK) {
-        return status;
-    }
-    code = Esys_EvictControl(admin->esys, ESYS_TR_RH_OWNER, object->handle, session.handle,
-                             ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent);
-    if (code != TSS2_RC_SUCCESS) {
-        describe_handle(handle, about);
-        return admin_fail_owner(err, code, about);
-    }
-    /* Evicting makes the ESYS object invalid, too. */
-    object->handle = ESYS_TR_NONE;
-    return GK_OK;
-}
-
 enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *key,
                                   struct gk_error *err)
 {
@@ -317,7 +300,7 @@ enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *k
         return gk_fail(err, GK_HANDLE_TAKEN, "0x%08" PRIx32, handle);
     }
     if (status == GK_OK) {
-        status = evict(admin, &object, handle, err);
+        status = evict_control(admin, &object, handle, err);
     }
     if (status != GK_OK) {
         return status;
