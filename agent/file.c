@@ -203,10 +203,17 @@ enum gk_status agent_file_create(const char *path, const void *data, size_t size
 
 enum gk_status agent_file_make_directory(const char *directory, struct gk_error *err)
 {
-    if (mkdir(directory, 0755) == 0) {
-        return sync_parent(directory) ? GK_OK : gk_fail_file(err, errno, directory);
+    CLEANUP(gk_closep) int fd = -1;
+
+    if (mkdir(directory, 0755) != 0) {
+        return errno == EEXIST ? GK_OK : gk_fail_file(err, errno, directory);
     }
-    return errno == EEXIST ? GK_OK : gk_fail_file(err, errno, directory);
+    /* gatekeyd and the modules are other users, whatever the umask says. */
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0755) != 0 || !sync_parent(directory)) {
+        return gk_fail_file(err, errno, directory);
+    }
+    return GK_OK;
 }
 
 static bool stands_beside(const char *name)

@@ -50,7 +50,7 @@ enum gk_status agent_file_remove(const char *directory, const char *name,
 enum gk_status agent_file_create(const char *path, const void *data, size_t size,
                                  enum agent_audience audience, struct gk_error *err) GK_MUST_CHECK;
 
-/* Make the directory, 0755, if it is missing; its parent must exist. */
+/* Make the directory, 0755 whatever the umask, if it is missing; its parent must exist. */
 enum gk_status agent_file_make_directory(const char *directory, struct gk_error *err) GK_MUST_CHECK;
 
 /* Remove what writers that were killed left beside the files. Only for the holder of the lock. */

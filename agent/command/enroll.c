@@ -6,6 +6,7 @@
 #include "agent/link.h"
 #include "identity/identity.h"
 
+#include <grp.h>
 #include <inttypes.h>
 #include <time.h>
 
@@ -91,6 +92,19 @@ static enum gk_status check_config(const struct agent_config *config, struct gk_
     return status == GK_OK ? agent_config_need(config, config->host, "[hub] host", err) : status;
 }
 
+/* secret.tpm and state.json are for root and that group. */
+static void look_for_group(const struct run *run)
+{
+    if (geteuid() == 0 && getgrnam("gatekey") == NULL) {
+        say_note(
+            run,
+            "there is no group gatekey, so gatekeyd as a user of its own cannot read this "
+            "identity; make it with systemd-sysusers, then run chgrp gatekey %s/" GK_FILE_SECRET
+            " %s/" GK_FILE_STATE,
+            run->config->directory, run->config->directory);
+    }
+}
+
 static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
 {
     static enum gk_status (*const steps[])(struct enrolment *, struct gk_error *) = {
@@ -127,6 +141,7 @@ enum gk_status command_enroll(struct run *run, int argc, char **argv, struct gk_
         status = take_steps(&e, err);
     }
     if (status == GK_OK) {
+        look_for_group(run);
         say_text(run, "assetId", e.state.asset_id);
         say_text(run, "certSN", e.state.certificate_sn);
         say_step(run, "enrolled as device %s of product %s", e.state.device_key,

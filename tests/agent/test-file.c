@@ -163,6 +163,22 @@ static void does_not_wait_for_a_pipe(void **state)
     assert_int_equal(agent_file_read(path_of(f, "p"), 3, &content, &f->err), GK_BAD_FILE);
 }
 
+static void makes_a_directory_that_all_may_look_into(void **state)
+{
+    struct fixture *f = *state;
+    struct stat status;
+
+    assert_int_equal(agent_file_make_directory(path_of(f, "d"), &f->err), GK_OK);
+    assert_int_equal(stat(path_of(f, "d"), &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0755);
+    /* One that is there already has the modes its owner wants. */
+    assert_int_equal(chmod(path_of(f, "d"), 0700), 0);
+    assert_int_equal(agent_file_make_directory(path_of(f, "d"), &f->err), GK_OK);
+    assert_int_equal(stat(path_of(f, "d"), &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_int_equal(agent_file_make_directory(path_of(f, "none/d"), &f->err), GK_NO_FILE);
+}
+
 #define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -176,6 +192,7 @@ int main(void)
         CLAIM(removing_twice_is_fine),
         CLAIM(reads_no_more_than_it_was_told),
         CLAIM(does_not_wait_for_a_pipe),
+        CLAIM(makes_a_directory_that_all_may_look_into),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
