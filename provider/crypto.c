@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
 GK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
@@ -67,6 +68,24 @@ static EVP_PKEY *key_from_public(const struct prov_crypto *where, const struct g
         return NULL;
     }
     return key;
+}
+
+size_t prov_crypto_encode(const struct prov_crypto *where, const struct gk_public *public,
+                          unsigned char **der)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    unsigned char *encoded = NULL;
+    int size;
+
+    ERR_set_mark();
+    key = key_from_public(where, public);
+    size = key != NULL ? i2d_PUBKEY(key, &encoded) : 0;
+    ERR_pop_to_mark();
+    if (size <= 0) {
+        return 0;
+    }
+    *der = encoded;
+    return (size_t)size;
 }
 
 static int set_scheme(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, size_t salt_size)

@@ -40,6 +40,13 @@ struct prov_crypto_public {
 /* Returns 1, or 0 when out of memory. */
 int prov_crypto_export(const struct gk_public *public, struct prov_crypto_public *out);
 
+/*
+ * A public key as SubjectPublicKeyInfo (RFC 5280, 4.1) in DER, for OPENSSL_free(). Returns its
+ * size, or 0 when the library failed.
+ */
+size_t prov_crypto_encode(const struct prov_crypto *where, const struct gk_public *public,
+                          unsigned char **der);
+
 /* The name EVP knows a hash by, such as "SHA256". */
 const char *prov_crypto_hash_name(enum gk_hash hash);
 

@@ -6,6 +6,8 @@
 #include "provider/internal.h"
 
 #include <openssl/core_names.h>
+#include <openssl/core_object.h>
+#include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <openssl/store.h>
 #include <strings.h>
@@ -17,8 +19,19 @@
 struct store {
     struct prov_context *context;
     uint32_t handle; /* 0: the identity directory's key (0 is never a persistent handle) */
+    bool for_public; /* nothing but a public key is wanted */
     bool done;
 };
+
+struct encoded {
+    unsigned char *der;
+    size_t size;
+};
+
+static void encoded_clear(struct encoded *encoded)
+{
+    OPENSSL_free(encoded->der);
+}
 
 static OSSL_FUNC_store_open_fn store_open;
 static OSSL_FUNC_store_settable_ctx_params_fn settable_ctx_params;
@@ -99,6 +112,7 @@ static int set_ctx_params(void *loaderctx, const OSSL_PARAM params[])
     if (!OSSL_PARAM_get_int(param, &expected)) {
         return 0;
     }
+    store->for_public = expected == OSSL_STORE_INFO_PUBKEY;
     store->done =
         expected != 0 && expected != OSSL_STORE_INFO_PKEY && expected != OSSL_STORE_INFO_PUBKEY;
     return 1;
@@ -132,13 +146,18 @@ static enum gk_status read_handle(struct prov_context *context, uint32_t handle,
     return status;
 }
 
+static enum gk_status read_reference(const struct store *store, struct gk_key **reference,
+                                     struct gk_error *err)
+{
+    return store->handle != 0 ? read_handle(store->context, store->handle, reference, err)
+                              : read_identity(store->context, reference, err);
+}
+
 static enum gk_status make_key(const struct store *store, OSSL_PASSPHRASE_CALLBACK *ask,
                                void *argument, struct prov_key **key, struct gk_error *err)
 {
     struct gk_key *reference;
-    enum gk_status status = store->handle != 0
-                                ? read_handle(store->context, store->handle, &reference, err)
-                                : read_identity(store->context, &reference, err);
+    enum gk_status status = read_reference(store, &reference, err);
 
     if (status != GK_OK) {
         return status;
@@ -150,18 +169,66 @@ static enum gk_status make_key(const struct store *store, OSSL_PASSPHRASE_CALLBA
     return prov_key_ask(*key, ask, argument, err);
 }
 
+static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
+                    OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
+{
+    CLEANUP(prov_key_freep) struct prov_key *key = NULL;
+    struct gk_error err = { 0 };
+    enum gk_status status = make_key(store, ask, ask_argument, &key, &err);
+
+    return PROV_ANSWER(store->context, status, &err, OPERATION) &&
+           prov_key_deliver(&key, deliver, argument);
+}
+
+static enum gk_status encode_public(const struct store *store, struct encoded *public,
+                                    struct gk_error *err)
+{
+    CLEANUP(gk_key_freep) struct gk_key *reference = NULL;
+    struct prov_software *software;
+    enum gk_status status = read_reference(store, &reference, err);
+
+    if (status == GK_OK) {
+        status = prov_context_software(store->context, &software, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    public->size = prov_crypto_encode(&software->where, gk_key_public(reference), &public->der);
+    return public->size > 0 ? GK_OK
+                            : gk_fail(err, GK_CRYPTO_FAILED, "the public key cannot be encoded");
+}
+
+/*
+ * As bytes, not as an object of ours: that has a private part, and whoever wants a public key is
+ * not given one with it. No password is asked for, as nothing could be done with it.
+ */
+static int load_public(struct store *store, OSSL_CALLBACK *deliver, void *argument)
+{
+    CLEANUP(encoded_clear) struct encoded public = { NULL, 0 };
+    struct gk_error err = { 0 };
+    enum gk_status status = encode_public(store, &public, &err);
+    int type = OSSL_OBJECT_PKEY;
+    char name[] = "RSA";
+    char structure[] = "SubjectPublicKeyInfo";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
+        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, name, 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_STRUCTURE, structure, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, public.der, public.size),
+        OSSL_PARAM_construct_end(),
+    };
+
+    return PROV_ANSWER(store->context, status, &err, OPERATION) && deliver(params, argument);
+}
+
 static int load(void *loaderctx, OSSL_CALLBACK *deliver, void *argument,
                 OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
     struct store *store = loaderctx;
-    CLEANUP(prov_key_freep) struct prov_key *key = NULL;
-    struct gk_error err = { 0 };
-    enum gk_status status;
 
     store->done = true;
-    status = make_key(store, ask, ask_argument, &key, &err);
-    return PROV_ANSWER(store->context, status, &err, OPERATION) &&
-           prov_key_deliver(&key, deliver, argument);
+    return store->for_public ? load_public(store, deliver, argument)
+                             : load_key(store, deliver, argument, ask, ask_argument);
 }
 
 static int at_end(void *loaderctx)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/store.h>
+#include <openssl/ui.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -172,6 +173,52 @@ static void loads_a_key_whose_password_nobody_gives_in_silence(void **state)
     fixture_unload(&fixture);
 }
 
+static int must_not_ask(UI *ui, UI_STRING *string)
+{
+    (void)ui;
+    (void)string;
+    fail_msg("a password was asked for");
+    return 0;
+}
+
+static void assert_gives_public(struct fixture *fixture, const char *uri, const EVP_PKEY *device)
+{
+    UI_METHOD *method = UI_create_method("must not ask");
+    OSSL_STORE_CTX *store;
+    OSSL_STORE_INFO *info;
+
+    UI_method_set_reader(method, must_not_ask);
+    store = OSSL_STORE_open_ex(uri, fixture->libctx, NULL, method, NULL, NULL, NULL, NULL);
+    assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_PUBKEY), 1);
+    info = OSSL_STORE_load(store);
+    assert_non_null(info);
+    assert_int_equal(OSSL_STORE_INFO_get_type(info), OSSL_STORE_INFO_PUBKEY);
+    assert_int_equal(EVP_PKEY_eq(OSSL_STORE_INFO_get0_PUBKEY(info), device), 1);
+    fixture_assert_silence();
+    OSSL_STORE_INFO_free(info);
+    OSSL_STORE_close(store);
+    UI_destroy_method(method);
+}
+
+static void gives_the_public_key_and_asks_nobody(void **state)
+{
+    struct fixture fixture;
+    EVP_PKEY *device, *locked;
+
+    (void)state;
+    fixture_load(&fixture);
+    device = fixture_read_uri(&fixture, "gatekey:", NULL);
+    locked = fixture_read_uri(&fixture, "gatekey:handle=0x81000101", NULL);
+    assert_gives_public(&fixture, "gatekey:", device);
+    assert_gives_public(&fixture, "gatekey:handle=0x81000100", device);
+    swap("device.pem", "password.pem");
+    assert_gives_public(&fixture, "gatekey:", locked);
+    swap("device.pem", "password.pem");
+    EVP_PKEY_free(device);
+    EVP_PKEY_free(locked);
+    fixture_unload(&fixture);
+}
+
 static void loads_the_file_s_key_without_a_tpm(void **state)
 {
     struct fixture fixture;
@@ -306,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup(says_when_there_is_no_key, begin),
         cmocka_unit_test_setup(has_no_certificates, begin),
         cmocka_unit_test_setup(loads_a_key_whose_password_nobody_gives_in_silence, begin),
+        cmocka_unit_test_setup(gives_the_public_key_and_asks_nobody, begin),
         cmocka_unit_test_setup(loads_the_file_s_key_without_a_tpm, begin),
         cmocka_unit_test_setup(says_when_the_tcti_is_none, begin),
         cmocka_unit_test_setup(both_settings_of_openssl_cnf_count, begin),
