@@ -44,7 +44,13 @@ command_run command_csr, command_provision, command_enroll, command_publish, com
 command_run command_reset, command_mosquitto_config;
 
 /* --- what is said -------------------------------------------------------------------------------
+ *
+ * Some of it comes from the hub, from gatekeyd, from files. None of it may steer the terminal it is
+ * shown on or look like a line of ours, so everything said is one line without control characters.
  */
+
+/* Put a question mark for each control character (C0, DEL, C1) and each byte that is no UTF-8. */
+void text_tame(char *text);
 
 /* A finished step: one ticked line on stderr. */
 void say_step(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -205,6 +205,22 @@ static enum gk_status execute(struct run *run, int argc, char **argv, struct gk_
     return status == GK_OK ? run->command->run(run, argc, argv, err) : status;
 }
 
+/* jansson escapes what is below U+0020, and all above ASCII if told; DEL is left, inside strings.
+ */
+static void print_result(const json_t *result)
+{
+    CLEANUP(gk_freep) char *text = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    for (const char *c = text; c != NULL && *c != '\0'; c++) {
+        if (*c == 0x7f) {
+            fputs("\\u007f", stdout);
+        } else {
+            putchar(*c);
+        }
+    }
+    putchar('\n');
+}
+
 /* The one place that speaks of failure. */
 static void report(struct run *run, enum gk_status status, struct gk_error *err)
 {
@@ -214,6 +230,7 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
         err->status = status;
         gk_error_sentence(err, run->command != NULL ? run->command->operation : "run gatekey",
                           sentence, sizeof(sentence));
+        text_tame(sentence);
         fprintf(stderr, "gatekey: %s\n", sentence);
     }
     if (!run->json) {
@@ -224,8 +241,7 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
         say_text(run, "status", gk_status_name(status));
         say_text(run, "error", sentence);
     }
-    json_dumpf(run->result, stdout, JSON_COMPACT);
-    putchar('\n');
+    print_result(run->result);
 }
 
 int main(int argc, char **argv)

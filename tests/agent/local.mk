@@ -92,6 +92,12 @@ tests_agent_test_certificate_SOURCES = tests/agent/test-certificate.c \
 tests_agent_test_certificate_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-output
+TESTS += tests/agent/test-output
+tests_agent_test_output_SOURCES = tests/agent/test-output.c agent/command/output.c
+tests_agent_test_output_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_output_LDADD = $(agent_test_ldadd)
+
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
     %D%/a-gateway-gets-an-identity \
@@ -107,6 +113,8 @@ agent_scripts = \
 EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += %D%/gatekey-explains-itself
 TESTS += %D%/gatekey-explains-itself
+dist_check_SCRIPTS += %D%/what-gatekeyd-says-steers-no-terminal
+TESTS += %D%/what-gatekeyd-says-steers-no-terminal
 dist_check_SCRIPTS += $(agent_scripts)
 TESTS += $(agent_scripts)
 TPM_TESTS += $(agent_scripts)
