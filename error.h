@@ -63,6 +63,7 @@
     ROW(GK_THROTTLED, "the hub's connect limit does not allow another attempt yet", "wait, then run it again") \
     ROW(GK_NO_SERVICE, "gatekeyd does not answer", "start it with systemctl start gatekeyd")        \
     ROW(GK_SERVICE_RUNS, "gatekeyd is running", "stop it first with systemctl stop gatekeyd")       \
+    ROW(GK_BUSY, "too much is under way already", "wait a moment, then run it again")               \
     ROW(GK_REFUSED, "that is not allowed here", "run it as root")                                   \
     /* everything else */                                                                           \
     ROW(GK_USAGE, "that is not how it is used", "see --help")                                       \

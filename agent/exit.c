@@ -53,6 +53,7 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_NOT_YET_VALID:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:
+    case GK_BUSY:
     case GK_REFUSED:
     case GK_NO_MEMORY:
     case GK_CRYPTO_FAILED:

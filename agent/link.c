@@ -414,7 +414,7 @@ enum gk_status agent_link_subscribe(struct agent_link *link, const char *topic,
         slot++;
     }
     if (slot == SUBSCRIPTIONS_MAX) {
-        return gk_fail(err, GK_THROTTLED, "too many subscriptions wait for the hub");
+        return gk_fail(err, GK_BUSY, "%d subscriptions wait for the hub", SUBSCRIPTIONS_MAX);
     }
     link->subscriptions[slot].topic = strdup(topic);
     if (link->subscriptions[slot].topic == NULL) {
@@ -428,6 +428,16 @@ enum gk_status agent_link_subscribe(struct agent_link *link, const char *topic,
     return status;
 }
 
+enum gk_status agent_link_unsubscribe(struct agent_link *link, const char *topic,
+                                      struct gk_error *err)
+{
+    enum gk_status status = require_up(link, err);
+
+    return status == GK_OK
+               ? fail_mosquitto(link, mosquitto_unsubscribe(link->mosquitto, NULL, topic), err)
+               : status;
+}
+
 enum gk_status agent_link_publish(struct agent_link *link, const char *topic, const void *payload,
                                   size_t size, struct gk_error *err)
 {
@@ -437,10 +447,8 @@ enum gk_status agent_link_publish(struct agent_link *link, const char *topic, co
         return status;
     }
     if (link->unacknowledged >= AGENT_LINK_WINDOW) {
-        gk_fail(err, GK_THROTTLED, "%u messages wait for the hub's acknowledgement",
-                link->unacknowledged);
-        gk_advise(err, "wait for them, then send it again");
-        return GK_THROTTLED;
+        return gk_fail(err, GK_BUSY, "%u messages wait for the hub's acknowledgement",
+                       link->unacknowledged);
     }
     status = fail_mosquitto(
         link, mosquitto_publish(link->mosquitto, NULL, topic, (int)size, payload, 1, false), err);

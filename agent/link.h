@@ -85,13 +85,15 @@ bool agent_link_is_up(const struct agent_link *link);
 bool agent_link_has_sent_connect(const struct agent_link *link);
 
 /*
- * Subscribe, or publish at QoS 1. Both only while up; what is published goes out in the order
- * given. No more than AGENT_LINK_WINDOW publishes wait for the hub's PUBACK at a time. Fail with
- * GK_UNREACHABLE (not up), GK_THROTTLED (the window is full), GK_NO_MEMORY, GK_INTERNAL.
+ * Subscribe, unsubscribe, or publish at QoS 1. All only while up; what is asked goes out in the
+ * order given. No more than AGENT_LINK_WINDOW publishes wait for the hub's PUBACK at a time. Fail
+ * with GK_UNREACHABLE (not up), GK_BUSY (the window is full), GK_NO_MEMORY, GK_INTERNAL.
  */
 #define AGENT_LINK_WINDOW 16
 enum gk_status agent_link_subscribe(struct agent_link *link, const char *topic,
                                     struct gk_error *err) GK_MUST_CHECK;
+enum gk_status agent_link_unsubscribe(struct agent_link *link, const char *topic,
+                                      struct gk_error *err) GK_MUST_CHECK;
 enum gk_status agent_link_publish(struct agent_link *link, const char *topic, const void *payload,
                                   size_t size, struct gk_error *err) GK_MUST_CHECK;
 

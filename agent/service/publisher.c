@@ -10,7 +10,7 @@
 
 #define WAIT_MS 30000  /* for the hub's answer */
 #define PENDING_MAX 16 /* as many as may wait for their PUBACK */
-#define TOPICS_MAX 64  /* reply topics in use */
+#define TOPICS_MAX 64  /* reply topics subscribed to; more than can be waited on */
 #define TICK_US ((uint64_t)1000000)
 
 struct pending {
@@ -22,12 +22,19 @@ struct pending {
     char *rest; /* of the request; the answer comes on it with "_reply" */
 };
 
+/* One whose replies are subscribed to on this connection. */
+struct topic {
+    char *rest;         /* of the requests; NULL: this place is free */
+    uint64_t last_used; /* as publisher.uses was then */
+};
+
 struct publisher {
     struct service *service;
     sd_event_source *tick_source;
     uint64_t last_id;
     struct pending pending[PENDING_MAX];
-    char *topics[TOPICS_MAX]; /* whose replies are subscribed to on this connection */
+    struct topic topics[TOPICS_MAX];
+    uint64_t uses;
     uint64_t sent, accepted, refused, unanswered;
 };
 
@@ -77,41 +84,110 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *context)
 /* --- replies
  * -------------------------------------------------------------------------------------- */
 
-static enum gk_status subscribe_to_replies(struct publisher *publisher, const char *rest,
-                                           struct gk_error *err)
+static bool is_waited_on(const struct publisher *publisher, const char *rest)
 {
-    CLEANUP(gk_freep) char *reply = NULL;
-    size_t slot = 0;
-    enum gk_status status;
-
-    while (slot < TOPICS_MAX && publisher->topics[slot] != NULL) {
-        if (strcmp(publisher->topics[slot], rest) == 0) {
-            return GK_OK;
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        if (publisher->pending[i].used && strcmp(publisher->pending[i].rest, rest) == 0) {
+            return true;
         }
-        slot++;
     }
-    if (slot == TOPICS_MAX) {
-        gk_fail(err, GK_THROTTLED, "more than %d topics are in use", TOPICS_MAX);
-        gk_advise(err, "use fewer topics, or restart gatekeyd");
-        return GK_THROTTLED;
+    return false;
+}
+
+static struct topic *find_topic(struct publisher *publisher, const char *rest)
+{
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        if (publisher->topics[i].rest != NULL && strcmp(publisher->topics[i].rest, rest) == 0) {
+            return &publisher->topics[i];
+        }
     }
-    if (asprintf(&reply, "%s_reply", rest) < 0) {
-        reply = NULL;
+    return NULL;
+}
+
+/* A free place, or else that of the topic nobody has used for longest. */
+static struct topic *find_place(struct publisher *publisher)
+{
+    struct topic *oldest = NULL;
+
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        struct topic *topic = &publisher->topics[i];
+
+        if (topic->rest == NULL) {
+            return topic;
+        }
+        if ((oldest == NULL || topic->last_used < oldest->last_used) &&
+            !is_waited_on(publisher, topic->rest)) {
+            oldest = topic;
+        }
+    }
+    return oldest;
+}
+
+static enum gk_status name_reply(const char *rest, char **reply, struct gk_error *err)
+{
+    if (asprintf(reply, "%s_reply", rest) < 0) {
+        *reply = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return GK_OK;
+}
+
+static enum gk_status unsubscribe(struct publisher *publisher, struct topic *topic,
+                                  struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *rest = TAKE(topic->rest);
+    CLEANUP(gk_freep) char *reply = NULL;
+    enum gk_status status = name_reply(rest, &reply, err);
+
+    return status == GK_OK ? session_unsubscribe(publisher->service->session, reply, err) : status;
+}
+
+static enum gk_status subscribe(struct publisher *publisher, struct topic *topic, const char *rest,
+                                struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *copy = strdup(rest);
+    CLEANUP(gk_freep) char *reply = NULL;
+    enum gk_status status = name_reply(rest, &reply, err);
+
+    if (copy == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     /* The hub handles what we send in order, so the SUBACK need not be waited for. */
-    status = session_subscribe(publisher->service->session, reply, err);
-    if (status != GK_OK) {
-        return status;
+    if (status == GK_OK) {
+        status = session_subscribe(publisher->service->session, reply, err);
     }
-    publisher->topics[slot] = strdup(rest);
-    return publisher->topics[slot] != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+    if (status == GK_OK) {
+        topic->rest = TAKE(copy);
+    }
+    return status;
+}
+
+static enum gk_status subscribe_to_replies(struct publisher *publisher, const char *rest,
+                                           struct gk_error *err)
+{
+    struct topic *topic = find_topic(publisher, rest);
+    enum gk_status status = GK_OK;
+
+    if (topic == NULL) {
+        topic = find_place(publisher);
+        if (topic == NULL) {
+            return gk_fail(err, GK_BUSY, "answers are waited for on %d topics", TOPICS_MAX);
+        }
+        if (topic->rest != NULL) {
+            status = unsubscribe(publisher, topic, err);
+        }
+        if (status == GK_OK) {
+            status = subscribe(publisher, topic, rest, err);
+        }
+    }
+    topic->last_used = ++publisher->uses;
+    return status;
 }
 
 static void forget_topics(struct publisher *publisher)
 {
     for (size_t i = 0; i < TOPICS_MAX; i++) {
-        free(TAKE(publisher->topics[i]));
+        free(TAKE(publisher->topics[i].rest));
     }
 }
 
@@ -133,8 +209,9 @@ static void take_reply(struct publisher *publisher, struct pending *pending,
 
 static bool is_subscribed(const struct publisher *publisher, const char *reply_rest)
 {
-    for (size_t i = 0; i < TOPICS_MAX && publisher->topics[i] != NULL; i++) {
-        if (is_reply_to(reply_rest, publisher->topics[i])) {
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        if (publisher->topics[i].rest != NULL &&
+            is_reply_to(reply_rest, publisher->topics[i].rest)) {
             return true;
         }
     }
@@ -177,6 +254,11 @@ void publisher_refused(struct publisher *publisher, const char *rest)
 
             gk_fail(&err, GK_HUB_REFUSED, "no permission to receive %s", rest);
             finish(pending, 0, NULL, &err);
+        }
+    }
+    for (size_t i = 0; i < TOPICS_MAX; i++) {
+        if (publisher->topics[i].rest != NULL && is_reply_to(rest, publisher->topics[i].rest)) {
+            free(TAKE(publisher->topics[i].rest));
         }
     }
 }
@@ -237,9 +319,7 @@ enum gk_status publisher_send(struct publisher *publisher, const char *rest, jso
         return status;
     }
     if (pending == NULL) {
-        gk_fail(err, GK_THROTTLED, "%d messages wait for the hub's answer", PENDING_MAX);
-        gk_advise(err, "wait for them, then send it again");
-        return GK_THROTTLED;
+        return gk_fail(err, GK_BUSY, "%d messages wait for the hub's answer", PENDING_MAX);
     }
     if (copy == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);

@@ -263,9 +263,10 @@ static bool client_new(struct server *server, size_t slot, int fd, const struct 
 
 static void turn_away(int fd)
 {
-    static const char line[] = "{\"ok\":false,\"status\":\"GK_THROTTLED\",\"error\":\"cannot serve "
-                               "this request: gatekeyd has too many clients; run it again\","
-                               "\"exit\":1}\n";
+    static const char line[] =
+        "{\"ok\":false,\"status\":\"GK_BUSY\",\"error\":\"cannot serve "
+        "this request: gatekeyd has too many clients already; wait a moment, then run it again\","
+        "\"exit\":1}\n";
 
     /* If it does not fit, the client sees that we hung up. */
     (void)!send(fd, line, sizeof(line) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);

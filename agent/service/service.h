@@ -48,11 +48,16 @@ enum gk_status session_new(struct service *service, struct session **session,
 void session_free(struct session *session); /* says goodbye to the hub; NULL is fine */
 GK_DEFINE_CLEANUP(struct session, session_free)
 
-/* Publish or subscribe by the topic's part after /sys/PK/DK/. Fail as agent_link_publish() does. */
+/*
+ * Publish, subscribe, unsubscribe by the topic's part after /sys/PK/DK/. Fail as
+ * agent_link_publish() does.
+ */
 enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
                                size_t size, struct gk_error *err) GK_MUST_CHECK;
 enum gk_status session_subscribe(struct session *session, const char *rest,
                                  struct gk_error *err) GK_MUST_CHECK;
+enum gk_status session_unsubscribe(struct session *session, const char *rest,
+                                   struct gk_error *err) GK_MUST_CHECK;
 
 /* Why there is no connection, as an error to hand on; GK_OK when there is one. */
 enum gk_status session_require(const struct session *session, struct gk_error *err) GK_MUST_CHECK;
@@ -112,8 +117,8 @@ void publisher_free(struct publisher *publisher); /* NULL is fine */
 
 /*
  * Send params on a topic (what follows /sys/PK/DK/) and call done once when the hub answered, did
- * not in time, or was lost. Fails with GK_USAGE (topic or size), and as session_publish() does;
- * done is not called then.
+ * not in time, or was lost. Fails with GK_USAGE (topic or size), GK_BUSY (too many wait), and as
+ * session_publish() does; done is not called then.
  */
 enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
                               publisher_done *done, void *context,

@@ -37,18 +37,27 @@ enum gk_status session_require(const struct session *session, struct gk_error *e
     return session->last.status;
 }
 
+/* The whole topic, when there is a connection to use it on. */
+static enum gk_status name_topic(const struct session *session, const char *rest,
+                                 char topic[static ENOS_TOPIC_MAX], struct gk_error *err)
+{
+    const struct agent_config *config = session->service->config;
+    enum gk_status status = session_require(session, err);
+
+    if (status == GK_OK && !enos_topic(config->product_key, config->device_key, rest, topic)) {
+        return gk_fail(err, GK_USAGE, "topic %s", rest);
+    }
+    return status;
+}
+
 enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
                                size_t size, struct gk_error *err)
 {
-    const struct agent_config *config = session->service->config;
     char topic[ENOS_TOPIC_MAX];
-    enum gk_status status = session_require(session, err);
+    enum gk_status status = name_topic(session, rest, topic, err);
 
     if (status != GK_OK) {
         return status;
-    }
-    if (!enos_topic(config->product_key, config->device_key, rest, topic)) {
-        return gk_fail(err, GK_USAGE, "topic %s", rest);
     }
     status = agent_link_publish(session->link, topic, payload, size, err);
     session_watch_link(session);
@@ -57,17 +66,26 @@ enum gk_status session_publish(struct session *session, const char *rest, const 
 
 enum gk_status session_subscribe(struct session *session, const char *rest, struct gk_error *err)
 {
-    const struct agent_config *config = session->service->config;
     char topic[ENOS_TOPIC_MAX];
-    enum gk_status status = session_require(session, err);
+    enum gk_status status = name_topic(session, rest, topic, err);
 
     if (status != GK_OK) {
         return status;
     }
-    if (!enos_topic(config->product_key, config->device_key, rest, topic)) {
-        return gk_fail(err, GK_USAGE, "topic %s", rest);
-    }
     status = agent_link_subscribe(session->link, topic, err);
+    session_watch_link(session);
+    return status;
+}
+
+enum gk_status session_unsubscribe(struct session *session, const char *rest, struct gk_error *err)
+{
+    char topic[ENOS_TOPIC_MAX];
+    enum gk_status status = name_topic(session, rest, topic, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    status = agent_link_unsubscribe(session->link, topic, err);
     session_watch_link(session);
     return status;
 }

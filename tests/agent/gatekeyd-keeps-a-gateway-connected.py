@@ -17,6 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from badhub import BadHub  # noqa: E402
 from service import BUILD, PATIENCE, Service, wait_until  # noqa: E402
 from gateway import HubTest, SUBJECT  # noqa: E402
 
@@ -256,6 +257,59 @@ class BadDays(GatekeydTest):
         self.assertGreater(status["next_attempt_s"], 60)
 
 
+class BadHubs(GatekeydTest):
+    def bad_hub(self):
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        return hub
+
+    def test_uses_one_topic_after_the_other(self):
+        hub = self.bad_hub()
+        silent = []
+
+        def answer(peer, topic, payload):
+            if "hold" in topic:
+                silent.append(topic)
+            else:
+                peer.publish(topic + "_reply", {"id": json.loads(payload)["id"], "code": 200, "data": {}}, 0)
+
+        hub.on_publish = answer
+        service = self.service(port=hub.port).enrol().start().connected()
+        held = service.open()
+        held.sendall(b'{"op":"publish","topic":"thing/tag/hold","params":{}}\n')
+        wait_until("the hub has it", lambda: silent)
+        for number in range(100):
+            reply = service.publish({}, f"thing/tag/x{number}")
+            self.assertTrue(reply["ok"], reply)
+        gone = [topic.split("/")[-1] for topic in hub.unsubscribed]
+        # The oldest go first, and never one whose answer is waited for.
+        self.assertEqual(gone, [f"x{number}_reply" for number in range(37)])
+        self.assertTrue(service.publish({}, "thing/tag/x0")["ok"])
+        waiting = [service.open() for _ in range(15)]
+        for link in waiting:
+            link.sendall(b'{"op":"publish","topic":"thing/tag/hold","params":{}}\n')
+        wait_until("the hub has them", lambda: len(silent) == 16)
+        held.close()
+        reply = service.publish({})
+        self.assertEqual((reply["status"], reply["exit"]), ("GK_BUSY", 1), reply)
+        self.assertIn("16 messages wait for the hub's answer", reply["error"])
+        for link in waiting:
+            link.close()
+
+
+    def test_subscribes_anew_after_a_refusal(self):
+        hub = self.bad_hub()
+        service = self.service(port=hub.port).enrol().start().connected()
+        hub.granted = 128
+        reply = service.publish({})
+        self.assertEqual(reply["status"], "GK_HUB_REFUSED")
+        self.assertIn("no permission to receive thing/measurepoint/post_reply", reply["error"])
+        hub.granted = 1
+        hub.on_publish = lambda peer, topic, payload: peer.publish(
+            topic + "_reply", {"id": json.loads(payload)["id"], "code": 200, "data": {}}, 0)
+        self.assertTrue(service.publish({})["ok"])
+
+
 class Surroundings(GatekeydTest):
     def test_tells_systemd_how_it_is(self):
         service = self.service().enrol()
@@ -330,7 +384,7 @@ class Socket(GatekeydTest):
         def turned_away(link):
             link.settimeout(0.2)
             try:
-                return b"GK_THROTTLED" in link.recv(65536)
+                return b"GK_BUSY" in link.recv(65536)
             except ConnectionResetError:
                 return True
             except TimeoutError:

@@ -69,7 +69,7 @@ dist_check_SCRIPTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 TESTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 
 # gatekeyd against a whole hub; it seals the device secret, so it needs a TPM.
-EXTRA_DIST += tests/agent/service.py
+EXTRA_DIST += tests/agent/badhub.py tests/agent/service.py
 check_PROGRAMS += tests/agent/hand-over
 tests_agent_hand_over_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_hand_over_LDADD = $(agent_test_ldadd)
