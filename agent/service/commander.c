@@ -247,4 +247,5 @@ void commander_free(struct commander *commander)
         free(commander->seen[i].key);
     }
     free(commander);
+    handler_sweep();
 }

@@ -155,6 +155,22 @@ class Messages(GatekeydTest):
         self.assertIn("fail says: a reason", log)
         self.assertIn(f"{writable} can be written by others", log)
 
+    def test_leaves_no_program_behind(self):
+        note = os.path.join(os.path.realpath(self.folder), "escaped")
+        escape = self.program("escape", f"#!/bin/sh\nsetsid sleep 300 &\necho $! >{note}.new\nmv {note}.new {note}\nwait\n")
+        service = self.service(f"command.escape = {escape}\n").enrol().start().connected()
+        caller = subprocess.Popen([os.path.join(BUILD, "tests/hub/hubctl"), self.hub.directory, "call", self.hub.product,
+                                   service.name, "escape", "{}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until("it runs", lambda: os.path.exists(note))
+        with open(note, encoding="ascii") as file:
+            process = int(file.read())
+        wait_until("it left its session", lambda: os.getsid(process) == process)
+        self.assertEqual(service.stop(), 0)
+        caller.terminate()
+        caller.wait()
+        with self.assertRaises(ProcessLookupError):
+            os.kill(process, 0)
+
     def test_signs_with_the_key_in_the_tpm(self):
         # An openssl.cnf that would break every program that reads it: this one does not.
         poison = self.program("poison.cnf", "openssl_conf = i\nconfig_diagnostics = 1\n[i]\nproviders = p\n[p]\nx = y\n"
