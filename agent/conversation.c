@@ -5,6 +5,7 @@
 
 #include "agent/budget.h"
 #include "agent/enos/message.h"
+#include "agent/enos/rest.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -72,6 +73,10 @@ static enum gk_status take_secret(struct conversation *talk, const void *payload
         strcmp(member(request.params, "deviceKey"), config->device_key) != 0 ||
         member(request.params, "deviceSecret")[0] == '\0') {
         return gk_fail(&talk->err, GK_HUB_GARBLED, "the activation is not for this device");
+    }
+    if (!enos_text_is_clean(member(request.params, "deviceSecret")) ||
+        !enos_text_is_clean(member(request.params, "assetId"))) {
+        return gk_fail(&talk->err, GK_HUB_GARBLED, "control characters in the activation");
     }
     status = talk->store(talk->context, member(request.params, "deviceSecret"),
                          member(request.params, "assetId"), &talk->err);

@@ -56,6 +56,22 @@ static const struct verdict *find(const struct verdict *rows, size_t count, long
 
 #define FIND(rows, code) find(rows, sizeof(rows) / sizeof((rows)[0]), code)
 
+/* U+0080 to U+009F are control characters too, and terminals obey them. */
+static bool is_control(const unsigned char *text)
+{
+    return *text < 0x20 || *text == 0x7f || (*text == 0xc2 && text[1] < 0xa0);
+}
+
+bool enos_text_is_clean(const char *text)
+{
+    for (const unsigned char *next = (const unsigned char *)text; *next != '\0'; next++) {
+        if (is_control(next)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void enos_text_clean(const char *text, char *clean, size_t size)
 {
     size_t used = 0;
@@ -67,8 +83,7 @@ void enos_text_clean(const char *text, char *clean, size_t size)
         if (strnlen(text, width) < width || used + width >= size) {
             break;
         }
-        /* U+0080 to U+009F are control characters too, and terminals obey them. */
-        if (*next >= 0x20 && *next != 0x7f && !(*next == 0xc2 && next[1] < 0xa0)) {
+        if (!is_control(next)) {
             memcpy(clean + used, text, width);
             used += width;
         }
@@ -148,7 +163,8 @@ enum gk_status enos_rest_reply_parse(long http_status, const char *body, size_t 
     return status;
 }
 
-/* Copy a member of text type; a missing or null one is empty. */
+/* Copy a member of text type; a missing or null one is empty. None of them is more than one line.
+ */
 static bool copy_text(const json_t *data, const char *name, char *text, size_t size)
 {
     const json_t *member = json_object_get(data, name);
@@ -158,7 +174,8 @@ static bool copy_text(const json_t *data, const char *name, char *text, size_t s
         return true;
     }
     if (!json_is_string(member) || json_string_length(member) >= size ||
-        strlen(json_string_value(member)) != json_string_length(member)) {
+        strlen(json_string_value(member)) != json_string_length(member) ||
+        !enos_text_is_clean(json_string_value(member))) {
         return false;
     }
     memcpy(text, json_string_value(member), json_string_length(member) + 1);
@@ -167,8 +184,7 @@ static bool copy_text(const json_t *data, const char *name, char *text, size_t s
 
 enum gk_status enos_token_parse(const json_t *data, char *token, size_t size, struct gk_error *err)
 {
-    if (!copy_text(data, "accessToken", token, size) || token[0] == '\0' ||
-        strpbrk(token, "\r\n") != NULL) {
+    if (!copy_text(data, "accessToken", token, size) || token[0] == '\0') {
         return gk_fail(err, GK_HUB_GARBLED, "no accessToken in the token reply");
     }
     return GK_OK;

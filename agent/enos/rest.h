@@ -100,6 +100,9 @@ struct enos_record {
 enum gk_status enos_list_parse(const json_t *data, struct enos_record *records, size_t max,
                                size_t *count, struct gk_error *err) GK_MUST_CHECK;
 
+/* Nothing in a text would move a terminal's cursor, or worse: no control character is in it. */
+bool enos_text_is_clean(const char *text);
+
 /* Copy a text of the hub for people: cut to size at a character, control characters left out. */
 void enos_text_clean(const char *text, char *clean, size_t size);
 

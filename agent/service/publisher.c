@@ -3,6 +3,7 @@
 #include "agent/service/service.h"
 
 #include "agent/enos/message.h"
+#include "agent/enos/rest.h"
 #include "agent/service/log.h"
 
 #include <inttypes.h>
@@ -195,6 +196,7 @@ static void take_reply(struct publisher *publisher, struct pending *pending,
                        const struct enos_reply *reply)
 {
     struct gk_error err = { 0 };
+    char message[161];
 
     if (reply->code == ENOS_CODE_OK) {
         publisher->accepted++;
@@ -202,8 +204,9 @@ static void take_reply(struct publisher *publisher, struct pending *pending,
         return;
     }
     publisher->refused++;
-    gk_fail(&err, GK_HUB_REFUSED, "%s: code %" JSON_INTEGER_FORMAT "%s%.200s", pending->rest,
-            reply->code, reply->message[0] != '\0' ? ", " : "", reply->message);
+    enos_text_clean(reply->message, message, sizeof(message));
+    gk_fail(&err, GK_HUB_REFUSED, "%s: code %" JSON_INTEGER_FORMAT "%s%s", pending->rest,
+            reply->code, message[0] != '\0' ? ", " : "", message);
     finish(pending, reply->code, reply->data, &err);
 }
 

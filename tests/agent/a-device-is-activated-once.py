@@ -9,7 +9,9 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from badhub import BadHub  # noqa: E402
 from gateway import HubTest, told  # noqa: E402
 
 ACTIVATE = os.path.join(os.environ["abs_top_builddir"], "tests/agent/activate")
@@ -20,7 +22,7 @@ class Activation(HubTest):
         self.gateway = self.device(certified=False)
         self.attempts = 0
 
-    def activate(self, *words, secret=None):
+    def activate(self, *words, secret=None, port=None):
         """Exit code and what was printed; each attempt has a budget of its own."""
         self.attempts += 1
         path = os.path.join(self.folder, f"{self.gateway.device}.{self.attempts}")
@@ -28,7 +30,7 @@ class Activation(HubTest):
             file.write(f"[identity]\ndirectory = {path}\nprovider = default\n"
                        f"[device]\nproduct_key = {self.hub.product}\ndevice_key = {self.gateway.device}\n"
                        f"[hub]\nhost = localhost\nport = {self.hub.mqtts_port}\n"
-                       f"activation_port = {self.hub.activation_port}\nca_file = {self.hub.ca}\n"
+                       f"activation_port = {port or self.hub.activation_port}\nca_file = {self.hub.ca}\n"
                        f"[local]\nstate_directory = {path}.state\n")
         done = subprocess.run([ACTIVATE, path + ".conf", secret or self.hub.product_secret, *words],
                               capture_output=True, text=True, check=False)
@@ -53,6 +55,17 @@ class Activation(HubTest):
         self.assert_refused(1, "cannot activate: the disk is full (here)", self.activate("fail"))
         # So the device is not activated, and may try again.
         self.assertEqual(self.activate()[0], 0)
+
+    def test_stores_nothing_that_a_terminal_obeys(self):
+        good = {"productKey": self.hub.product, "deviceKey": self.gateway.device, "deviceSecret": "S", "assetId": "A"}
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        for member, value in ("assetId", "A\x1b]0;owned\x07"), ("assetId", "A\u009b2J"), ("deviceSecret", "S\n"):
+            hub.on_subscribe = lambda peer, topic, bad=(member, value): peer.publish(
+                topic, {"id": "1", "params": {**good, bad[0]: bad[1]}}, 0)
+            self.assert_refused(1, "control characters in the activation", self.activate(port=hub.port))
+        hub.on_subscribe = lambda peer, topic: peer.publish(topic, {"id": "1", "params": good}, 0)
+        self.assertEqual(self.activate(port=hub.port)[0], 0)
 
     def test_believes_the_right_hub_only(self):
         self.hub.fault("server-certificate=other-ca")

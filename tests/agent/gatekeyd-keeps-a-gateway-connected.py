@@ -313,6 +313,16 @@ class BadHubs(GatekeydTest):
             link.close()
 
 
+    def test_passes_on_words_of_the_hub_and_no_control_characters(self):
+        hub = self.bad_hub()
+        hub.on_publish = lambda peer, topic, payload: peer.publish(
+            topic + "_reply", {"id": json.loads(payload)["id"], "code": 1206, "data": {},
+                               "message": "\x1b]0;owned\x07 gone\ngatekeyd: all is well\u009b2J"}, 0)
+        service = self.service(port=hub.port).enrol().start().connected()
+        error = service.publish({})["error"]
+        self.assertIn("thing/measurepoint/post: code 1206, ]0;owned gonegatekeyd: all is well2J", error)
+        self.assertTrue(error.isprintable(), error)
+
     def test_subscribes_anew_after_a_refusal(self):
         hub = self.bad_hub()
         service = self.service(port=hub.port).enrol().start().connected()

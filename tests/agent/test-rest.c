@@ -215,15 +215,23 @@ static void takes_a_device(void **state)
     json_t *good = json_pack("{ss ss ss ss sn}", "assetId", "A", "productKey", "P", "deviceKey",
                              "D", "deviceSecret", "S", "status");
     json_t *bad = json_pack("{si}", "assetId", 1);
+    json_t *worse = json_pack("{ss}", "assetId", "A\x1b]0;B");
+    json_t *worst = json_pack("{ss}", "assetId",
+                              "A\xc2\x9b"
+                              "2J");
 
     (void)state;
     assert_int_equal(enos_device_parse(good, &found, &err), GK_OK);
     assert_string_equal(found.device_secret, "S");
     assert_string_equal(found.status, "");
     assert_int_equal(enos_device_parse(bad, &found, &err), GK_HUB_GARBLED);
+    assert_int_equal(enos_device_parse(worse, &found, &err), GK_HUB_GARBLED);
+    assert_int_equal(enos_device_parse(worst, &found, &err), GK_HUB_GARBLED);
     assert_int_equal(enos_device_parse(json_null(), &found, &err), GK_HUB_GARBLED);
     json_decref(good);
     json_decref(bad);
+    json_decref(worse);
+    json_decref(worst);
 }
 
 static void takes_a_serial_in_every_spelling(void **state)
