@@ -11,40 +11,68 @@
 #define SETTLE_US ((uint64_t)500000)  /* a change comes as several files */
 #define RETRY_US ((uint64_t)30000000) /* while there is no directory to watch */
 
-/* Inode and time, which a replaced file never both keeps. */
-static bool note_file(const struct agent_config *config, const char *name,
-                      struct identity *identity)
+static void advise_on_modes(struct gk_error *err)
+{
+    gk_advise(err, "let the user that gatekeyd runs as read it; gatekey(1) has the modes under "
+                   "FILES");
+}
+
+/* Inode and time, which a replaced file never both keeps. GK_NO_FILE leaves err alone. */
+static enum gk_status note_file(const struct agent_config *config, const char *name,
+                                struct identity *identity, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *path = NULL;
     struct stat info = { 0 };
     size_t used = strlen(identity->mark);
-    bool exists;
+    enum gk_status status = GK_OK;
 
     if (asprintf(&path, "%s/%s", config->directory, name) < 0) {
         path = NULL;
-        return false;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    exists = stat(path, &info) == 0;
+    if (stat(path, &info) != 0) {
+        status = errno == ENOENT ? GK_NO_FILE : gk_fail_file(err, errno, path);
+    }
+    if (status == GK_FILE_DENIED) {
+        advise_on_modes(err);
+    }
     snprintf(identity->mark + used, sizeof(identity->mark) - used, "%ju.%jd.%ld ",
              (uintmax_t)info.st_ino, (intmax_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    return exists;
+    return status;
 }
 
-void identity_look(const struct agent_config *config, struct identity *identity)
+enum gk_status identity_look(const struct agent_config *config, struct identity *identity,
+                             struct gk_error *err)
 {
+    /* A software key has no device.pem. */
+    static const struct {
+        const char *name;
+        bool needed;
+    } files[] = { { GK_FILE_CERTIFICATE, true },
+                  { GK_FILE_SECRET, true },
+                  { GK_FILE_DEVICE, false } };
     struct agent_state state = { 0 };
-    bool complete;
+    enum gk_status status;
+    bool complete = true;
 
     *identity = (struct identity){ 0 };
-    complete = note_file(config, GK_FILE_CERTIFICATE, identity);
-    complete = note_file(config, GK_FILE_SECRET, identity) && complete;
-    /* A software key has none. */
-    note_file(config, GK_FILE_DEVICE, identity);
-    if (!complete || agent_state_read(config->directory, &state, NULL) != GK_OK) {
-        return;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        status = note_file(config, files[i].name, identity, err);
+        if (status != GK_OK && status != GK_NO_FILE) {
+            return status;
+        }
+        complete = complete && (status == GK_OK || !files[i].needed);
     }
-    identity->enrolled = state.stage == AGENT_STAGE_ENROLLED;
-    identity->certified = state.stage == AGENT_STAGE_CERTIFIED;
+    status = agent_state_read(config->directory, &state, err);
+    if (status == GK_FILE_DENIED) {
+        advise_on_modes(err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    identity->enrolled = complete && state.stage == AGENT_STAGE_ENROLLED;
+    identity->certified = complete && state.stage == AGENT_STAGE_CERTIFIED;
+    return GK_OK;
 }
 
 struct identity_watch {
@@ -97,7 +125,8 @@ static int begin(struct identity_watch *watch)
     watch->inotify_source = sd_event_source_disable_unref(watch->inotify_source);
     return sd_event_add_inotify(watch->event, &watch->inotify_source, watch->directory,
                                 IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                    IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+                                    IN_ATTRIB | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |
+                                    IN_ONLYDIR,
                                 on_change, watch);
 }
 

@@ -94,7 +94,12 @@ struct identity {
     bool certified; /* complete; the proving connection is yet to be made */
     char mark[160]; /* differs whenever key, certificate or secret were replaced */
 };
-void identity_look(const struct agent_config *config, struct identity *identity);
+/*
+ * What cannot be read is not missing: fails with GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE or
+ * GK_NO_MEMORY, and says that nothing is there then.
+ */
+enum gk_status identity_look(const struct agent_config *config, struct identity *identity,
+                             struct gk_error *err) GK_MUST_CHECK;
 
 /* Call changed when something in the directory did; also every half minute while it does not exist.
  */

@@ -299,8 +299,10 @@ static void attempt(struct session *session, bool patient)
         return;
     }
     stop_waiting(session);
-    identity_look(session->service->config, &identity);
-    memcpy(session->mark, identity.mark, sizeof(session->mark));
+    if (status == GK_OK) {
+        status = identity_look(session->service->config, &identity, &err);
+        memcpy(session->mark, identity.mark, sizeof(session->mark));
+    }
     session->attempts++;
     if (status == GK_OK) {
         status = start_link(session, &err);
@@ -332,8 +334,12 @@ static void on_identity_changed(void *context)
     struct gk_error why = { 0 };
     struct identity identity;
 
-    identity_look(session->service->config, &identity);
-    if (!identity.enrolled && !identity.certified) {
+    if (identity_look(session->service->config, &identity, &why) != GK_OK) {
+        /* A connection stays, and an attempt that waits will find out; here nobody else would. */
+        if (session->phase == NOT_ENROLLED) {
+            attempt(session, true);
+        }
+    } else if (!identity.enrolled && !identity.certified) {
         if (session->phase != NOT_ENROLLED) {
             gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
             leave(session, NOT_ENROLLED, &why);
@@ -354,15 +360,18 @@ void session_reconnect(struct session *session, session_verdict *verdict, void *
 {
     struct gk_error why = { 0 };
     struct identity identity;
+    enum gk_status status;
 
     if (session->verdict != NULL) {
         gk_fail(&why, GK_LOCK_HELD, "somebody else asked gatekeyd to reconnect");
         verdict(context, &why);
         return;
     }
-    identity_look(session->service->config, &identity);
-    if (!identity.enrolled && !identity.certified) {
-        gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    status = identity_look(session->service->config, &identity, &why);
+    if (status == GK_OK && !identity.enrolled && !identity.certified) {
+        status = gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    }
+    if (status != GK_OK) {
         verdict(context, &why);
         return;
     }
@@ -385,11 +394,14 @@ void session_stop(struct session *session)
 {
     struct gk_error why = { 0 };
     struct identity identity;
+    enum gk_status status;
 
-    identity_look(session->service->config, &identity);
+    status = identity_look(session->service->config, &identity, NULL);
     memcpy(session->mark, identity.mark, sizeof(session->mark));
     gk_fail(&why, GK_UNREACHABLE, "gatekeyd was told to stay disconnected");
-    leave(session, identity.enrolled || identity.certified ? STOPPED : NOT_ENROLLED, &why);
+    leave(session,
+          status != GK_OK || identity.enrolled || identity.certified ? STOPPED : NOT_ENROLLED,
+          &why);
 }
 
 enum gk_status session_new(struct service *service, struct session **session, struct gk_error *err)
@@ -414,8 +426,8 @@ enum gk_status session_new(struct service *service, struct session **session, st
     if (code < 0) {
         return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
     }
-    identity_look(service->config, &identity);
-    if (identity.enrolled) {
+    /* An attempt finds out, says and tries again what is wrong with an identity. */
+    if (identity_look(service->config, &identity, NULL) != GK_OK || identity.enrolled) {
         attempt(made, true);
     } else {
         enter(made, NOT_ENROLLED);

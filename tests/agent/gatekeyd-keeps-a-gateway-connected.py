@@ -194,6 +194,33 @@ class BadDays(GatekeydTest):
         self.assertEqual(len([line for line in service.lines() if "not enrolled" in line]), 2)
         self.assertEqual(service.status()["attempts"], 1)
 
+    def test_says_what_it_may_not_read(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become somebody else")
+        service = self.service().enrol()
+        folder = service.folder
+        while folder != "/tmp":
+            os.chmod(folder, 0o755)
+            folder = os.path.dirname(folder)
+        os.makedirs(service.state)
+        for path in service.folder, service.state, service.device.key, os.path.join(service.identity, "secret.tpm"):
+            os.chown(path, 65534, 65534)
+        os.chmod(os.path.dirname(service.device.key), 0o755)
+        os.chmod(os.path.dirname(os.path.dirname(service.device.key)), 0o755)
+        for path, mode in (service.identity, 0o700), (os.path.join(service.identity, "state.json"), 0o600):
+            before = stat.S_IMODE(os.stat(path).st_mode)
+            os.chmod(path, mode)
+            service.start_as(65534)
+            status = self.failure(service)
+            self.assertEqual((status["state"], status["last_status"]), ("waiting", "GK_FILE_DENIED"), status)
+            for error in status["last_error"], service.lines()[-1], service.publish({})["error"]:
+                self.assertIn(f"permission denied ({path}", error)
+                self.assertIn("the user that gatekeyd runs as", error)
+            self.assertEqual(service.call({"op": "reconnect"})["status"], "GK_FILE_DENIED")
+            self.assertEqual(service.stop(), 0)
+            os.chmod(path, before)
+            os.unlink(os.path.join(service.state, "connects"))  # another day
+
     def test_believes_the_right_hub_only(self):
         for fault, words in (("expired", "its certificate has expired"),
                              ("other-name", "its certificate is for another name"),

@@ -68,10 +68,13 @@ class Service:
         for name in os.listdir(self.identity):
             os.unlink(os.path.join(self.identity, name))
 
-    def start(self, **environment):
+    def start_as(self, user):
+        return self.start(preexec_fn=lambda: (os.setgroups([]), os.setresgid(user, user, user), os.setresuid(user, user, user)))
+
+    def start(self, preexec_fn=None, **environment):
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([os.path.join(BUILD, "gatekeyd"), "--config", self.config],
-                                            stderr=log, env={**os.environ, **environment})
+                                            stderr=log, env={**os.environ, **environment}, preexec_fn=preexec_fn)
         wait_until("gatekeyd listens", self.listens)
         return self
 
