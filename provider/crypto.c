@@ -88,24 +88,22 @@ size_t prov_crypto_encode(const struct prov_crypto *where, const struct gk_publi
     return (size_t)size;
 }
 
-static int set_scheme(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, size_t salt_size)
+static int set_scheme(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, int salt)
 {
     switch (scheme) {
     case GK_RSASSA:
         return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING);
     case GK_RSAPSS:
-        /* Negative lengths mean something else to EVP, among it "any". */
-        if (salt_size > GK_RSA2048_SIZE ||
-            EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) <= 0) {
+        if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) <= 0) {
             return 0;
         }
-        return EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, (int)salt_size);
+        return EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt);
     }
     return 0;
 }
 
 static int verify(const struct prov_crypto *where, const struct gk_public *public,
-                  enum gk_scheme scheme, enum gk_hash hash, size_t salt_size, const uint8_t *digest,
+                  enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
                   const uint8_t *signature)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = key_from_public(where, public);
@@ -117,7 +115,7 @@ static int verify(const struct prov_crypto *where, const struct gk_public *publi
         return -1;
     }
     ctx = EVP_PKEY_CTX_new_from_pkey(where->libctx, key, where->properties);
-    if (ctx == NULL || EVP_PKEY_verify_init(ctx) <= 0 || set_scheme(ctx, scheme, salt_size) <= 0 ||
+    if (ctx == NULL || EVP_PKEY_verify_init(ctx) <= 0 || set_scheme(ctx, scheme, salt) <= 0 ||
         EVP_PKEY_CTX_set_signature_md(ctx, md) <= 0) {
         return -1;
     }
@@ -127,16 +125,27 @@ static int verify(const struct prov_crypto *where, const struct gk_public *publi
            1;
 }
 
-static int verify_signature(void *context, const struct gk_public *public, enum gk_scheme scheme,
-                            enum gk_hash hash, size_t salt_size, const uint8_t *digest,
-                            const uint8_t *signature)
+int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *public,
+                       enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
+                       const uint8_t *signature)
 {
     int verdict;
 
     ERR_set_mark();
-    verdict = verify(context, public, scheme, hash, salt_size, digest, signature);
+    verdict = verify(where, public, scheme, hash, salt, digest, signature);
     ERR_pop_to_mark();
     return verdict;
+}
+
+static int verify_signature(void *context, const struct gk_public *public, enum gk_scheme scheme,
+                            enum gk_hash hash, size_t salt_size, const uint8_t *digest,
+                            const uint8_t *signature)
+{
+    /* Negative lengths mean something else to EVP, among it "any". */
+    if (salt_size > GK_RSA2048_SIZE) {
+        return -1;
+    }
+    return prov_crypto_verify(context, public, scheme, hash, (int)salt_size, digest, signature);
 }
 
 void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto)

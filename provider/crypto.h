@@ -30,6 +30,15 @@ struct prov_crypto {
  */
 void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto);
 
+/*
+ * Verify as crypto's own function does, for a caller who need not know the salt: salt is its size
+ * in bytes or one of OpenSSL's negative RSA_PSS_SALTLEN values. Returns 1, 0 for a signature that
+ * is not the key's, -1 when the library failed.
+ */
+int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *public,
+                       enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
+                       const uint8_t *signature);
+
 /* A public key as EVP takes it; params point into the struct, so it must not move. */
 struct prov_crypto_public {
     unsigned char modulus[GK_RSA2048_SIZE]; /* in the machine's own byte order */

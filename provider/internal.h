@@ -15,6 +15,7 @@
 
 #include <openssl/core.h>
 #include <openssl/core_dispatch.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -173,6 +174,44 @@ enum gk_status prov_scheme_settle(const struct prov_scheme *scheme, size_t *salt
  */
 size_t prov_algorithm_id(const struct prov_scheme *scheme, size_t salt_size,
                          uint8_t der[PROV_ALGORITHM_ID_MAX]);
+
+/* --- a signature in the making: signature.c, and verification.c for the other way round ----------
+ */
+
+struct prov_signature {
+    struct prov_context *context;
+    const char *operation; /* for errors: "sign with the device key" */
+    struct prov_key *key;
+    struct prov_scheme scheme;
+    EVP_MD_CTX *hashing; /* of a streamed message, else NULL */
+};
+
+/* Begin anew; without a key the one from before stays, as EVP allows. Fails with GK_USAGE. */
+enum gk_status prov_signature_start(struct prov_signature *signature, const char *operation,
+                                    void *provkey, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * After it, for a message that comes in pieces: take the hash (SHA-256 for NULL and "") and params,
+ * and hash what prov_signature_update() is given, until the end.
+ */
+enum gk_status prov_signature_start_message(struct prov_signature *signature, const char *hash,
+                                            const OSSL_PARAM params[],
+                                            struct gk_error *err) GK_MUST_CHECK;
+enum gk_status prov_signature_end_message(struct prov_signature *signature,
+                                          uint8_t digest[static EVP_MAX_MD_SIZE],
+                                          struct gk_error *err) GK_MUST_CHECK;
+
+/* Fails unless the hash was named and this is the size of its digests. */
+enum gk_status prov_signature_check_digest(const struct prov_scheme *scheme, size_t size,
+                                           struct gk_error *err) GK_MUST_CHECK;
+
+OSSL_FUNC_signature_digest_sign_update_fn prov_signature_update;
+
+OSSL_FUNC_signature_verify_init_fn prov_verify_init;
+OSSL_FUNC_signature_verify_fn prov_verify;
+OSSL_FUNC_signature_digest_verify_init_fn prov_digest_verify_init;
+OSSL_FUNC_signature_digest_verify_final_fn prov_digest_verify_final;
+OSSL_FUNC_signature_digest_verify_fn prov_digest_verify;
 
 /* --- the tables OpenSSL is given ----------------------------------------------------------------
  */

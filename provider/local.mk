@@ -23,7 +23,8 @@ libprovider_la_SOURCES = \
     %D%/provider.c \
     %D%/scheme.c \
     %D%/signature.c \
-    %D%/store.c
+    %D%/store.c \
+    %D%/verification.c
 libprovider_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 
 provider_LTLIBRARIES = gatekey.la

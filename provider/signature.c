@@ -2,7 +2,7 @@
 /*
  * Signatures (provider-signature(7)): hash in software, sign in the TPM with one command.
  *
- * There is nothing to verify with: public keys are the default provider's business.
+ * Verifying is in verification.c; both share the context, and how a message is hashed.
  */
 #include "provider/internal.h"
 
@@ -12,20 +12,12 @@
 
 GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
 
-struct signature {
-    struct prov_context *context;
-    struct prov_key *key;
-    struct prov_scheme scheme;
-    EVP_MD_CTX *hashing; /* of a streamed message, else NULL */
-};
-
 static OSSL_FUNC_signature_newctx_fn newctx;
 static OSSL_FUNC_signature_freectx_fn freectx;
 static OSSL_FUNC_signature_dupctx_fn dupctx;
 static OSSL_FUNC_signature_sign_init_fn sign_init;
 static OSSL_FUNC_signature_sign_fn sign;
 static OSSL_FUNC_signature_digest_sign_init_fn digest_sign_init;
-static OSSL_FUNC_signature_digest_sign_update_fn digest_sign_update;
 static OSSL_FUNC_signature_digest_sign_final_fn digest_sign_final;
 static OSSL_FUNC_signature_digest_sign_fn digest_sign;
 static OSSL_FUNC_signature_get_ctx_params_fn get_ctx_params;
@@ -35,11 +27,12 @@ static OSSL_FUNC_signature_settable_ctx_params_fn settable_ctx_params;
 
 static void *newctx(void *provctx, const char *properties)
 {
-    struct signature *signature = calloc(1, sizeof(*signature));
+    struct prov_signature *signature = calloc(1, sizeof(*signature));
 
     (void)properties;
     if (signature != NULL) {
         signature->context = provctx;
+        signature->operation = OPERATION;
         signature->scheme = PROV_SCHEME_DEFAULT;
     }
     return signature;
@@ -47,7 +40,7 @@ static void *newctx(void *provctx, const char *properties)
 
 static void freectx(void *ctx)
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
 
     if (signature != NULL) {
         EVP_MD_CTX_free(signature->hashing);
@@ -55,19 +48,20 @@ static void freectx(void *ctx)
         free(signature);
     }
 }
-static void freectxp(struct signature **signature)
+static void freectxp(struct prov_signature **signature)
 {
     freectx(*signature);
 }
 
 static void *dupctx(void *ctx)
 {
-    const struct signature *from = ctx;
-    CLEANUP(freectxp) struct signature *copy = newctx(from->context, NULL);
+    const struct prov_signature *from = ctx;
+    CLEANUP(freectxp) struct prov_signature *copy = newctx(from->context, NULL);
 
     if (copy == NULL) {
         return NULL;
     }
+    copy->operation = from->operation;
     copy->scheme = from->scheme;
     copy->key = from->key != NULL ? prov_key_hold(from->key) : NULL;
     if (from->hashing != NULL) {
@@ -79,9 +73,10 @@ static void *dupctx(void *ctx)
     return TAKE(copy);
 }
 
-/* Begin anew; without a key the one from before stays, as EVP allows. */
-static enum gk_status start(struct signature *signature, void *provkey, struct gk_error *err)
+enum gk_status prov_signature_start(struct prov_signature *signature, const char *operation,
+                                    void *provkey, struct gk_error *err)
 {
+    signature->operation = operation;
     if (provkey != NULL) {
         prov_key_free(signature->key);
         signature->key = prov_key_hold(provkey);
@@ -96,9 +91,9 @@ static enum gk_status start(struct signature *signature, void *provkey, struct g
 
 static int sign_init(void *ctx, void *provkey, const OSSL_PARAM params[])
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
-    enum gk_status status = start(signature, provkey, &err);
+    enum gk_status status = prov_signature_start(signature, OPERATION, provkey, &err);
 
     if (status == GK_OK) {
         status = prov_scheme_set(&signature->scheme, params, &err);
@@ -106,8 +101,8 @@ static int sign_init(void *ctx, void *provkey, const OSSL_PARAM params[])
     return PROV_ANSWER(signature->context, status, &err, OPERATION);
 }
 
-static enum gk_status sign_digest(struct signature *signature, const uint8_t *digest, uint8_t *out,
-                                  struct gk_error *err)
+static enum gk_status sign_digest(struct prov_signature *signature, const uint8_t *digest,
+                                  uint8_t *out, struct gk_error *err)
 {
     struct prov_key *key = signature->key;
     const struct prov_scheme *scheme = &signature->scheme;
@@ -144,8 +139,8 @@ static enum gk_status check_room(size_t room, struct gk_error *err)
     return GK_USAGE;
 }
 
-static enum gk_status check_digest(const struct prov_scheme *scheme, size_t size,
-                                   struct gk_error *err)
+enum gk_status prov_signature_check_digest(const struct prov_scheme *scheme, size_t size,
+                                           struct gk_error *err)
 {
     if (!scheme->hash_named) {
         (void)gk_fail(err, GK_NOT_OFFERED, "a signature of raw data");
@@ -164,7 +159,7 @@ static enum gk_status check_digest(const struct prov_scheme *scheme, size_t size
 static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
                 const unsigned char *digest, size_t digest_size)
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
     enum gk_status status;
 
@@ -174,7 +169,7 @@ static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
     }
     status = check_room(room, &err);
     if (status == GK_OK) {
-        status = check_digest(&signature->scheme, digest_size, &err);
+        status = prov_signature_check_digest(&signature->scheme, digest_size, &err);
     }
     if (status == GK_OK) {
         status = sign_digest(signature, digest, out, &err);
@@ -185,7 +180,7 @@ static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
     return PROV_ANSWER(signature->context, status, &err, OPERATION);
 }
 
-static enum gk_status start_hashing(struct signature *signature, struct gk_error *err)
+static enum gk_status start_hashing(struct prov_signature *signature, struct gk_error *err)
 {
     CLEANUP(EVP_MD_freep) EVP_MD *md = NULL;
     struct prov_software *software;
@@ -203,28 +198,33 @@ static enum gk_status start_hashing(struct signature *signature, struct gk_error
     return GK_OK;
 }
 
+enum gk_status prov_signature_start_message(struct prov_signature *signature, const char *hash,
+                                            const OSSL_PARAM params[], struct gk_error *err)
+{
+    enum gk_status status = prov_scheme_hash(
+        &signature->scheme, hash != NULL && hash[0] != '\0' ? hash : "SHA256", err);
+
+    if (status == GK_OK) {
+        status = prov_scheme_set(&signature->scheme, params, err);
+    }
+    return status == GK_OK ? start_hashing(signature, err) : status;
+}
+
 /* Called once for each algorithm a TLS 1.3 peer offers, only to see whether it can be: no TPM here.
  */
 static int digest_sign_init(void *ctx, const char *hash, void *provkey, const OSSL_PARAM params[])
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
-    enum gk_status status = start(signature, provkey, &err);
+    enum gk_status status = prov_signature_start(signature, OPERATION, provkey, &err);
 
     if (status == GK_OK) {
-        status = prov_scheme_hash(&signature->scheme,
-                                  hash != NULL && hash[0] != '\0' ? hash : "SHA256", &err);
-    }
-    if (status == GK_OK) {
-        status = prov_scheme_set(&signature->scheme, params, &err);
-    }
-    if (status == GK_OK) {
-        status = start_hashing(signature, &err);
+        status = prov_signature_start_message(signature, hash, params, &err);
     }
     return PROV_ANSWER(signature->context, status, &err, OPERATION);
 }
 
-static enum gk_status hash_more(struct signature *signature, const void *data, size_t size,
+static enum gk_status hash_more(struct prov_signature *signature, const void *data, size_t size,
                                 struct gk_error *err)
 {
     if (signature->hashing == NULL) {
@@ -236,34 +236,41 @@ static enum gk_status hash_more(struct signature *signature, const void *data, s
                          prov_crypto_hash_name(signature->scheme.hash));
 }
 
-static int digest_sign_update(void *ctx, const unsigned char *data, size_t size)
+int prov_signature_update(void *ctx, const unsigned char *data, size_t size)
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
     enum gk_status status = hash_more(signature, data, size, &err);
 
-    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+    return PROV_ANSWER(signature->context, status, &err, signature->operation);
 }
 
-static enum gk_status finish(struct signature *signature, unsigned char *out, size_t room,
+enum gk_status prov_signature_end_message(struct prov_signature *signature,
+                                          uint8_t digest[static EVP_MAX_MD_SIZE],
+                                          struct gk_error *err)
+{
+    if (signature->hashing == NULL || !EVP_DigestFinal_ex(signature->hashing, digest, NULL)) {
+        return gk_fail(err, GK_USAGE, "no message was begun");
+    }
+    EVP_MD_CTX_free(TAKE(signature->hashing));
+    return GK_OK;
+}
+
+static enum gk_status finish(struct prov_signature *signature, unsigned char *out, size_t room,
                              struct gk_error *err)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     enum gk_status status = check_room(room, err);
 
-    if (status != GK_OK) {
-        return status;
+    if (status == GK_OK) {
+        status = prov_signature_end_message(signature, digest, err);
     }
-    if (signature->hashing == NULL || !EVP_DigestFinal_ex(signature->hashing, digest, NULL)) {
-        return gk_fail(err, GK_USAGE, "no message was begun");
-    }
-    EVP_MD_CTX_free(TAKE(signature->hashing));
-    return sign_digest(signature, digest, out, err);
+    return status == GK_OK ? sign_digest(signature, digest, out, err) : status;
 }
 
 static int digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t room)
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
     enum gk_status status = out != NULL ? finish(signature, out, room, &err) : GK_OK;
 
@@ -277,13 +284,13 @@ static int digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t
 static int digest_sign(void *ctx, unsigned char *out, size_t *size, size_t room,
                        const unsigned char *data, size_t data_size)
 {
-    return (out == NULL || digest_sign_update(ctx, data, data_size)) &&
+    return (out == NULL || prov_signature_update(ctx, data, data_size)) &&
            digest_sign_final(ctx, out, size, room);
 }
 
 static int get_ctx_params(void *ctx, OSSL_PARAM params[])
 {
-    const struct signature *signature = ctx;
+    const struct prov_signature *signature = ctx;
 
     return params == NULL || prov_scheme_get(&signature->scheme, params);
 }
@@ -298,7 +305,7 @@ static const OSSL_PARAM *gettable_ctx_params(void *ctx, void *provctx)
 /* A hash already begun cannot become another one; asking for the same again is fine. */
 static int set_ctx_params(void *ctx, const OSSL_PARAM params[])
 {
-    struct signature *signature = ctx;
+    struct prov_signature *signature = ctx;
     struct prov_scheme wanted = signature->scheme;
     struct gk_error err = { 0 };
     enum gk_status status = prov_scheme_set(&wanted, params, &err);
@@ -309,7 +316,7 @@ static int set_ctx_params(void *ctx, const OSSL_PARAM params[])
     if (status == GK_OK) {
         signature->scheme = wanted;
     }
-    return PROV_ANSWER(signature->context, status, &err, OPERATION);
+    return PROV_ANSWER(signature->context, status, &err, signature->operation);
 }
 
 static const OSSL_PARAM *settable_ctx_params(void *ctx, void *provctx)
@@ -323,10 +330,16 @@ static const OSSL_DISPATCH functions[] = {
     { OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))newctx },
     { OSSL_FUNC_SIGNATURE_SIGN_INIT, (void (*)(void))sign_init },
     { OSSL_FUNC_SIGNATURE_SIGN, (void (*)(void))sign },
+    { OSSL_FUNC_SIGNATURE_VERIFY_INIT, (void (*)(void))prov_verify_init },
+    { OSSL_FUNC_SIGNATURE_VERIFY, (void (*)(void))prov_verify },
     { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))digest_sign_init },
-    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))digest_sign_update },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))prov_signature_update },
     { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))digest_sign_final },
     { OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))digest_sign },
+    { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, (void (*)(void))prov_digest_verify_init },
+    { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_UPDATE, (void (*)(void))prov_signature_update },
+    { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_FINAL, (void (*)(void))prov_digest_verify_final },
+    { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY, (void (*)(void))prov_digest_verify },
     { OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))freectx },
     { OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))dupctx },
     { OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))get_ctx_params },

@@ -18,7 +18,8 @@ provider_programs = \
     %D%/test-fork \
     %D%/test-keymgmt \
     %D%/test-signature \
-    %D%/test-store
+    %D%/test-store \
+    %D%/test-verification
 check_PROGRAMS += $(provider_programs)
 TESTS += $(provider_programs)
 TPM_TESTS += $(provider_programs)
@@ -33,6 +34,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_signature_LDADD = libproviderfixture.la
 %C%_test_store_CFLAGS = $(provider_test_cflags)
 %C%_test_store_LDADD = libproviderfixture.la
+%C%_test_verification_CFLAGS = $(provider_test_cflags)
+%C%_test_verification_LDADD = libproviderfixture.la
 
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
