@@ -76,7 +76,8 @@ static int write_text(void *ctx, OSSL_CORE_BIO *bio, const void *object,
 
     (void)ask;
     (void)argument;
-    if (key == NULL || abstract != NULL || context->upcalls.bio_write_ex == NULL) {
+    if (key == NULL || key->reference == NULL || abstract != NULL ||
+        context->upcalls.bio_write_ex == NULL) {
         return 0;
     }
     out = open_memstream(&text, &size);

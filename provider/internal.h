@@ -108,8 +108,8 @@ extern const OSSL_ITEM prov_reasons[];
 struct prov_key {
     struct prov_context *context;
     atomic_uint holders;
-    struct gk_key *reference;
-    struct gk_auth auth; /* empty when none is needed or none was given */
+    struct gk_key *reference; /* NULL: no key yet, and never one (keymgmt.c) */
+    struct gk_auth auth;      /* empty when none is needed or none was given */
 };
 
 /* Takes reference over in any case; NULL when out of memory. */

@@ -2,9 +2,11 @@
 /*
  * Key management (provider-keymgmt(7)): what OpenSSL may know of the device key.
  *
- * There is no NEW and no IMPORT, so keys of others never come here. EXPORT refuses, without a word,
- * as soon as the private part is among what is asked for: OpenSSL tries that first for every
- * signature, and only the refusal brings it back to our own signature functions.
+ * IMPORT takes nothing, so keys of others never come here. OpenSSL wants to see it, and a NEW for
+ * it, before it compares two keys by MATCH; what NEW makes is empty, and no function here minds.
+ * EXPORT refuses, without a word, as soon as the private part is among what is asked for: OpenSSL
+ * tries that first for every signature, and only the refusal brings it back to our own signature
+ * functions.
  */
 #include "provider/internal.h"
 
@@ -14,18 +16,27 @@
 
 GK_DEFINE_CLEANUP(BIGNUM, BN_free)
 
+static OSSL_FUNC_keymgmt_new_fn new_empty;
 static OSSL_FUNC_keymgmt_load_fn load;
 static OSSL_FUNC_keymgmt_free_fn release;
 static OSSL_FUNC_keymgmt_dup_fn duplicate;
 static OSSL_FUNC_keymgmt_has_fn has;
 static OSSL_FUNC_keymgmt_get_params_fn get_params;
 static OSSL_FUNC_keymgmt_gettable_params_fn gettable_params;
+static OSSL_FUNC_keymgmt_match_fn match;
+static OSSL_FUNC_keymgmt_import_fn import;
+static OSSL_FUNC_keymgmt_import_types_fn import_types;
 static OSSL_FUNC_keymgmt_export_fn export_public;
 static OSSL_FUNC_keymgmt_export_types_fn export_types;
 static OSSL_FUNC_keymgmt_query_operation_name_fn operation_name;
 static OSSL_FUNC_keymgmt_gen_init_fn gen_init;
 static OSSL_FUNC_keymgmt_gen_fn gen;
 static OSSL_FUNC_keymgmt_gen_cleanup_fn gen_cleanup;
+
+static void *new_empty(void *provctx)
+{
+    return prov_key_new(provctx, NULL);
+}
 
 /* Takes the object over from the decoder or store that made it. */
 static void *load(const void *reference, size_t size)
@@ -49,10 +60,36 @@ static void *duplicate(const void *from, int selection)
 }
 
 /* The private part counts as ours whether the TPM is there or not: signing will tell. */
-static int has(const void *key, int selection)
+static int has(const void *object, int selection)
+{
+    const struct prov_key *key = object;
+
+    (void)selection;
+    return key != NULL && key->reference != NULL;
+}
+
+/* Whatever part is compared: the private one is the same where the public one is. */
+static int match(const void *one, const void *other, int selection)
+{
+    const struct prov_key *a = one;
+    const struct prov_key *b = other;
+
+    (void)selection;
+    return a->reference != NULL && b->reference != NULL && gk_key_equal(a->reference, b->reference);
+}
+
+static int import(void *key, int selection, const OSSL_PARAM params[])
+{
+    (void)key;
+    (void)selection;
+    (void)params;
+    return 0;
+}
+
+static const OSSL_PARAM *import_types(int selection)
 {
     (void)selection;
-    return key != NULL;
+    return NULL;
 }
 
 static int set_number(OSSL_PARAM params[], const char *name, int number)
@@ -89,9 +126,13 @@ static int set_exponent(OSSL_PARAM params[], const struct gk_public *public)
 static int get_params(void *object, OSSL_PARAM params[])
 {
     const struct prov_key *key = object;
-    const struct gk_public *public = gk_key_public(key->reference);
     OSSL_PARAM *digest = OSSL_PARAM_locate(params, OSSL_PKEY_PARAM_DEFAULT_DIGEST);
+    const struct gk_public *public;
 
+    if (key->reference == NULL) {
+        return 0;
+    }
+    public = gk_key_public(key->reference);
     /* NIST SP 800-57 Part 1, table 2: RSA-2048 has 112 bits of security. */
     return set_number(params, OSSL_PKEY_PARAM_BITS, GK_RSA2048_SIZE * 8) &&
            set_number(params, OSSL_PKEY_PARAM_SECURITY_BITS, 112) &&
@@ -121,7 +162,7 @@ static int export_public(void *object, int selection, OSSL_CALLBACK *deliver, vo
     const struct prov_key *key = object;
     struct prov_crypto_public exported;
 
-    if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0 ||
+    if (key->reference == NULL || (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0 ||
         (selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY) == 0) {
         return 0;
     }
@@ -177,6 +218,7 @@ static void gen_cleanup(void *genctx)
 }
 
 static const OSSL_DISPATCH functions[] = {
+    { OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))new_empty },
     { OSSL_FUNC_KEYMGMT_GEN_INIT, (void (*)(void))gen_init },
     { OSSL_FUNC_KEYMGMT_GEN, (void (*)(void))gen },
     { OSSL_FUNC_KEYMGMT_GEN_CLEANUP, (void (*)(void))gen_cleanup },
@@ -186,6 +228,9 @@ static const OSSL_DISPATCH functions[] = {
     { OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (void (*)(void))gettable_params },
     { OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))operation_name },
     { OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))has },
+    { OSSL_FUNC_KEYMGMT_MATCH, (void (*)(void))match },
+    { OSSL_FUNC_KEYMGMT_IMPORT, (void (*)(void))import },
+    { OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (void (*)(void))import_types },
     { OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))export_public },
     { OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (void (*)(void))export_types },
     { OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))duplicate },

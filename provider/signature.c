@@ -81,7 +81,7 @@ enum gk_status prov_signature_start(struct prov_signature *signature, const char
         prov_key_free(signature->key);
         signature->key = prov_key_hold(provkey);
     }
-    if (signature->key == NULL) {
+    if (signature->key == NULL || signature->key->reference == NULL) {
         return gk_fail(err, GK_USAGE, "no key was given");
     }
     EVP_MD_CTX_free(TAKE(signature->hashing));

@@ -26,6 +26,7 @@ static int set_up(void **state)
 {
     (void)state;
     fixture_make_key(FIXTURE_HANDLE, "", "device.pem");
+    fixture_make_key(FIXTURE_PASSWORD_HANDLE, "", "another.pem");
     fixture_load(&fixture);
     device = fixture_read_uri(&fixture, "gatekey:", NULL);
     assert_non_null(device);
@@ -85,6 +86,45 @@ static void equals_its_own_public_key_only(void **state)
     assert_int_equal(EVP_PKEY_eq(device, software), 0);
     assert_int_equal(EVP_PKEY_eq(software, device), 0);
     fixture_assert_silence();
+}
+
+static void two_loads_of_the_same_key_are_equal(void **state)
+{
+    EVP_PKEY *again = fixture_read_pem(&fixture, fixture_path("device.pem"), NULL);
+    EVP_PKEY *another = fixture_read_pem(&fixture, fixture_path("another.pem"), NULL);
+    X509 *certificate = X509_new_ex(fixture.libctx, NULL);
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_eq(device, again), 1);
+    assert_int_equal(EVP_PKEY_eq(again, device), 1);
+    fixture_assert_silence();
+    assert_int_equal(EVP_PKEY_eq(device, another), 0);
+    assert_int_equal(EVP_PKEY_eq(another, device), 0);
+    fixture_assert_silence();
+    /* A certificate that was given the key object itself, not yet written and read. */
+    assert_int_equal(X509_set_pubkey(certificate, again), 1);
+    assert_int_equal(X509_check_private_key(certificate, device), 1);
+    fixture_assert_silence();
+    X509_free(certificate);
+    EVP_PKEY_free(again);
+    EVP_PKEY_free(another);
+}
+
+/* OpenSSL makes one before it asks whether a software key could be taken in. */
+static void a_key_that_is_none_yet_harms_nobody(void **state)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(fixture.libctx, "RSA", "provider=gatekey");
+    OSSL_PARAM *params = NULL;
+    EVP_PKEY *key = NULL;
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_todata(software, EVP_PKEY_KEYPAIR, &params), 1);
+    assert_true(EVP_PKEY_fromdata_init(ctx) <= 0 ||
+                EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) <= 0);
+    assert_null(key);
+    OSSL_PARAM_free(params);
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
 }
 
 static void a_copy_signs_when_the_original_is_gone(void **state)
@@ -257,6 +297,8 @@ int main(void)
         cmocka_unit_test(is_an_rsa_2048_key_like_any_other),
         cmocka_unit_test(gives_its_public_numbers),
         cmocka_unit_test(equals_its_own_public_key_only),
+        cmocka_unit_test(two_loads_of_the_same_key_are_equal),
+        cmocka_unit_test(a_key_that_is_none_yet_harms_nobody),
         cmocka_unit_test(a_copy_signs_when_the_original_is_gone),
         cmocka_unit_test(fits_its_certificate_without_a_word),
         cmocka_unit_test(keeps_its_private_part_from_every_export),
