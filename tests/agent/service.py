@@ -12,7 +12,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
-from gateway import Device  # noqa: E402
+from gateway import Device, HubTest, SUBJECT  # noqa: E402
 
 BUILD = os.environ["abs_top_builddir"]
 PATIENCE = 40
@@ -131,3 +131,48 @@ class Service:
 
     def publish(self, points, topic="thing/measurepoint/post"):
         return self.call({"op": "publish", "topic": topic, "params": {"measurepoints": points}})
+
+
+class GatekeydTest(HubTest):
+    """A whole hub, and as many gatekeyds as a test asks for."""
+
+    def setUp(self):
+        self.services = []
+
+    def tearDown(self):
+        codes = [service.stop() for service in self.services]
+        super().tearDown()
+        self.assertEqual(codes, [0] * len(codes))
+
+    def service(self, local="", **settings):
+        type(self).count += 1
+        service = Service(self.hub, self.folder, f"gw-{self.count}", local, **settings)
+        self.services.append(service)
+        return service
+
+    def program(self, name, text, mode=0o755):
+        path = os.path.join(os.path.realpath(self.folder), name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def service_with_tpm_key(self, handle):
+        """One whose certificate is for a key in the TPM."""
+        service = self.service()
+        service.settings["identity"].update(provider=os.path.join(BUILD, ".libs", "gatekey.so"), key="gatekey:")
+        service.configure()
+        reference = os.path.join(service.identity, "device.pem")
+        subprocess.run([os.path.join(BUILD, "tests/tpm/make-key"), reference, handle], check=True, stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "GATEKEY_IDENTITY": service.identity, "OPENSSL_MODULES": os.path.join(BUILD, ".libs"),
+                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf")}
+        csr = subprocess.run(["openssl", "req", "-new", "-key", reference, "-sha256", "-subj", SUBJECT + service.name + "-tpm"],
+                             env=environment, check=True, capture_output=True, text=True).stdout
+        answer = self.hub.certificates("apply", service.name, {"csr": csr, "validDay": 30})
+        self.assertEqual(answer["code"], 0, answer)
+        with open(service.device.cert, "w", encoding="utf-8") as file:
+            file.write(answer["data"]["cert"])
+        return service.enrol()
+
+    def telemetry(self, service):
+        return [row for row in self.hub.table("telemetry") if row["deviceKey"] == service.name]
