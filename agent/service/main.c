@@ -27,6 +27,14 @@ static const char help[] =
     "\n"
     "It stays in the foreground and logs to standard error. SIGTERM ends it.\n";
 
+static int misuse(const char *word, const char *what)
+{
+    fprintf(stderr,
+            "gatekeyd: cannot run: that is not how it is used (%.100s %s); see gatekeyd --help\n",
+            word, what);
+    return AGENT_EXIT_USAGE;
+}
+
 /* -1 to go on, else an exit code. */
 static int parse(int argc, char **argv, struct options *options)
 {
@@ -39,7 +47,8 @@ static int parse(int argc, char **argv, struct options *options)
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (option) {
         case 'c':
             options->config = optarg;
@@ -53,13 +62,14 @@ static int parse(int argc, char **argv, struct options *options)
         case 'v':
             puts("gatekeyd " PACKAGE_VERSION);
             return AGENT_EXIT_DONE;
+        case ':':
+            return misuse(argv[optind - 1], "needs a value");
         default:
-            return AGENT_EXIT_USAGE;
+            return misuse(argv[optind - 1], "is not known");
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "gatekeyd: %s is not understood; see gatekeyd --help\n", argv[optind]);
-        return AGENT_EXIT_USAGE;
+        return misuse(argv[optind], "is too much");
     }
     return -1;
 }

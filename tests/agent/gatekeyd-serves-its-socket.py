@@ -177,6 +177,12 @@ class Socket(GatekeydTest):
         self.assertIn("[hub] host", done.stderr)
         shutil.rmtree(service.folder)
 
+    def test_says_how_it_is_used(self):
+        for words, says in (["--foo"], "--foo is not known"), (["--config"], "--config needs a value"), (["now"], "now is too much"):
+            done = subprocess.run([os.path.join(BUILD, "gatekeyd"), *words], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertEqual(done.stderr, f"gatekeyd: cannot run: that is not how it is used ({says}); see gatekeyd --help\n")
+
 
 if __name__ == "__main__":
     unittest.main()
