@@ -177,6 +177,18 @@ static void read_record(int fd, const struct agent_moment *now, struct record *r
     forget_old(record, now->since_boot_ms);
 }
 
+/* The record as of now, and the file that stays locked until it is closed. */
+static enum gk_status open_record(const char *directory, const struct agent_moment *now, int *fd,
+                                  struct record *record, struct gk_error *err)
+{
+    enum gk_status status = open_locked(directory, fd, err);
+
+    if (status == GK_OK) {
+        read_record(*fd, now, record);
+    }
+    return status;
+}
+
 /*
  * In place, since the lock is on the file itself. A torn write is noticed when it is read: the text
  * then makes no sense, or is cut.
@@ -225,12 +237,11 @@ enum gk_status agent_budget_take(const char *directory, const struct agent_momen
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
     int64_t at;
-    enum gk_status status = open_locked(directory, &fd, err);
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
 
     if (status != GK_OK) {
         return status;
     }
-    read_record(fd, now, &record);
     at = earliest(&record, patient);
     if (at <= now->since_boot_ms) {
         /* forget_old() left room, or the window would not be over. */
@@ -249,12 +260,11 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
-    enum gk_status status = open_locked(directory, &fd, err);
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
 
     if (status != GK_OK) {
         return status;
     }
-    read_record(fd, now, &record);
     if (record.count > 0) {
         record.count--;
     }
@@ -276,12 +286,11 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
-    enum gk_status status = open_locked(directory, &fd, err);
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
 
     if (status != GK_OK) {
         return status;
     }
-    read_record(fd, now, &record);
     if (record.failures < FAILURES_MAX) {
         record.failures++;
     }
@@ -298,12 +307,11 @@ enum gk_status agent_budget_lasted(const char *directory, const struct agent_mom
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
-    enum gk_status status = open_locked(directory, &fd, err);
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
 
     if (status != GK_OK) {
         return status;
     }
-    read_record(fd, now, &record);
     record.failures = 0;
     record.not_before = 0;
     return write_record(fd, now, &record, err);
