@@ -52,10 +52,11 @@ static bool is_explicit(const char *tcti)
 
 enum gk_status tcti_name_parse(const char *tcti, struct tcti_name *name, struct gk_error *err)
 {
-    const char *path = tcti + strlen(DEVICE_PREFIX);
     size_t length = strcspn(tcti, ":");
 
     if (strncmp(tcti, DEVICE_PREFIX, strlen(DEVICE_PREFIX)) == 0) {
+        const char *path = tcti + strlen(DEVICE_PREFIX);
+
         if (path[0] != '/') {
             return gk_fail(err, GK_BAD_TCTI, "\"%s\" names no absolute path", tcti);
         }
