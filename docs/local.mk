@@ -4,4 +4,5 @@
 dist_man_MANS += \
     %D%/gatekey.1 \
     %D%/gatekey.conf.5 \
+    %D%/gatekey-provider.7 \
     %D%/gatekeyd.8
