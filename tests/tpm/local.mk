@@ -6,14 +6,29 @@ libtpmfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
 libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
 libtpmfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
 
-tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-seal %D%/test-signature \
-    %D%/test-tcti %D%/test-tpm
+# A TCTI that makes things go wrong as planned (fault-tcti.c is its manual), and what steers it. An rpath
+# makes libtool build it as the shared library that it is; it is installed nowhere.
+check_LTLIBRARIES += %D%/libtss2-tcti-fault.la
+%C%_libtss2_tcti_fault_la_SOURCES = %D%/fault-tcti.c %D%/fault-plan.c %D%/fault-plan.h
+%C%_libtss2_tcti_fault_la_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_libtss2_tcti_fault_la_LIBADD = $(TSS_SYS_LIBS)
+%C%_libtss2_tcti_fault_la_LDFLAGS = $(AM_LDFLAGS) $(GK_MODULE_LDFLAGS) -shared -rpath $(abs_builddir)/%D% \
+    -version-info 0:0:0
+check_LTLIBRARIES += libfault.la
+libfault_la_SOURCES = %D%/fault.c %D%/fault.h
+libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+EXTRA_DIST += %D%/fault.sh
+
+tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-fault-tcti %D%/test-seal \
+    %D%/test-signature %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TPM_TESTS += $(tpm_tests_with_a_tpm)
 
 %C%_test_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_create_LDADD = libtpmfixture.la
+%C%_test_fault_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_test_fault_tcti_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
 %C%_test_reference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_reference_LDADD = libtpmfixture.la
 %C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
