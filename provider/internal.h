@@ -178,12 +178,20 @@ size_t prov_algorithm_id(const struct prov_scheme *scheme, size_t salt_size,
 /* --- a signature in the making: signature.c, and verification.c for the other way round ----------
  */
 
+/* The signature that a streamed message is verified against; size 0 until it is given. */
+struct prov_given {
+    uint8_t bytes[GK_RSA2048_SIZE + 1]; /* one more, so that too long a one cannot fit */
+    size_t size;
+};
+
 struct prov_signature {
     struct prov_context *context;
     const char *operation; /* for errors: "sign with the device key" */
     struct prov_key *key;
     struct prov_scheme scheme;
     EVP_MD_CTX *hashing; /* of a streamed message, else NULL */
+    bool takes_message;  /* sign and verify are given messages, not digests: message.c */
+    struct prov_given given;
 };
 
 /* Begin anew; without a key the one from before stays, as EVP allows. Fails with GK_USAGE. */
@@ -205,13 +213,37 @@ enum gk_status prov_signature_end_message(struct prov_signature *signature,
 enum gk_status prov_signature_check_digest(const struct prov_scheme *scheme, size_t size,
                                            struct gk_error *err) GK_MUST_CHECK;
 
+OSSL_FUNC_signature_newctx_fn prov_signature_new;
+OSSL_FUNC_signature_freectx_fn prov_signature_free;
+OSSL_FUNC_signature_dupctx_fn prov_signature_copy;
+OSSL_FUNC_signature_digest_sign_init_fn prov_digest_sign_init;
 OSSL_FUNC_signature_digest_sign_update_fn prov_signature_update;
+OSSL_FUNC_signature_digest_sign_final_fn prov_digest_sign_final;
+OSSL_FUNC_signature_digest_sign_fn prov_digest_sign;
+OSSL_FUNC_signature_get_ctx_params_fn prov_signature_get;
+OSSL_FUNC_signature_gettable_ctx_params_fn prov_signature_gettable;
 
 OSSL_FUNC_signature_verify_init_fn prov_verify_init;
 OSSL_FUNC_signature_verify_fn prov_verify;
 OSSL_FUNC_signature_digest_verify_init_fn prov_digest_verify_init;
 OSSL_FUNC_signature_digest_verify_final_fn prov_digest_verify_final;
 OSSL_FUNC_signature_digest_verify_fn prov_digest_verify;
+
+/* --- whole messages, as OpenSSL 3.4 and later sign them: message.c ------------------------------
+ */
+
+#ifdef OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_INIT
+OSSL_FUNC_signature_sign_message_init_fn prov_message_sign_init;
+OSSL_FUNC_signature_verify_message_init_fn prov_message_verify_init;
+OSSL_FUNC_signature_verify_message_final_fn prov_message_verify_final;
+extern const OSSL_DISPATCH prov_message_sha256[];
+extern const OSSL_DISPATCH prov_message_sha384[];
+extern const OSSL_DISPATCH prov_message_sha512[];
+#endif
+
+/* Take the signature to verify against, if params holds one. Fails with GK_USAGE. */
+enum gk_status prov_message_set_given(struct prov_given *given, const OSSL_PARAM params[],
+                                      struct gk_error *err) GK_MUST_CHECK;
 
 /* --- the tables OpenSSL is given ----------------------------------------------------------------
  */

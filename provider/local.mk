@@ -20,6 +20,7 @@ libprovider_la_SOURCES = \
     %D%/internal.h \
     %D%/key.c \
     %D%/keymgmt.c \
+    %D%/message.c \
     %D%/provider.c \
     %D%/scheme.c \
     %D%/signature.c \

@@ -9,23 +9,16 @@
 #include <openssl/evp.h>
 
 #define OPERATION "sign with the device key"
+#define DESCRIPTION "signatures by the device key in the TPM"
 
 GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
 
-static OSSL_FUNC_signature_newctx_fn newctx;
-static OSSL_FUNC_signature_freectx_fn freectx;
-static OSSL_FUNC_signature_dupctx_fn dupctx;
 static OSSL_FUNC_signature_sign_init_fn sign_init;
 static OSSL_FUNC_signature_sign_fn sign;
-static OSSL_FUNC_signature_digest_sign_init_fn digest_sign_init;
-static OSSL_FUNC_signature_digest_sign_final_fn digest_sign_final;
-static OSSL_FUNC_signature_digest_sign_fn digest_sign;
-static OSSL_FUNC_signature_get_ctx_params_fn get_ctx_params;
-static OSSL_FUNC_signature_gettable_ctx_params_fn gettable_ctx_params;
 static OSSL_FUNC_signature_set_ctx_params_fn set_ctx_params;
 static OSSL_FUNC_signature_settable_ctx_params_fn settable_ctx_params;
 
-static void *newctx(void *provctx, const char *properties)
+void *prov_signature_new(void *provctx, const char *properties)
 {
     struct prov_signature *signature = calloc(1, sizeof(*signature));
 
@@ -38,7 +31,7 @@ static void *newctx(void *provctx, const char *properties)
     return signature;
 }
 
-static void freectx(void *ctx)
+void prov_signature_free(void *ctx)
 {
     struct prov_signature *signature = ctx;
 
@@ -50,19 +43,21 @@ static void freectx(void *ctx)
 }
 static void freectxp(struct prov_signature **signature)
 {
-    freectx(*signature);
+    prov_signature_free(*signature);
 }
 
-static void *dupctx(void *ctx)
+void *prov_signature_copy(void *ctx)
 {
     const struct prov_signature *from = ctx;
-    CLEANUP(freectxp) struct prov_signature *copy = newctx(from->context, NULL);
+    CLEANUP(freectxp) struct prov_signature *copy = prov_signature_new(from->context, NULL);
 
     if (copy == NULL) {
         return NULL;
     }
     copy->operation = from->operation;
     copy->scheme = from->scheme;
+    copy->takes_message = from->takes_message;
+    copy->given = from->given;
     copy->key = from->key != NULL ? prov_key_hold(from->key) : NULL;
     if (from->hashing != NULL) {
         copy->hashing = EVP_MD_CTX_new();
@@ -86,6 +81,8 @@ enum gk_status prov_signature_start(struct prov_signature *signature, const char
     }
     EVP_MD_CTX_free(TAKE(signature->hashing));
     signature->scheme = PROV_SCHEME_DEFAULT;
+    signature->takes_message = false;
+    signature->given.size = 0;
     return GK_OK;
 }
 
@@ -163,6 +160,9 @@ static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
     struct gk_error err = { 0 };
     enum gk_status status;
 
+    if (signature->takes_message) {
+        return prov_digest_sign(ctx, out, size, room, digest, digest_size);
+    }
     if (out == NULL) {
         *size = GK_RSA2048_SIZE;
         return 1;
@@ -212,7 +212,7 @@ enum gk_status prov_signature_start_message(struct prov_signature *signature, co
 
 /* Called once for each algorithm a TLS 1.3 peer offers, only to see whether it can be: no TPM here.
  */
-static int digest_sign_init(void *ctx, const char *hash, void *provkey, const OSSL_PARAM params[])
+int prov_digest_sign_init(void *ctx, const char *hash, void *provkey, const OSSL_PARAM params[])
 {
     struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
@@ -268,7 +268,7 @@ static enum gk_status finish(struct prov_signature *signature, unsigned char *ou
     return status == GK_OK ? sign_digest(signature, digest, out, err) : status;
 }
 
-static int digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t room)
+int prov_digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t room)
 {
     struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
@@ -281,21 +281,21 @@ static int digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t
 }
 
 /* Without it EVP would duplicate the context for every message. */
-static int digest_sign(void *ctx, unsigned char *out, size_t *size, size_t room,
-                       const unsigned char *data, size_t data_size)
+int prov_digest_sign(void *ctx, unsigned char *out, size_t *size, size_t room,
+                     const unsigned char *data, size_t data_size)
 {
     return (out == NULL || prov_signature_update(ctx, data, data_size)) &&
-           digest_sign_final(ctx, out, size, room);
+           prov_digest_sign_final(ctx, out, size, room);
 }
 
-static int get_ctx_params(void *ctx, OSSL_PARAM params[])
+int prov_signature_get(void *ctx, OSSL_PARAM params[])
 {
     const struct prov_signature *signature = ctx;
 
     return params == NULL || prov_scheme_get(&signature->scheme, params);
 }
 
-static const OSSL_PARAM *gettable_ctx_params(void *ctx, void *provctx)
+const OSSL_PARAM *prov_signature_gettable(void *ctx, void *provctx)
 {
     (void)ctx;
     (void)provctx;
@@ -309,6 +309,10 @@ static int set_ctx_params(void *ctx, const OSSL_PARAM params[])
     struct prov_scheme wanted = signature->scheme;
     struct gk_error err = { 0 };
     enum gk_status status = prov_scheme_set(&wanted, params, &err);
+
+    if (status == GK_OK) {
+        status = prov_message_set_given(&signature->given, params, &err);
+    }
 
     if (status == GK_OK && signature->hashing != NULL && wanted.hash != signature->scheme.hash) {
         status = gk_fail(&err, GK_USAGE, "another hash in the middle of a message");
@@ -327,29 +331,45 @@ static const OSSL_PARAM *settable_ctx_params(void *ctx, void *provctx)
 }
 
 static const OSSL_DISPATCH functions[] = {
-    { OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))newctx },
+    { OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))prov_signature_new },
     { OSSL_FUNC_SIGNATURE_SIGN_INIT, (void (*)(void))sign_init },
     { OSSL_FUNC_SIGNATURE_SIGN, (void (*)(void))sign },
     { OSSL_FUNC_SIGNATURE_VERIFY_INIT, (void (*)(void))prov_verify_init },
     { OSSL_FUNC_SIGNATURE_VERIFY, (void (*)(void))prov_verify },
-    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))digest_sign_init },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))prov_digest_sign_init },
     { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, (void (*)(void))prov_signature_update },
-    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))digest_sign_final },
-    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))digest_sign },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, (void (*)(void))prov_digest_sign_final },
+    { OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))prov_digest_sign },
     { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, (void (*)(void))prov_digest_verify_init },
     { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_UPDATE, (void (*)(void))prov_signature_update },
     { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_FINAL, (void (*)(void))prov_digest_verify_final },
     { OSSL_FUNC_SIGNATURE_DIGEST_VERIFY, (void (*)(void))prov_digest_verify },
-    { OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))freectx },
-    { OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))dupctx },
-    { OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))get_ctx_params },
-    { OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, (void (*)(void))gettable_ctx_params },
+#ifdef OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_INIT
+    { OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_INIT, (void (*)(void))prov_message_sign_init },
+    { OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_UPDATE, (void (*)(void))prov_signature_update },
+    { OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_FINAL, (void (*)(void))prov_digest_sign_final },
+    { OSSL_FUNC_SIGNATURE_VERIFY_MESSAGE_INIT, (void (*)(void))prov_message_verify_init },
+    { OSSL_FUNC_SIGNATURE_VERIFY_MESSAGE_UPDATE, (void (*)(void))prov_signature_update },
+    { OSSL_FUNC_SIGNATURE_VERIFY_MESSAGE_FINAL, (void (*)(void))prov_message_verify_final },
+#endif
+    { OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))prov_signature_free },
+    { OSSL_FUNC_SIGNATURE_DUPCTX, (void (*)(void))prov_signature_copy },
+    { OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, (void (*)(void))prov_signature_get },
+    { OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, (void (*)(void))prov_signature_gettable },
     { OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, (void (*)(void))set_ctx_params },
     { OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, (void (*)(void))settable_ctx_params },
     { 0, NULL },
 };
 
 const OSSL_ALGORITHM prov_signature[] = {
-    { PROV_RSA_NAMES, PROV_PROPERTIES, functions, "signatures by the device key in the TPM" },
+    { PROV_RSA_NAMES, PROV_PROPERTIES, functions, DESCRIPTION },
+#ifdef OSSL_FUNC_SIGNATURE_SIGN_MESSAGE_INIT
+    { "RSA-SHA256:RSA-SHA2-256:sha256WithRSAEncryption:1.2.840.113549.1.1.11", PROV_PROPERTIES,
+      prov_message_sha256, DESCRIPTION },
+    { "RSA-SHA384:RSA-SHA2-384:sha384WithRSAEncryption:1.2.840.113549.1.1.12", PROV_PROPERTIES,
+      prov_message_sha384, DESCRIPTION },
+    { "RSA-SHA512:RSA-SHA2-512:sha512WithRSAEncryption:1.2.840.113549.1.1.13", PROV_PROPERTIES,
+      prov_message_sha512, DESCRIPTION },
+#endif
     { NULL, NULL, NULL, NULL },
 };

@@ -71,8 +71,12 @@ int prov_verify(void *ctx, const unsigned char *given, size_t size, const unsign
     struct prov_signature *signature = ctx;
     struct gk_error err = { 0 };
     bool good = false;
-    enum gk_status status = prov_signature_check_digest(&signature->scheme, digest_size, &err);
+    enum gk_status status;
 
+    if (signature->takes_message) {
+        return prov_digest_verify(ctx, given, size, digest, digest_size);
+    }
+    status = prov_signature_check_digest(&signature->scheme, digest_size, &err);
     if (status == GK_OK) {
         status = check(signature, digest, given, size, &good, &err);
     }

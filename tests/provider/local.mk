@@ -17,6 +17,7 @@ provider_programs = \
     %D%/test-decoder \
     %D%/test-fork \
     %D%/test-keymgmt \
+    %D%/test-message \
     %D%/test-signature \
     %D%/test-store \
     %D%/test-verification
@@ -30,6 +31,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_fork_LDADD = libproviderfixture.la
 %C%_test_keymgmt_CFLAGS = $(provider_test_cflags)
 %C%_test_keymgmt_LDADD = libproviderfixture.la
+%C%_test_message_CFLAGS = $(provider_test_cflags)
+%C%_test_message_LDADD = libproviderfixture.la
 %C%_test_signature_CFLAGS = $(provider_test_cflags)
 %C%_test_signature_LDADD = libproviderfixture.la
 %C%_test_store_CFLAGS = $(provider_test_cflags)
