@@ -5,9 +5,6 @@
 #include "agent/file.h"
 #include "identity/identity.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
 static const char credential[] = "credential:";
 
 void agent_secret_clear(struct agent_secret *secret)
@@ -37,50 +34,22 @@ static enum gk_status locate(const char *path, char **located, struct gk_error *
     return GK_OK;
 }
 
-static enum gk_status check_modes(const char *path, struct gk_error *err)
-{
-    struct stat about;
-
-    if (stat(path, &about) != 0) {
-        return gk_fail_file(err, errno, path);
-    }
-    if ((about.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-        gk_fail(err, GK_REFUSED, "%s holds a secret and has mode %04o", path,
-                (unsigned)about.st_mode & 07777);
-        gk_advise(err, "chmod 600 %.200s", path);
-        return GK_REFUSED;
-    }
-    return GK_OK;
-}
-
 enum gk_status agent_secret_read_file(const char *path, struct agent_secret *secret,
                                       struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
     CLEANUP(gk_freep) char *located = NULL;
     enum gk_status status = locate(path, &located, err);
-    size_t size;
 
     if (status == GK_OK) {
-        status = check_modes(located, err);
-    }
-    if (status == GK_OK) {
-        status = agent_file_read(located, GK_SECRET_MAX_SIZE + 2, &content, err);
+        status = gk_secret_read(located, GK_SECRET_MAX_SIZE, &content, err);
     }
     if (status != GK_OK) {
         return status;
     }
-    size = content.size;
-    if (size > 0 && content.data[size - 1] == '\n') {
-        size -= size > 1 && content.data[size - 2] == '\r' ? 2 : 1;
-    }
-    if (size == 0 || size > GK_SECRET_MAX_SIZE || memchr(content.data, '\0', size) != NULL) {
-        return gk_fail(err, GK_BAD_FILE, "%s: not a secret of 1 to %d characters", located,
-                       GK_SECRET_MAX_SIZE);
-    }
-    memcpy(secret->text, content.data, size);
-    secret->text[size] = '\0';
-    secret->size = size;
+    memcpy(secret->text, content.data, content.size);
+    secret->text[content.size] = '\0';
+    secret->size = content.size;
     return GK_OK;
 }
 

@@ -64,34 +64,51 @@ static enum gk_status read_all(int fd, const char *path, struct gk_content *cont
     }
 }
 
-enum gk_status identity_file_read(const char *path, int flags, struct gk_content *content,
+enum gk_status identity_file_open(const char *path, int flags, int *fd, struct stat *about,
                                   struct gk_error *err)
 {
     /* O_NONBLOCK: a FIFO put in the file's place must not hang us before it is refused. */
-    CLEANUP(gk_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-    CLEANUP(gk_content_clear) struct gk_content read_so_far = { 0 };
-    enum gk_status status;
-    struct stat about;
+    CLEANUP(gk_closep) int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
 
-    if (fd < 0 && errno == ELOOP) {
+    if (opened < 0 && errno == ELOOP) {
         return gk_fail(err, GK_BAD_FILE, "%s is a symbolic link", path);
     }
-    if (fd < 0) {
+    if (opened < 0) {
         return gk_fail_file(err, errno, path);
     }
-    if (fstat(fd, &about) != 0) {
+    if (fstat(opened, about) != 0) {
         return gk_fail_file(err, errno, path);
     }
-    if (!S_ISREG(about.st_mode)) {
+    if (!S_ISREG(about->st_mode)) {
         return gk_fail(err, GK_BAD_FILE, "%s is not a regular file", path);
     }
-    status = read_all(fd, path, &read_so_far, err);
+    *fd = opened;
+    opened = -1;
+    return GK_OK;
+}
+
+enum gk_status identity_file_take(int fd, const char *path, struct gk_content *content,
+                                  struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content read_so_far = { 0 };
+    enum gk_status status = read_all(fd, path, &read_so_far, err);
+
     if (status != GK_OK) {
         return status;
     }
     *content = read_so_far;
     read_so_far = (struct gk_content){ 0 };
     return GK_OK;
+}
+
+enum gk_status identity_file_read(const char *path, int flags, struct gk_content *content,
+                                  struct gk_error *err)
+{
+    CLEANUP(gk_closep) int fd = -1;
+    struct stat about;
+    enum gk_status status = identity_file_open(path, flags, &fd, &about, err);
+
+    return status == GK_OK ? identity_file_take(fd, path, content, err) : status;
 }
 
 enum gk_status gk_identity_read(const char *directory, const char *name, struct gk_content *content,

@@ -90,4 +90,15 @@ enum gk_status gk_identity_read(const char *directory, const char *name, struct 
                                 struct gk_error *err) GK_MUST_CHECK;
 void gk_content_clear(struct gk_content *content);
 
+/*
+ * Read a secret from a file: its content without one line feed (or carriage return and line feed)
+ * at the end, 1 to max bytes and no NUL among them. Refused where others than owner and group may
+ * read the file, or others than the owner write it. A symbolic link is followed. The caller frees
+ * it with gk_content_clear(), which wipes it first.
+ * Fails with GK_NO_FILE, GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE (no such secret, not a file),
+ * GK_REFUSED (its modes), GK_NO_MEMORY. No part of the content gets into an error.
+ */
+enum gk_status gk_secret_read(const char *path, size_t max, struct gk_content *content,
+                              struct gk_error *err) GK_MUST_CHECK;
+
 #endif
