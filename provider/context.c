@@ -48,27 +48,48 @@ static void take_upcalls(struct prov_upcalls *upcalls, const OSSL_DISPATCH *in)
 }
 
 /*
- * Our section of openssl.cnf; the core keeps the strings only as long as it likes. A bare
- * "identity" is not to be had: OpenSSL takes that key for the name of the provider.
+ * The core keeps the strings only as long as it likes. A bare "identity" is not to be had: OpenSSL
+ * takes that key for the name of the provider. A key that is not asked for here nobody ever sees,
+ * so a misspelt one cannot be told.
  */
 static bool take_settings(struct prov_context *context)
 {
-    char *identity = NULL;
-    char *tcti = NULL;
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_ptr("identity_directory", &identity, 0),
-        OSSL_PARAM_construct_utf8_ptr("tcti", &tcti, 0),
-        OSSL_PARAM_construct_end(),
+    struct prov_settings *settings = &context->settings;
+    const struct {
+        const char *key;
+        char **setting;
+    } table[] = {
+        { "identity-directory", &settings->identity },
+        { "tcti", &settings->tcti },
+        { "auth-file", &settings->auth_file },
+        { "parent-auth-file", &settings->parent_auth_file },
     };
 
-    if (context->upcalls.get_params == NULL ||
-        context->upcalls.get_params(context->core, params) != 1) {
-        return true;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char *value = NULL;
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_ptr(table[i].key, &value, 0),
+            OSSL_PARAM_construct_end(),
+        };
+
+        if (context->upcalls.get_params == NULL ||
+            context->upcalls.get_params(context->core, params) != 1 || value == NULL) {
+            continue;
+        }
+        *table[i].setting = strdup(value);
+        if (*table[i].setting == NULL) {
+            return false;
+        }
     }
-    context->identity = identity != NULL ? strdup(identity) : NULL;
-    context->tcti = tcti != NULL ? strdup(tcti) : NULL;
-    return (identity == NULL) == (context->identity == NULL) &&
-           (tcti == NULL) == (context->tcti == NULL);
+    return true;
+}
+
+static void settings_clear(struct prov_settings *settings)
+{
+    free(settings->identity);
+    free(settings->tcti);
+    free(settings->auth_file);
+    free(settings->parent_auth_file);
 }
 
 struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *upcalls)
@@ -110,8 +131,7 @@ void prov_context_free(struct prov_context *context)
     software_free(context->software);
     pthread_mutex_destroy(&context->lock);
     gk_environment_clear(&context->environment);
-    free(context->identity);
-    free(context->tcti);
+    settings_clear(&context->settings);
     free(context);
 }
 
@@ -125,8 +145,8 @@ static enum gk_status resolve(struct prov_context *context, struct gk_error *err
     CLEANUP(gk_tpm_freep) struct gk_tpm *tpm = NULL;
     enum gk_status status;
 
-    status =
-        gk_place_find(&context->environment, context->identity, context->tcti, NULL, &place, err);
+    status = gk_place_find(&context->environment, context->settings.identity,
+                           context->settings.tcti, NULL, &place, err);
     if (status == GK_OK) {
         status = gk_tpm_new(place.tcti, &tpm, err);
     }

@@ -210,7 +210,7 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
     }
     status = make_key(context, &block, &key, &err);
     if (status == GK_OK && !for_public) {
-        status = prov_key_ask(key, ask, ask_argument, &err);
+        prov_key_find_password(key, ask, ask_argument);
     }
     return PROV_ANSWER(context, status, &err, OPERATION) &&
            prov_key_deliver(&key, deliver, argument);

@@ -44,12 +44,19 @@ struct prov_software {
     struct prov_crypto where;
 };
 
+/* Our section of openssl.cnf; NULL where it says nothing. */
+struct prov_settings {
+    char *identity;         /* "identity-directory" */
+    char *tcti;             /* "tcti" */
+    char *auth_file;        /* "auth-file": holds the device key's password */
+    char *parent_auth_file; /* "parent-auth-file": holds that of a loadable key's parent */
+};
+
 struct prov_context {
     const OSSL_CORE_HANDLE *core;
     struct prov_upcalls upcalls;
     struct gk_environment environment;
-    char *identity; /* "identity_directory =" of our section in openssl.cnf, or NULL */
-    char *tcti;     /* "tcti =" there, or NULL */
+    struct prov_settings settings;
 
     pthread_mutex_t lock; /* guards the pointers below, which are set once, at first use */
     struct gk_tpm *tpm;
@@ -74,6 +81,16 @@ enum gk_status prov_context_directory(struct prov_context *context, const char *
                                       struct gk_error *err) GK_MUST_CHECK;
 enum gk_status prov_context_software(struct prov_context *context, struct prov_software **software,
                                      struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * The passwords in the files that "auth-file" and "parent-auth-file" name, read anew each time and
+ * never kept here; an empty one where the setting is missing. Both are wiped by gk_auth_clear().
+ * Fail with GK_BAD_CONFIG and as gk_secret_read() does. (password.c)
+ */
+enum gk_status prov_context_auth(struct prov_context *context, struct gk_auth *auth,
+                                 struct gk_error *err) GK_MUST_CHECK;
+enum gk_status prov_context_parent_auth(struct prov_context *context, struct gk_auth *auth,
+                                        struct gk_error *err) GK_MUST_CHECK;
 
 /* --- fork: fork.c -------------------------------------------------------------------------------
  */
@@ -110,6 +127,7 @@ struct prov_key {
     atomic_uint holders;
     struct gk_key *reference; /* NULL: no key yet, and never one (keymgmt.c) */
     struct gk_auth auth;      /* empty when none is needed or none was given */
+    bool answer_too_long;     /* for a password; auth is then empty */
 };
 
 /* Takes reference over in any case; NULL when out of memory. */
@@ -119,18 +137,28 @@ void prov_key_free(struct prov_key *key);             /* one holder less; NULL i
 GK_DEFINE_CLEANUP(struct prov_key, prov_key_free)
 
 /*
- * Ask for the key's password where its reference says that there is one. None given is no failure:
- * the public part is of use without it, and signing then says what is missing. Only before key is
- * shared.
- */
-enum gk_status prov_key_ask(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument,
-                            struct gk_error *err) GK_MUST_CHECK;
-
-/*
  * Hand the key to whoever asked a decoder or a store for it. It is theirs when key management
  * loaded it; *key is then NULL. Returns what the callback returned.
  */
 int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument);
+
+/* --- passwords: password.c ----------------------------------------------------------------------
+ */
+
+/*
+ * Find the key's password where its reference says that there is one: in "auth-file" where that is
+ * set, and nobody is asked then; else by asking. None to be had is no failure: the public part is
+ * of use without it, and signing then says what is missing. Only before key is shared.
+ */
+void prov_key_find_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument);
+
+/*
+ * The password to sign with, into auth, which the caller wipes; empty where the key has none. Where
+ * "auth-file" could not be read when the key was loaded it is tried once more. Fails with
+ * GK_NEED_AUTH, GK_BAD_AUTH and as prov_context_auth() does.
+ */
+enum gk_status prov_key_password(const struct prov_key *key, struct gk_auth *auth,
+                                 struct gk_error *err) GK_MUST_CHECK;
 
 /* --- how a signature is to be made: scheme.c ----------------------------------------------------
  */

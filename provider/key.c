@@ -4,7 +4,6 @@
 
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
-#include <openssl/err.h>
 #include <openssl/params.h>
 
 struct prov_key *prov_key_new(struct prov_context *context, struct gk_key *reference)
@@ -34,39 +33,6 @@ void prov_key_free(struct prov_key *key)
         gk_auth_clear(&key->auth);
         free(key);
     }
-}
-
-enum gk_status prov_key_ask(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument,
-                            struct gk_error *err)
-{
-    char what[] = "the device key";
-    char phrase[1024]; /* as much as OpenSSL's own prompts take */
-    size_t size = 0;
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PASSPHRASE_PARAM_INFO, what, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    enum gk_status status = GK_OK;
-
-    if (!gk_key_needs_auth(key->reference) || ask == NULL) {
-        return GK_OK;
-    }
-    /* No answer is no failure of ours, so what OpenSSL says of it must not outlive the call. */
-    ERR_set_mark();
-    if (ask(phrase, sizeof(phrase), &size, params, argument) == 1) {
-        ERR_clear_last_mark();
-    } else {
-        ERR_pop_to_mark();
-        size = 0;
-    }
-    if (size <= GK_AUTH_MAX_SIZE) {
-        memcpy(key->auth.bytes, phrase, size);
-        key->auth.size = size;
-    } else {
-        status = gk_fail(err, GK_BAD_AUTH, "it is longer than %d bytes", GK_AUTH_MAX_SIZE);
-    }
-    explicit_bzero(phrase, sizeof(phrase));
-    return status;
 }
 
 int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument)

@@ -21,6 +21,7 @@ libprovider_la_SOURCES = \
     %D%/key.c \
     %D%/keymgmt.c \
     %D%/message.c \
+    %D%/password.c \
     %D%/provider.c \
     %D%/scheme.c \
     %D%/signature.c \

@@ -103,6 +103,7 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
 {
     struct prov_key *key = signature->key;
     const struct prov_scheme *scheme = &signature->scheme;
+    CLEANUP(gk_auth_clear) struct gk_auth auth;
     struct prov_software *software;
     struct gk_crypto crypto;
     struct gk_tpm *tpm;
@@ -115,13 +116,16 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     if (status == GK_OK) {
         status = prov_context_tpm(signature->context, &tpm, err);
     }
+    if (status == GK_OK) {
+        status = prov_key_password(key, &auth, err);
+    }
     if (status != GK_OK) {
         return status;
     }
     prov_crypto_fill(&software->where, &crypto);
     prov_fork_enter();
-    status = gk_key_sign(tpm, key->reference, &key->auth, &crypto, scheme->padding, scheme->hash,
-                         digest, salt_size, out, err);
+    status = gk_key_sign(tpm, key->reference, &auth, &crypto, scheme->padding, scheme->hash, digest,
+                         salt_size, out, err);
     prov_fork_leave();
     return status;
 }

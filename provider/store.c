@@ -153,8 +153,8 @@ static enum gk_status read_reference(const struct store *store, struct gk_key **
                               : read_identity(store->context, reference, err);
 }
 
-static enum gk_status make_key(const struct store *store, OSSL_PASSPHRASE_CALLBACK *ask,
-                               void *argument, struct prov_key **key, struct gk_error *err)
+static enum gk_status make_key(const struct store *store, struct prov_key **key,
+                               struct gk_error *err)
 {
     struct gk_key *reference;
     enum gk_status status = read_reference(store, &reference, err);
@@ -163,10 +163,7 @@ static enum gk_status make_key(const struct store *store, OSSL_PASSPHRASE_CALLBA
         return status;
     }
     *key = prov_key_new(store->context, reference);
-    if (*key == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    return prov_key_ask(*key, ask, argument, err);
+    return *key != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
 static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
@@ -174,8 +171,11 @@ static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
 {
     CLEANUP(prov_key_freep) struct prov_key *key = NULL;
     struct gk_error err = { 0 };
-    enum gk_status status = make_key(store, ask, ask_argument, &key, &err);
+    enum gk_status status = make_key(store, &key, &err);
 
+    if (status == GK_OK) {
+        prov_key_find_password(key, ask, ask_argument);
+    }
     return PROV_ANSWER(store->context, status, &err, OPERATION) &&
            prov_key_deliver(&key, deliver, argument);
 }

@@ -18,6 +18,7 @@ provider_programs = \
     %D%/test-fork \
     %D%/test-keymgmt \
     %D%/test-message \
+    %D%/test-settings \
     %D%/test-signature \
     %D%/test-store \
     %D%/test-verification
@@ -33,6 +34,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_keymgmt_LDADD = libproviderfixture.la
 %C%_test_message_CFLAGS = $(provider_test_cflags)
 %C%_test_message_LDADD = libproviderfixture.la
+%C%_test_settings_CFLAGS = $(provider_test_cflags)
+%C%_test_settings_LDADD = libproviderfixture.la
 %C%_test_signature_CFLAGS = $(provider_test_cflags)
 %C%_test_signature_LDADD = libproviderfixture.la
 %C%_test_store_CFLAGS = $(provider_test_cflags)

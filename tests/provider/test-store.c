@@ -248,57 +248,6 @@ static void says_when_the_tcti_is_none(void **state)
     fixture_unload(&fixture);
 }
 
-static void load_config(struct fixture *fixture, const char *identity, const char *tcti_setting)
-{
-    char modules[512], text[4096];
-
-    snprintf(text, sizeof(text),
-             "openssl_conf = init\n[init]\nproviders = p\n[p]\ndefault = d\ngatekey = g\n"
-             "[d]\nactivate = 1\n[g]\nactivate = 1\nidentity_directory = %s\ntcti = %s\n",
-             identity, tcti_setting);
-    fixture_write("test.cnf", text, strlen(text));
-    snprintf(modules, sizeof(modules), "%s/.libs", getenv("abs_top_builddir"));
-    *fixture = (struct fixture){ .libctx = OSSL_LIB_CTX_new() };
-    OSSL_PROVIDER_set_default_search_path(fixture->libctx, modules);
-    assert_int_equal(OSSL_LIB_CTX_load_config(fixture->libctx, fixture_path("test.cnf")), 1);
-    assert_int_equal(OSSL_PROVIDER_available(fixture->libctx, "gatekey"), 1);
-}
-
-static void both_settings_of_openssl_cnf_count(void **state)
-{
-    struct fixture fixture;
-    char path[600];
-
-    (void)state;
-    unsetenv("GATEKEY_IDENTITY");
-    unsetenv("GATEKEY_TCTI");
-    load_config(&fixture, folder, tcti);
-    assert_signs(&fixture, "gatekey:");
-    OSSL_LIB_CTX_free(fixture.libctx);
-
-    snprintf(path, sizeof(path), "%s/elsewhere", folder);
-    load_config(&fixture, path, tcti);
-    assert_null(fixture_read_uri(&fixture, "gatekey:", NULL));
-    fixture_assert_says("elsewhere/device.pem");
-    OSSL_LIB_CTX_free(fixture.libctx);
-
-    load_config(&fixture, folder, "device:/nonexistent/tpm");
-    assert_null(fixture_read_uri(&fixture, "gatekey:handle=0x81000100", NULL));
-    fixture_assert_says("/nonexistent/tpm");
-    OSSL_LIB_CTX_free(fixture.libctx);
-}
-
-static void the_environment_goes_before_openssl_cnf(void **state)
-{
-    struct fixture fixture;
-
-    (void)state;
-    setenv("GATEKEY_IDENTITY", folder, 1);
-    load_config(&fixture, "/nonexistent", "device:/nonexistent/tpm");
-    assert_signs(&fixture, "gatekey:");
-    OSSL_LIB_CTX_free(fixture.libctx);
-}
-
 static void the_environment_is_the_one_at_loading(void **state)
 {
     struct fixture fixture;
@@ -356,8 +305,6 @@ int main(void)
         cmocka_unit_test_setup(gives_the_public_key_and_asks_nobody, begin),
         cmocka_unit_test_setup(loads_the_file_s_key_without_a_tpm, begin),
         cmocka_unit_test_setup(says_when_the_tcti_is_none, begin),
-        cmocka_unit_test_setup(both_settings_of_openssl_cnf_count, begin),
-        cmocka_unit_test_setup(the_environment_goes_before_openssl_cnf, begin),
         cmocka_unit_test_setup(the_environment_is_the_one_at_loading, begin),
         cmocka_unit_test_setup(two_contexts_and_a_reload_do_not_disturb_each_other, begin),
         cmocka_unit_test_setup(a_key_outlives_the_unloading_of_its_provider, begin),

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Passwords: of the device key, and of the parent of a key that is loaded from a file.
+ *
+ * A file that openssl.cnf names goes before the application's pass-phrase callback, so that what
+ * runs unattended never stops to ask. Nothing is ever taken from the environment or from a URI.
+ */
+#include "provider/internal.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+
+static enum gk_status read_password(const char *setting, const char *path, struct gk_auth *auth,
+                                    struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content content = { NULL, 0 };
+    enum gk_status status;
+
+    auth->size = 0;
+    if (path == NULL) {
+        return GK_OK;
+    }
+    if (path[0] != '/') {
+        (void)gk_fail(err, GK_BAD_CONFIG, "%s = %s in openssl.cnf", setting, path);
+        gk_advise(err, "write a path that begins with /");
+        return GK_BAD_CONFIG;
+    }
+    status = gk_secret_read(path, GK_AUTH_MAX_SIZE, &content, err);
+    if (status == GK_OK) {
+        memcpy(auth->bytes, content.data, content.size);
+        auth->size = content.size;
+    }
+    return status;
+}
+
+enum gk_status prov_context_auth(struct prov_context *context, struct gk_auth *auth,
+                                 struct gk_error *err)
+{
+    return read_password("auth-file", context->settings.auth_file, auth, err);
+}
+
+enum gk_status prov_context_parent_auth(struct prov_context *context, struct gk_auth *auth,
+                                        struct gk_error *err)
+{
+    return read_password("parent-auth-file", context->settings.parent_auth_file, auth, err);
+}
+
+static void ask_for_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument)
+{
+    char what[] = "the device key";
+    char phrase[1024]; /* as much as OpenSSL's own prompts take */
+    size_t size = 0;
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PASSPHRASE_PARAM_INFO, what, 0),
+        OSSL_PARAM_construct_end(),
+    };
+
+    /* No answer is no failure of ours, so what OpenSSL says of it must not outlive the call. */
+    ERR_set_mark();
+    if (ask(phrase, sizeof(phrase), &size, params, argument) != 1) {
+        size = 0;
+    }
+    ERR_pop_to_mark();
+    key->answer_too_long = size > GK_AUTH_MAX_SIZE;
+    if (!key->answer_too_long) {
+        memcpy(key->auth.bytes, phrase, size);
+        key->auth.size = size;
+    }
+    explicit_bzero(phrase, sizeof(phrase));
+}
+
+void prov_key_find_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument)
+{
+    if (!gk_key_needs_auth(key->reference)) {
+        return;
+    }
+    if (key->context->settings.auth_file != NULL) {
+        (void)!prov_context_auth(key->context, &key->auth, NULL);
+    } else if (ask != NULL) {
+        ask_for_password(key, ask, argument);
+    }
+}
+
+enum gk_status prov_key_password(const struct prov_key *key, struct gk_auth *auth,
+                                 struct gk_error *err)
+{
+    *auth = key->auth;
+    if (!gk_key_needs_auth(key->reference) || auth->size > 0) {
+        return GK_OK;
+    }
+    if (key->answer_too_long) {
+        (void)gk_fail(err, GK_BAD_AUTH, "it is longer than %d bytes", GK_AUTH_MAX_SIZE);
+        gk_advise(err, "give the key's own password as the pass phrase");
+        return GK_BAD_AUTH;
+    }
+    if (key->context->settings.auth_file != NULL) {
+        return prov_context_auth(key->context, auth, err);
+    }
+    (void)gk_fail(err, GK_NEED_AUTH, "0x%08x", gk_key_handle(key->reference));
+    gk_advise(err, "give it as the program's pass phrase, or by auth-file in openssl.cnf");
+    return GK_NEED_AUTH;
+}
