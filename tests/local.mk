@@ -60,6 +60,9 @@ check_PROGRAMS += %D%/run
 dist_check_SCRIPTS += %D%/run-fails-a-careless-test
 TESTS += %D%/run-fails-a-careless-test
 
+dist_check_SCRIPTS += %D%/bootstrap-brings-no-service
+TESTS += %D%/bootstrap-brings-no-service
+
 dist_check_SCRIPTS += %D%/bootstrap-says-what-is-missing
 TESTS += %D%/bootstrap-says-what-is-missing
 
