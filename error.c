@@ -114,12 +114,12 @@ enum gk_status gk_fail_file(struct gk_error *err, int error_number, const char *
 void gk_error_sentence(const struct gk_error *err, const char *operation, char *text, size_t size)
 {
     const char *advice = err->advice[0] != '\0' ? err->advice : gk_status_advice(err->status);
-    char code[24] = "";
+    char code[sizeof(err->tpm_words) + 24] = "";
     char about[sizeof(err->object) + sizeof(code) + 8] = "";
 
     if (err->tpm_code != 0) {
-        snprintf(code, sizeof(code), "%sTPM 0x%x", err->object[0] != '\0' ? ", " : "",
-                 (unsigned)err->tpm_code);
+        snprintf(code, sizeof(code), "%sTPM 0x%x%s%s", err->object[0] != '\0' ? ", " : "",
+                 (unsigned)err->tpm_code, err->tpm_words[0] != '\0' ? " " : "", err->tpm_words);
     }
     if (err->object[0] != '\0' || code[0] != '\0') {
         snprintf(about, sizeof(about), " (%s%s)", err->object, code);

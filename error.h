@@ -81,9 +81,10 @@ enum gk_status { GK_STATUS_TABLE(GK_STATUS_NAME) GK_STATUS_COUNT };
 /* One failure. Start it as { 0 }; it owns nothing and is copied freely. */
 struct gk_error {
     enum gk_status status;
-    uint32_t tpm_code; /* the TSS2_RC as it came, 0 where no TPM was asked */
-    char object[320];  /* what it was about: a path, a handle, a host; never a secret */
-    char advice[256];  /* the next step where the table's is not good enough, else empty */
+    uint32_t tpm_code;  /* the TSS2_RC as it came, 0 where no TPM was asked */
+    char tpm_words[96]; /* its name and what it means, empty where nothing is known of it */
+    char object[320];   /* what it was about: a path, a handle, a host; never a secret */
+    char advice[256];   /* the next step where the table's is not good enough, else empty */
 };
 
 /*
@@ -94,7 +95,7 @@ struct gk_error {
 enum gk_status gk_fail(struct gk_error *err, enum gk_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same with the TPM's own code, which the sentence shows in hex. */
+/* The same with the TPM's own code, which the sentence shows in hex, then in tpm_words. */
 enum gk_status gk_fail_tpm(struct gk_error *err, enum gk_status status, uint32_t tpm_code,
                            const char *format, ...) __attribute__((format(printf, 4, 5)));
 

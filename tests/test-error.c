@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -88,6 +89,9 @@ static void leaves_out_what_is_not_there(void **state)
     (void)gk_fail_tpm(&err, GK_NO_KEY, 0x18b, NULL);
     assert_string_equal(sentence(&err, NULL),
                         "no key at that handle (TPM 0x18b); run gatekey enroll");
+    snprintf(err.tpm_words, sizeof(err.tpm_words), "TPM_RC_HANDLE: a bad one");
+    assert_string_equal(sentence(&err, NULL), "no key at that handle (TPM 0x18b TPM_RC_HANDLE: "
+                                              "a bad one); run gatekey enroll");
 }
 
 static void advice_of_its_own_goes_before_the_tables(void **state)

@@ -66,7 +66,8 @@ enum gk_status admin_fail_owner(struct gk_error *err, TSS2_RC code, const char *
     enum gk_status status = code_fail(err, code, object);
 
     if (status == GK_BAD_AUTH || status == GK_NEED_AUTH) {
-        return gk_fail_tpm(err, GK_BAD_OWNER_AUTH, code, "%s", object);
+        status = gk_fail_tpm(err, GK_BAD_OWNER_AUTH, code, "%s", object);
+        code_describe(err);
     }
     return status;
 }
@@ -167,6 +168,7 @@ enum gk_status admin_fail_under(struct gk_error *err, TSS2_RC code, const struct
     }
     status = gk_fail_tpm(err, GK_TPM_FAILED, code, "the storage root key at 0x%08x has a password",
                          GK_STORAGE_PERSISTENT);
+    code_describe(err);
     gk_advise(err, "put one without a password there, as the TCG's templates make it, or free it");
     return status;
 }

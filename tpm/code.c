@@ -118,9 +118,6 @@ enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object)
 {
     enum gk_status status = gk_fail_tpm(err, code_status(code), code, "%s", object);
 
-    if (is_from_tpm(code) && code_base(code) == TPM2_RC_INITIALIZE) {
-        gk_advise(err,
-                  "the TPM was not started: run tpm2_startup -c, or let the kernel's driver do it");
-    }
+    code_describe(err);
     return status;
 }

@@ -24,6 +24,12 @@ bool code_is_retry(TSS2_RC code);
 /* The status a response code stands for; GK_TPM_FAILED for what has none of its own. */
 enum gk_status code_status(TSS2_RC code);
 
+/*
+ * Say what the error's code means, and the next step where that gives a better one. NULL is fine.
+ * (words.c)
+ */
+void code_describe(struct gk_error *err);
+
 /* Note a response code as a failure about object. */
 enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object);
 

@@ -17,7 +17,8 @@ libdevkey_la_SOURCES = \
     %D%/reference.c \
     %D%/signature.c \
     %D%/tcti.c \
-    %D%/tpm.c
+    %D%/tpm.c \
+    %D%/words.c
 libdevkey_la_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS)
 libdevkey_la_LIBADD = $(TSS_SYS_LIBS)
 

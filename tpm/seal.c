@@ -98,12 +98,15 @@ static enum gk_status load(struct gk_admin *admin, const struct storage *storage
                            struct object *object, struct gk_error *err)
 {
     ESYS_TR handle;
+    enum gk_status status;
     TSS2_RC code = Esys_Load(admin->esys, storage->root.handle, storage->session.handle,
                              ESYS_TR_NONE, ESYS_TR_NONE, private, public, &handle);
 
     /* Part 3, "TPM2_Load": not this parent's child, so another TPM's or one from before a clear. */
     if (code_base(code) == TPM2_RC_INTEGRITY || code_base(code) == TPM2_RC_BINDING) {
-        return gk_fail_tpm(err, GK_SEAL_BROKEN, code, "the sealed secret");
+        status = gk_fail_tpm(err, GK_SEAL_BROKEN, code, "the sealed secret");
+        code_describe(err);
+        return status;
     }
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail_under(err, code, storage, "loading the sealed secret");

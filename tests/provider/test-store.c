@@ -107,7 +107,7 @@ static void says_when_there_is_no_key(void **state)
     fixture_load(&fixture);
     assert_null(fixture_read_uri(&fixture, "gatekey:handle=0x81000107", NULL));
     fixture_assert_says(
-        "cannot load the device key: no key at that handle (0x81000107, TPM 0x18b); "
+        "cannot load the device key: no key at that handle (0x81000107, TPM 0x18b TPM_RC_HANDLE); "
         "run gatekey enroll");
     fixture_unload(&fixture);
 

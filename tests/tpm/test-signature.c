@@ -85,7 +85,8 @@ static void says_the_key_is_missing(void **state)
 
     (void)state;
     assert_int_equal(gk_key_read(tpm, 0x81000155, &there, &err), GK_NO_KEY);
-    fixture_assert_says(&err, "no key at that handle (0x81000155, TPM 0x18b); run gatekey enroll");
+    fixture_assert_says(
+        &err, "no key at that handle (0x81000155, TPM 0x18b TPM_RC_HANDLE); run gatekey enroll");
 }
 
 static void refuses_a_transient_handle(void **state)

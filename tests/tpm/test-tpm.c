@@ -14,6 +14,13 @@
 #define TPM_RC_LOCKOUT 0x921U
 #define TPM_RC_INITIALIZE 0x100U
 #define TPM_RC_OBJECT_MEMORY 0x902U
+#define TPM_RC_FAILURE 0x101U
+#define TPM_RC_SCHEME 0x092U
+#define TPM_RC_AUTH_FAIL 0x08eU
+#define TPM_RC_BAD_AUTH 0x0a2U
+#define TPM_RC_NV_RATE 0x920U
+#define TPM_RC_P2 0x240U
+#define TPM_RC_S1 0x900U
 
 static struct proxy *proxy;
 static struct gk_tpm *tpm;
@@ -120,10 +127,22 @@ static void names_what_the_tpm_refused_for(void **state)
         enum gk_status status;
         const char *says;
     } refusals[] = {
-        { TPM_RC_LOCKOUT, GK_LOCKED, "the TPM is in lockout (0x81000100, TPM 0x921); wait" },
+        { TPM_RC_LOCKOUT, GK_LOCKED,
+          "the TPM is in lockout (0x81000100, TPM 0x921 TPM_RC_LOCKOUT); wait" },
         { TPM_RC_OBJECT_MEMORY, GK_TPM_MEMORY, "no free slot for another object" },
         { TPM_RC_INITIALIZE, GK_TPM_FAILED,
-          "TPM 0x100); the TPM was not started: run tpm2_startup" },
+          "TPM 0x100 TPM_RC_INITIALIZE: it was not started); run tpm2_startup -c" },
+        { TPM_RC_FAILURE, GK_TPM_FAILED,
+          "the TPM refused (0x81000100, TPM 0x101 TPM_RC_FAILURE: it is in failure mode); switch" },
+        { TPM_RC_SCHEME | TPM_RC_P2, GK_TPM_FAILED, "TPM 0x2d2 TPM_RC_SCHEME: the key is bound" },
+        { TPM_RC_AUTH_FAIL | TPM_RC_S1, GK_BAD_AUTH,
+          "wrong password (0x81000100, TPM 0x98e TPM_RC_AUTH_FAIL: it counts as a failed" },
+        { TPM_RC_BAD_AUTH | TPM_RC_S1, GK_BAD_AUTH,
+          "wrong password (0x81000100, TPM 0x9a2 TPM_RC_BAD_AUTH: it does not count as a" },
+        { 0xb0000 | 5, GK_TPM_FAILED, "TPM 0xb0005 TSS2_RESMGR_RC_BAD_REFERENCE)" },
+        { 0xc0000 | TPM_RC_NV_RATE, GK_TPM_FAILED, "TPM 0xc0920 TPM_RC_NV_RATE: it spares its" },
+        /* Nothing is known of it: no name is better than a wrong one. */
+        { 0x17f, GK_TPM_FAILED, "(0x81000100, TPM 0x17f); look the code up with" },
     };
 
     (void)state;
