@@ -32,6 +32,12 @@ static void take_upcalls(struct prov_upcalls *upcalls, const OSSL_DISPATCH *in)
         case OSSL_FUNC_CORE_VSET_ERROR:
             upcalls->vset_error = OSSL_FUNC_core_vset_error(in);
             break;
+        case OSSL_FUNC_CORE_SET_ERROR_MARK:
+            upcalls->set_error_mark = OSSL_FUNC_core_set_error_mark(in);
+            break;
+        case OSSL_FUNC_CORE_POP_ERROR_TO_MARK:
+            upcalls->pop_error_to_mark = OSSL_FUNC_core_pop_error_to_mark(in);
+            break;
         case OSSL_FUNC_BIO_GETS:
             upcalls->bio_gets = OSSL_FUNC_BIO_gets(in);
             break;

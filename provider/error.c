@@ -28,6 +28,20 @@ static void set_error(const struct prov_context *context, uint32_t reason, const
     va_end(arguments);
 }
 
+void prov_error_mark(const struct prov_context *context)
+{
+    if (context->upcalls.set_error_mark != NULL) {
+        (void)context->upcalls.set_error_mark(context->core);
+    }
+}
+
+void prov_error_drop(const struct prov_context *context)
+{
+    if (context->upcalls.pop_error_to_mark != NULL) {
+        (void)context->upcalls.pop_error_to_mark(context->core);
+    }
+}
+
 int prov_answer(const struct prov_context *context, enum gk_status status,
                 const struct gk_error *err, const char *operation, const char *file, int line,
                 const char *function)

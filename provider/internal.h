@@ -32,6 +32,8 @@ struct prov_upcalls {
     OSSL_FUNC_core_new_error_fn *new_error;
     OSSL_FUNC_core_set_error_debug_fn *set_error_debug;
     OSSL_FUNC_core_vset_error_fn *vset_error;
+    OSSL_FUNC_core_set_error_mark_fn *set_error_mark;
+    OSSL_FUNC_core_pop_error_to_mark_fn *pop_error_to_mark;
     OSSL_FUNC_BIO_gets_fn *bio_gets;
     OSSL_FUNC_BIO_read_ex_fn *bio_read_ex;
     OSSL_FUNC_BIO_write_ex_fn *bio_write_ex;
@@ -115,6 +117,13 @@ void prov_fork_leave(void);
 int prov_answer(const struct prov_context *context, enum gk_status status,
                 const struct gk_error *err, const char *operation, const char *file, int line,
                 const char *function);
+
+/*
+ * What is raised between the two is forgotten. This is the queue of the application's libcrypto;
+ * ERR_set_mark() is for that of the one we are linked with, and a program may hold a second one.
+ */
+void prov_error_mark(const struct prov_context *context);
+void prov_error_drop(const struct prov_context *context);
 
 /* The reason codes we raise, for OSSL_FUNC_PROVIDER_GET_REASON_STRINGS. */
 extern const OSSL_ITEM prov_reasons[];

@@ -8,7 +8,6 @@
 #include "provider/internal.h"
 
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/params.h>
 
 static enum gk_status read_password(const char *setting, const char *path, struct gk_auth *auth,
@@ -57,11 +56,11 @@ static void ask_for_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask
     };
 
     /* No answer is no failure of ours, so what OpenSSL says of it must not outlive the call. */
-    ERR_set_mark();
+    prov_error_mark(key->context);
     if (ask(phrase, sizeof(phrase), &size, params, argument) != 1) {
         size = 0;
     }
-    ERR_pop_to_mark();
+    prov_error_drop(key->context);
     key->answer_too_long = size > GK_AUTH_MAX_SIZE;
     if (!key->answer_too_long) {
         memcpy(key->auth.bytes, phrase, size);

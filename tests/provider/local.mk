@@ -45,6 +45,7 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
+    %D%/a-program-may-hold-its-own-libcrypto \
     %D%/a-password-is-asked-only-where-there-is-one \
     %D%/listed-first-it-leaves-software-keys-alone \
     %D%/loading-opens-nothing \
@@ -53,7 +54,7 @@ provider_scripts = \
     %D%/programs-without-the-key-notice-nothing \
     %D%/stock-clients-speak-mutual-tls \
     %D%/the-private-key-stays-in-the-tpm
-EXTRA_DIST += %D%/setup.sh %D%/tls.sh %D%/bridge.py
+EXTRA_DIST += %D%/own-libcrypto.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
 dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
