@@ -37,6 +37,8 @@ struct prov_upcalls {
     OSSL_FUNC_BIO_gets_fn *bio_gets;
     OSSL_FUNC_BIO_read_ex_fn *bio_read_ex;
     OSSL_FUNC_BIO_write_ex_fn *bio_write_ex;
+    OSSL_FUNC_provider_up_ref_fn *provider_up_ref;
+    OSSL_FUNC_provider_free_fn *provider_free;
 };
 
 /* A library context of our own, where only "default" is loaded: it hashes and verifies for us. */
@@ -104,6 +106,13 @@ void prov_fork_unwatch(struct prov_context *context);
 /* Around every call into tpm/ that talks to the TPM: a fork between the two is the TCTI's own. */
 void prov_fork_enter(void);
 void prov_fork_leave(void);
+
+/* --- exit: lifetime.c ---------------------------------------------------------------------------
+ */
+
+/* For as long as a key lives the provider is not torn down, and at the program's end never. */
+void prov_lifetime_hold(struct prov_context *context);
+void prov_lifetime_release(struct prov_context *context);
 
 /* --- errors: error.c ----------------------------------------------------------------------------
  */

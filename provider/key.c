@@ -17,6 +17,7 @@ struct prov_key *prov_key_new(struct prov_context *context, struct gk_key *refer
     key->context = context;
     key->reference = reference;
     atomic_init(&key->holders, 1);
+    prov_lifetime_hold(context);
     return key;
 }
 
@@ -31,6 +32,7 @@ void prov_key_free(struct prov_key *key)
     if (key != NULL && atomic_fetch_sub(&key->holders, 1) == 1) {
         gk_key_free(key->reference);
         gk_auth_clear(&key->auth);
+        prov_lifetime_release(key->context);
         free(key);
     }
 }

@@ -20,6 +20,7 @@ libprovider_la_SOURCES = \
     %D%/internal.h \
     %D%/key.c \
     %D%/keymgmt.c \
+    %D%/lifetime.c \
     %D%/message.c \
     %D%/password.c \
     %D%/provider.c \

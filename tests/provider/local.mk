@@ -17,6 +17,7 @@ provider_programs = \
     %D%/test-decoder \
     %D%/test-fork \
     %D%/test-keymgmt \
+    %D%/test-lifetime \
     %D%/test-message \
     %D%/test-settings \
     %D%/test-signature \
@@ -32,6 +33,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_fork_LDADD = libproviderfixture.la
 %C%_test_keymgmt_CFLAGS = $(provider_test_cflags)
 %C%_test_keymgmt_LDADD = libproviderfixture.la
+%C%_test_lifetime_CFLAGS = $(provider_test_cflags)
+%C%_test_lifetime_LDADD = libproviderfixture.la
 %C%_test_message_CFLAGS = $(provider_test_cflags)
 %C%_test_message_LDADD = libproviderfixture.la
 %C%_test_settings_CFLAGS = $(provider_test_cflags)
