@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the times of make bench, prints them as a table, and writes them to bench.json in the build tree.
+
+Everything is a comparison within this run (paired.py). BENCH_ROUNDS says how often each is repeated, BENCH_ONLY
+names the chapters to measure. Run by the script bench, which sets the scene.
+"""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+import paired
+from subjects import BUILD, GATEKEY, PLAIN, TPM2, Worker, count_commands, count_of_worker, instructions, run
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
+ONLY = os.environ.get("BENCH_ONLY", "").split()
+URL = os.environ["BENCH_URL"]
+HANDLE = "0x81000100"
+HAS_LOADABLE = os.path.exists("loadable.pem")
+HAS_ROOTS = os.path.exists("roots.pem")
+
+COLUMNS = "this one   {}   ratio   its quartiles  commands"
+
+rows = []
+goals = []
+notes = []
+
+
+def say(line=""):
+    print(line, flush=True)
+
+
+def heading(text, columns):
+    say()
+    say(f"{text}\n{'':44}{columns}")
+
+
+def goal(what, value, limit, unit, verdict):
+    goals.append({"goal": what, "value": value, "limit": limit, "unit": unit, "verdict": verdict})
+
+
+def time_goal(what, summary, limit, unit, processor=None):
+    """By the clock; where that was too noisy, by the time on the processor if it is known and tells."""
+    verdict = paired.verdict(summary, limit)
+    if verdict == paired.NOISY and processor is not None and paired.verdict(processor, limit) != paired.NOISY:
+        summary = processor
+        verdict = paired.verdict(processor, limit) + " (processor)"
+    goal(what, summary["median"], limit, unit, verdict)
+
+
+def duration(ns):
+    return f"{ns / 1e6:.2f} ms" if ns >= 1e6 else f"{ns / 1e3:.1f} us"
+
+
+def row(chapter, name, beside, pairs, **more):
+    """Note and print one comparison; returns its ratio."""
+    ratio = paired.ratio(pairs)
+    this, other = paired.medians(pairs)
+    rows.append({"chapter": chapter, "what": name, "beside": beside, "this_ns": this, "beside_ns": other,
+                 "ratio": ratio, "difference_ns": paired.difference(pairs), "rounds": len(pairs), **more})
+    commands = more.get("commands")
+    say(f"  {name:42}{duration(this):>10}{duration(other):>11}  {ratio['median']:6.3f}"
+        f"  {ratio['quartile_1']:6.3f} - {ratio['quartile_3']:6.3f}"
+        + (f"{commands:8g}" if commands is not None else ""))
+    return ratio
+
+
+def compare_workers(chapter, name, beside, this, other, at_least=1, **more):
+    with Worker(*this) as this_worker, Worker(*other) as other_worker:
+        this_worker.settle(at_least)
+        other_worker.settle()
+        pairs = paired.measure(this_worker.block, other_worker.block, ROUNDS)
+    return row(chapter, name, beside, pairs, **more)
+
+
+def signer(environment, key, padding="pss", threads=1, properties=""):
+    return environment, "sign", key, padding, threads, properties
+
+
+def of_tpm2(function, *arguments):
+    """What tpm2-openssl can do differs with its version; what it cannot is left out, with a word."""
+    try:
+        return function(*arguments)
+    except RuntimeError as reason:
+        notes.append(f"tpm2-openssl: {reason}")
+        return None
+
+
+def has_tpm2():
+    listed = subprocess.run(["openssl", "list", "-providers"], env=TPM2, capture_output=True, text=True, check=False)
+    return "tpm2" in listed.stdout
+
+
+def signatures():
+    heading("One signature, SHA-256, beside a bare TPM2_Sign", COLUMNS.format("    bare"))
+    for padding in ("pss", "pkcs1"):
+        opened, each = count_of_worker(*signer(GATEKEY, "device.pem", padding))
+        name = f"gatekey, {padding}"
+        ratio = compare_workers("signature", name, "bare", signer(GATEKEY, "device.pem", padding),
+                                (PLAIN, "bare", HANDLE, padding), commands=each)
+        time_goal(f"{padding}: time per signature beside bare TPM2_Sign", ratio, 1.03, "x")
+        goal(f"{padding}: TPM commands per signature", each, 1, "", "met" if each <= 1 else "not met")
+        if padding == "pss":
+            goal("TPM commands to load device.pem", opened, 0, "", "met" if opened == 0 else "not met")
+    for threads in (4, 16):
+        this = signer(GATEKEY, "device.pem", "pss", threads)
+        compare_workers("signature", f"gatekey, pss, {threads} threads on one key", "bare", this,
+                        (PLAIN, "bare", HANDLE, "pss"), at_least=threads, commands=count_of_worker(*this)[1])
+    if HAS_LOADABLE:
+        this = signer(GATEKEY, "loadable.pem")
+        compare_workers("signature", "gatekey, pss, loadable key (TSS2)", "bare", this,
+                        (PLAIN, "bare", HANDLE, "pss"), commands=count_of_worker(*this)[1])
+    if has_tpm2():
+        of_tpm2(signatures_of_tpm2)
+    compare_workers("signature", "software RSA, pss", "bare", signer(PLAIN, "soft.key"),
+                    (PLAIN, "bare", HANDLE, "pss"))
+
+
+def signatures_of_tpm2():
+    for name, key in (("persistent key", f"handle:{HANDLE}"), ("loadable key (TSS2)", "loadable.pem")):
+        this = signer(TPM2, key, "pss", 1, "?provider=tpm2")
+        if key.startswith("handle:") or HAS_LOADABLE:
+            compare_workers("signature", f"tpm2-openssl, pss, {name}", "bare", this, (PLAIN, "bare", HANDLE, "pss"),
+                            commands=count_of_worker(*this)[1])
+
+
+def loads():
+    heading("Loading a key, beside a software key in PEM", COLUMNS.format("software"))
+    keys = [(GATEKEY, "gatekey, device.pem", "device.pem"), (GATEKEY, "gatekey, gatekey:", "gatekey:"),
+            (GATEKEY, f"gatekey, gatekey:handle={HANDLE}", f"gatekey:handle={HANDLE}"),
+            (GATEKEY, "gatekey beside, a software key", "soft.key")]
+    if HAS_LOADABLE:
+        keys.append((GATEKEY, "gatekey, loadable key (TSS2)", "loadable.pem"))
+    for environment, name, key in keys:
+        load_row(environment, name, key)
+    if has_tpm2():
+        of_tpm2(load_row, TPM2, "tpm2-openssl, handle:", f"handle:{HANDLE}")
+
+
+def load_row(environment, name, key):
+    commands = count_of_worker(environment, "load", key)[1]
+    compare_workers("load", name, "software key", (environment, "load", key), (PLAIN, "load", "soft.key"),
+                    commands=commands)
+
+
+def handshakes():
+    heading("A full mutual TLS 1.3 handshake, beside a software key", COLUMNS.format("software"))
+    servers = ("hub-ca.pem", "localhost.pem", "server.key", "device-ca.pem")
+    this = (GATEKEY, "handshake", "cert.pem", "device.pem", *servers)
+    compare_workers("handshake", "both sides in one process", "software key", this,
+                    (PLAIN, "handshake", "soft-cert.pem", "soft.key", *servers), commands=count_of_worker(*this)[1])
+
+    def curl(environment, certificate, key):
+        return run(environment, "curl", "-sS", "--cacert", "hub-ca.pem", "--cert", certificate, "--key", key, URL)[0]
+
+    commands = count_commands(GATEKEY, lambda recorded: curl(recorded, "cert.pem", "device.pem"))
+    pairs = paired.measure(lambda: curl(GATEKEY, "cert.pem", "device.pem"),
+                           lambda: curl(PLAIN, "soft-cert.pem", "soft.key"), ROUNDS)
+    row("handshake", "cold: curl, from start to end", "software key", pairs, commands=commands)
+    goal("TPM commands of a cold handshake (curl)", commands, 1, "", "met" if commands <= 1 else "not met")
+
+
+def started(chapter, name, *command):
+    """A program that does not use the key, with gatekey in openssl.cnf and without: (added ms, ratio), each by
+    the clock and by the processor."""
+    processor = []
+
+    def once(environment):
+        clock, used = run(environment, *command)
+        processor.append((environment is GATEKEY, used))
+        return clock
+
+    once(GATEKEY)
+    once(PLAIN)
+    processor.clear()
+    pairs = paired.measure(lambda: once(GATEKEY), lambda: once(PLAIN), 2 * ROUNDS)
+    used_pairs = list(zip([used for ours, used in processor if ours], [used for ours, used in processor if not ours]))
+    counts = [instructions(each, *command) for each in (GATEKEY, PLAIN)] if shutil.which("valgrind") else []
+    added = [paired.difference([(ours / 1e6, theirs / 1e6) for ours, theirs in each]) for each in (pairs, used_pairs)]
+    ratios = [paired.ratio(each) for each in (pairs, used_pairs)]
+    this, other = paired.medians(pairs)
+    rows.append({"chapter": chapter, "what": name, "beside": "without gatekey", "this_ns": this, "beside_ns": other,
+                 "ratio": ratios[0], "added_ms": added[0], "processor_ratio": ratios[1],
+                 "processor_added_ms": added[1], "instructions": counts, "rounds": len(pairs)})
+    say(f"  {name:42}{duration(other):>10}{added[0]['median']:+9.2f}  {added[0]['quartile_1']:+6.2f} - "
+        f"{added[0]['quartile_3']:+5.2f}  {added[1]['median']:+9.2f}"
+        + (f"  {(counts[0] - counts[1]) / 1e6:+8.2f} M" if counts else ""))
+    return added, ratios
+
+
+PROGRAMS = (
+    ("openssl version -d", "openssl", "version", "-d"),
+    ("openssl dgst -sha256", "openssl", "dgst", "-sha256", "plain.cnf"),
+    ("curl --version", "curl", "--version"),
+    ("openssl x509 -noout (reads all roots)", "openssl", "x509", "-noout", "-in", "soft-cert.pem"),
+    ("python3, a TLS context (reads all roots)", "/usr/bin/python3", "-c", "import ssl; ssl.create_default_context()"),
+)
+ADDED = "without       added ms, quartiles    by processor   instructions"
+
+
+def starts():
+    heading("A program that does not use the key, with gatekey in openssl.cnf", ADDED)
+    for name, *command in PROGRAMS:
+        added, _ = started("start", name, *command)
+        time_goal(f"added to the start of: {name}", added[0], 1.0, "ms", added[1])
+
+
+def requests():
+    heading("A TLS request by curl with a software key, with gatekey in openssl.cnf", ADDED)
+    for name, roots in (("its own root only", "hub-ca.pem"), ("all roots of the system", "roots.pem")):
+        if roots == "hub-ca.pem" or HAS_ROOTS:
+            _, ratios = started("request", name, "curl", "-sS", "--cacert", roots, "--cert", "soft-cert.pem",
+                               "--key", "soft.key", URL)
+            time_goal(f"curl with a software key, {name}", ratios[0], 1.02, "x", ratios[1])
+
+
+def memory():
+    heading("Memory of a process", "proportional     private")
+    for name, subject in (("software key, without gatekey", signer(PLAIN, "soft.key")),
+                          ("software key, gatekey beside", signer(GATEKEY, "soft.key")),
+                          ("device key", signer(GATEKEY, "device.pem"))):
+        with Worker(*subject) as worker:
+            for when, sizes in (("loaded", worker.memory()), ("signed", worker.run(1) and worker.memory())):
+                rows.append({"chapter": "memory", "what": f"{name}, {when}", "proportional": sizes[0],
+                             "private": sizes[1]})
+                say(f"  {name + ', ' + when:42}{sizes[0] / 1024:9.0f} KiB{sizes[1] / 1024:8.0f} KiB")
+
+
+def version_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    except OSError:
+        return None
+
+
+def processor_name():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def machine():
+    return {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "processor": processor_name(), "processors": os.cpu_count(), "kernel": platform.release(),
+            "load": os.getloadavg()[0], "openssl": version_of("openssl", "version"),
+            "tss": version_of("pkg-config", "--modversion", "tss2-sys"), "swtpm": version_of("swtpm", "--version"),
+            "curl": version_of("curl", "--version")}
+
+
+def print_goals():
+    say("\nGoals")
+    for each in goals:
+        say(f"  {each['verdict']:20}{each['value']:8.3f} {each['unit']:3} at most {each['limit']:g} {each['unit']:3}"
+            f"{each['goal']}")
+    for note in notes:
+        say(f"  ({note})")
+
+
+CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,
+            "requests": requests, "memory": memory}
+
+
+def main():
+    at_start = machine()
+    say(f"{at_start['processor']}, {at_start['processors']} processors, load {at_start['load']:.1f}; "
+        f"{at_start['openssl']}; {ROUNDS} rounds")
+    for name, chapter in CHAPTERS.items():
+        if not ONLY or name in ONLY:
+            chapter()
+    print_goals()
+    path = os.path.join(BUILD, "bench.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"machine": at_start, "load_at_end": os.getloadavg()[0], "rounds": ROUNDS, "rows": rows,
+                   "goals": goals, "notes": notes}, file, indent=1)
+    say(f"\nWritten to {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the benchmark's worker share.
+ *
+ * A subject is something whose time is taken: it is opened once and then run in blocks. Whoever
+ * measures has several workers, one subject each, and lets them run in turn, so that whatever else
+ * the machine does hits all of them alike. Failures end the process with a word on stderr.
+ */
+#ifndef GATEKEY_TESTS_BENCH_WORKER_H
+#define GATEKEY_TESTS_BENCH_WORKER_H
+
+#include <openssl/evp.h>
+
+struct subject {
+    const char *name;
+    const char *usage; /* its arguments */
+    int arguments;
+    void *(*open)(char **arguments);
+    void (*run)(void *state, unsigned count); /* count times what the subject is about */
+    void (*close)(void *state);
+};
+
+extern const struct subject subject_bare;      /* bare.c */
+extern const struct subject subject_handshake; /* handshake.c */
+extern const struct subject subject_load;      /* sign.c */
+extern const struct subject subject_sign;
+
+/* A private key by its file, as libssl reads it, or by any other URI, as the openssl command does.
+ */
+EVP_PKEY *load_key(const char *name);
+
+/* End the process: what could not be done, and what OpenSSL says of it. */
+void give_up(const char *what) __attribute__((noreturn));
+
+#endif
