@@ -106,6 +106,9 @@ enum gk_status gk_fail_file(struct gk_error *err, int error_number, const char *
         return gk_fail(err, GK_DISK_FULL, "%s", path);
     case ENOMEM:
         return gk_fail(err, GK_NO_MEMORY, "%s", path);
+    case EMFILE:
+    case ENFILE:
+        return gk_fail(err, GK_NO_DESCRIPTOR, "%s", path);
     default:
         return gk_fail(err, GK_FILE_FAILED, "%s: %s", path, strerror(error_number));
     }

@@ -89,6 +89,7 @@ enum gk_status gk_admin_open(const char *tcti, const struct gk_auth *owner, stru
     }
     code = tcti_open(&a->name, &a->tcti);
     if (code == TSS2_RC_SUCCESS) {
+        tcti_let_go(&a->name, a->tcti);
         code = Esys_Initialize(&a->esys, a->tcti, NULL);
     }
     if (code == TSS2_RC_SUCCESS) {

@@ -32,7 +32,7 @@ static bool is_garbled(TSS2_RC code)
 {
     TSS2_RC low = code & 0xffffU;
 
-    return layer_of(code) == TSS2_MU_RC_LAYER ||
+    return layer_of(code) == TSS2_MU_RC_LAYER || code == TSS2_TCTI_RC_MALFORMED_RESPONSE ||
            (layer_of(code) == TSS2_SYS_RC_LAYER &&
             (low == TSS2_BASE_RC_MALFORMED_RESPONSE || low == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
              low == TSS2_BASE_RC_INSUFFICIENT_CONTEXT));
@@ -44,7 +44,8 @@ bool code_is_transport(TSS2_RC code)
 
     return is_garbled(code) ||
            (layer_of(code) == TSS2_TCTI_RC_LAYER && low != TSS2_BASE_RC_NOT_PERMITTED &&
-            low != TSS2_BASE_RC_TRY_AGAIN && low != TSS2_BASE_RC_MEMORY);
+            low != TSS2_BASE_RC_TRY_AGAIN && low != TSS2_BASE_RC_MEMORY &&
+            code != TCTI_RC_NO_DESCRIPTOR);
 }
 
 bool code_is_retry(TSS2_RC code)
@@ -101,6 +102,9 @@ enum gk_status code_status(TSS2_RC code)
     /* ESYS says so of everything after one broken line. */
     if (code == TSS2_ESYS_RC_BAD_SEQUENCE) {
         return GK_NO_TPM;
+    }
+    if (code == TCTI_RC_NO_DESCRIPTOR) {
+        return GK_NO_DESCRIPTOR;
     }
     switch (code & 0xffffU) {
     case TSS2_BASE_RC_NOT_PERMITTED:

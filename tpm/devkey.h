@@ -72,9 +72,9 @@ struct gk_crypto {
 struct gk_tpm;
 
 /*
- * Remember a TPM connection by its TCTI: "device:PATH" (our own, close-on-exec and silent) or
- * NAME:SETTINGS of an installed tss2 TCTI such as "swtpm:path=SOCKET" (TCG TSS 2.0 TCTI). The name
- * is always needed; the TSS is never left to search for a TPM.
+ * Remember a TPM connection by its TCTI (TCG TSS 2.0 TCTI): "device:PATH" or "swtpm:path=SOCKET",
+ * which are our own (silent, close-on-exec, deaf to signals), or NAME:SETTINGS of an installed one.
+ * The name is always needed; the TSS is never left to search for a TPM.
  *
  * Does not connect, does not block. The caller frees it with gk_tpm_free() after the last
  * operation. Fails with GK_BAD_TCTI, GK_NO_MEMORY.

@@ -5,6 +5,7 @@
 
 #include "tpm/devkey.h"
 
+#include <signal.h>
 #include <tss2/tss2_sys.h>
 #include <tss2/tss2_tcti.h>
 
@@ -33,29 +34,86 @@ void code_describe(struct gk_error *err);
 /* Note a response code as a failure about object. */
 enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object);
 
-/* --- connections (tcti.c, device.c) ------------------------------------------------------------
+/* --- waiting (clock.c) -------------------------------------------------------------------------
  */
+
+/* A clock that nobody sets. */
+int64_t clock_now_ms(void);
+long clock_left_ms(int64_t deadline_ms); /* never below zero */
+
+/* All of it, however many signals come. */
+void clock_pause_ms(long pause_ms);
+
+/* --- connections (tcti.c, device.c, line.c) ----------------------------------------------------
+ */
+
+/* This process or the system has no file descriptor left for a connection. */
+#define TCTI_RC_NO_DESCRIPTOR \
+    ((TSS2_RC)(TSS2_TCTI_RC_LAYER | (TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + 1)))
+
+enum tcti_kind {
+    TCTI_DEVICE, /* "device:", our own */
+    TCTI_SOCKET, /* "swtpm:path=", our own */
+    TCTI_OTHER,  /* whatever the TSS has installed */
+};
 
 /* A TCTI as it is written in a configuration, taken apart once. */
 struct tcti_name {
-    bool is_device;      /* our own "device:" */
-    bool is_idle_closed; /* its context holds no descriptor between commands, so it may be kept */
-    char *text;          /* the path for a device, else LIBRARY:SETTINGS for tctildr */
+    enum tcti_kind kind;
+    char *text; /* a path, for TCTI_OTHER LIBRARY:SETTINGS as tctildr takes it */
 };
 
 enum gk_status tcti_name_parse(const char *tcti, struct tcti_name *name, struct gk_error *err);
 void tcti_name_clear(struct tcti_name *name);
 
-/* Open a connection; waits up to about ten seconds for a device that another program holds. */
+/* Open a connection; waits up to about ten seconds for a TPM that another program holds. */
 TSS2_RC tcti_open(const struct tcti_name *name, TSS2_TCTI_CONTEXT **tcti);
 void tcti_close(const struct tcti_name *name, TSS2_TCTI_CONTEXT **tcti);
+
+/* How long is waited for a TPM that another program holds. */
+#define TCTI_BUSY_WAIT_MS 10000
+
+/*
+ * For a connection that is kept for long: leave the TPM to others between commands, where it serves
+ * one connection at a time and minds no change of it. name must outlive the connection.
+ */
+void tcti_let_go(const struct tcti_name *name, TSS2_TCTI_CONTEXT *tcti);
 
 /* Keep a connection's descriptor out of programs that are started meanwhile. */
 void tcti_set_close_on_exec(TSS2_TCTI_CONTEXT *tcti);
 
-/* Our TCTI for a TPM character device: silent and close-on-exec, which the TSS's own is not. */
-TSS2_RC device_tcti_open(const char *path, TSS2_TCTI_CONTEXT **tcti);
-void device_tcti_close(TSS2_TCTI_CONTEXT **tcti);
+/*
+ * Around everything that is done with a connection: one of TCTI_OTHER may write to a TPM that has
+ * hung up, and the signal of that would end the application.
+ */
+struct tcti_calm {
+    bool is_needed, was_pending;
+    sigset_t before; /* this thread's mask */
+};
+void tcti_calm_begin(const struct tcti_name *name, struct tcti_calm *calm);
+void tcti_calm_end(const struct tcti_calm *calm);
+
+/* Open what our own TCTI speaks on; the second fails with TRY_AGAIN where nobody answered until
+ * then. */
+TSS2_RC device_open(const char *path, TSS2_TCTI_CONTEXT **tcti);
+TSS2_RC socket_open(const char *path, int64_t deadline_ms, TSS2_TCTI_CONTEXT **tcti);
+
+/* A descriptor connected to a swtpm, or -1 and errno. */
+int socket_connect(const char *path, int64_t deadline_ms);
+
+/* Our own TCTI; takes fd over in any case. */
+TSS2_RC line_new(int fd, bool is_stream, TSS2_TCTI_CONTEXT **tcti);
+void line_let_go(TSS2_TCTI_CONTEXT *tcti, const char *path);
+void line_close(TSS2_TCTI_CONTEXT **tcti);
+
+/* What errno stands for after an open(2), a socket(2) or a connect(2). */
+TSS2_RC line_code_of_open(int error_number);
+
+/*
+ * A descriptor above those of stdin, stdout and stderr, whichever of them an application has
+ * closed: what it prints must not go to the TPM. Takes fd over; errno is kept where that is -1.
+ */
+int line_keep_off_stdio(int fd);
 
 /* --- one command on a connection (tpm.c) -------------------------------------------------------
  */

@@ -10,9 +10,11 @@ noinst_HEADERS += %D%/admin.h %D%/admin_internal.h %D%/devkey.h %D%/internal.h
 
 libdevkey_la_SOURCES = \
     %D%/armour.c \
+    %D%/clock.c \
     %D%/code.c \
     %D%/device.c \
     %D%/key.c \
+    %D%/line.c \
     %D%/pss.c \
     %D%/reference.c \
     %D%/signature.c \

@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* A command may take a discrete chip minutes (key generation); signing takes well under a second.
  */
@@ -17,8 +16,7 @@
 
 struct gk_tpm {
     struct tcti_name name;
-    pthread_mutex_t lock;    /* over one operation, connection included */
-    TSS2_TCTI_CONTEXT *kept; /* only for a TCTI that holds no descriptor while idle */
+    pthread_mutex_t lock; /* over one operation, connection included */
 };
 
 enum gk_status gk_tpm_new(const char *tcti, struct gk_tpm **tpm, struct gk_error *err)
@@ -43,7 +41,6 @@ void gk_tpm_free(struct gk_tpm *tpm)
     if (tpm == NULL) {
         return;
     }
-    tcti_close(&tpm->name, &tpm->kept);
     tcti_name_clear(&tpm->name);
     pthread_mutex_destroy(&tpm->lock);
     free(tpm);
@@ -57,29 +54,11 @@ void gk_tpm_before_fork(struct gk_tpm *tpm)
 void gk_tpm_after_fork(struct gk_tpm *tpm, bool child)
 {
     /*
-     * No operation is under way, so what is kept holds no descriptor and is the child's own memory
-     * now; there is nothing to drop. The child's only thread is the one that took the lock.
+     * No operation is under way and nothing is kept in between, so there is nothing to drop. The
+     * child's only thread is the one that took the lock.
      */
     (void)child;
     pthread_mutex_unlock(&tpm->lock);
-}
-
-static TSS2_RC connection_open(struct gk_tpm *tpm, TSS2_TCTI_CONTEXT **tcti)
-{
-    if (tpm->kept != NULL) {
-        *tcti = TAKE(tpm->kept);
-        return TSS2_RC_SUCCESS;
-    }
-    return tcti_open(&tpm->name, tcti);
-}
-
-static void connection_close(struct gk_tpm *tpm, TSS2_TCTI_CONTEXT **tcti, bool is_healthy)
-{
-    if (is_healthy && tpm->name.is_idle_closed) {
-        tpm->kept = TAKE(*tcti);
-    } else {
-        tcti_close(&tpm->name, tcti);
-    }
 }
 
 TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys)
@@ -136,9 +115,7 @@ static TSS2_RC run_until_answered(TSS2_TCTI_CONTEXT *tcti, tpm_command *command,
     TSS2_RC code = run_once(tcti, command, context);
 
     for (int i = 0; i < RETRY_COUNT && code_is_retry(code); i++, pause_ms *= 2) {
-        nanosleep(
-            &(struct timespec){ .tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000L },
-            NULL);
+        clock_pause_ms(pause_ms);
         code = run_once(tcti, command, context);
     }
     return code;
@@ -147,35 +124,50 @@ static TSS2_RC run_until_answered(TSS2_TCTI_CONTEXT *tcti, tpm_command *command,
 static TSS2_RC connect_and_run(struct gk_tpm *tpm, tpm_command *command, void *context)
 {
     TSS2_TCTI_CONTEXT *tcti = NULL;
-    TSS2_RC code = connection_open(tpm, &tcti);
+    TSS2_RC code = tcti_open(&tpm->name, &tcti);
 
     if (code == TSS2_RC_SUCCESS) {
         code = run_until_answered(tcti, command, context);
-        connection_close(tpm, &tcti, !code_is_transport(code));
+        tcti_close(&tpm->name, &tcti);
     }
+    return code;
+}
+
+static TSS2_RC run_locked(struct gk_tpm *tpm, tpm_command *command, void *context)
+{
+    TSS2_RC code = connect_and_run(tpm, command, context);
+
+    /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
+    return code_is_transport(code) ? connect_and_run(tpm, command, context) : code;
+}
+
+static TSS2_RC run(struct gk_tpm *tpm, tpm_command *command, void *context)
+{
+    struct tcti_calm calm;
+    TSS2_RC code;
+
+    tcti_calm_begin(&tpm->name, &calm);
+    pthread_mutex_lock(&tpm->lock);
+    code = run_locked(tpm, command, context);
+    pthread_mutex_unlock(&tpm->lock);
+    tcti_calm_end(&calm);
     return code;
 }
 
 enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
                        struct gk_error *err)
 {
+    TSS2_RC code = run(tpm, command, context);
     enum gk_status status;
-    TSS2_RC code;
 
-    pthread_mutex_lock(&tpm->lock);
-    code = connect_and_run(tpm, command, context);
-    /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
-    if (code_is_transport(code)) {
-        code = connect_and_run(tpm, command, context);
-    }
-    pthread_mutex_unlock(&tpm->lock);
     if (code == TSS2_RC_SUCCESS) {
         return GK_OK;
     }
     status = code_status(code);
     /* For a missing TPM the object is the TPM, for everything else what was asked of it. */
     return code_fail(err, code,
-                     status == GK_NO_TPM || status == GK_TPM_DENIED || status == GK_TPM_BUSY
+                     status == GK_NO_TPM || status == GK_TPM_DENIED || status == GK_TPM_BUSY ||
+                             status == GK_NO_DESCRIPTOR
                          ? tpm->name.text
                          : object);
 }

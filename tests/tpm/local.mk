@@ -19,8 +19,8 @@ libfault_la_SOURCES = %D%/fault.c %D%/fault.h
 libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 EXTRA_DIST += %D%/fault.sh
 
-tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-fault-tcti %D%/test-seal \
-    %D%/test-signature %D%/test-tcti %D%/test-tpm
+tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-fault-tcti %D%/test-line \
+    %D%/test-seal %D%/test-signature %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TPM_TESTS += $(tpm_tests_with_a_tpm)
@@ -29,6 +29,8 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 %C%_test_create_LDADD = libtpmfixture.la
 %C%_test_fault_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_fault_tcti_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
+%C%_test_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_line_LDADD = libtpmfixture.la
 %C%_test_reference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_reference_LDADD = libtpmfixture.la
 %C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -178,11 +178,11 @@ static void keeps_its_descriptor_from_other_programs(void **state)
     size_t count = 1;
 
     (void)state;
-    assert_int_equal(device_tcti_open("/dev/null", &tcti), TSS2_RC_SUCCESS);
+    assert_int_equal(device_open("/dev/null", &tcti), TSS2_RC_SUCCESS);
     assert_int_equal(Tss2_Tcti_GetPollHandles(tcti, &handle, &count), TSS2_RC_SUCCESS);
     assert_int_equal(count, 1);
     assert_true((fcntl(handle.fd, F_GETFD) & FD_CLOEXEC) != 0);
-    device_tcti_close(&tcti);
+    line_close(&tcti);
     assert_null(tcti);
     assert_true(fcntl(handle.fd, F_GETFD) < 0 && errno == EBADF);
 }
