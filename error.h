@@ -38,6 +38,8 @@
     ROW(GK_BAD_SIGNATURE, "the signature that came back does not verify", "the TPM is faulty or the key was replaced; do not trust it until it is checked") \
     ROW(GK_SEAL_BROKEN, "the sealed secret cannot be opened by this TPM", "it was sealed by another TPM, or the TPM was cleared; enrol again") \
     ROW(GK_NOT_OFFERED, "the device key does not do that", "see gatekey(1), \"The device key\"")    \
+    ROW(GK_NOT_LOADED, "this TPM does not load that key", "it is another TPM's or parent's, or the TPM was cleared since; make a new key") \
+    ROW(GK_WRONG_KIND, "a key of this kind is not taken", "use an unrestricted RSA-2048 signing key without a policy") \
     ROW(GK_NOT_RSA2048, "only RSA with 2048 bits is accepted", "use an RSA-2048 key")               \
     /* files and configuration */                                                                   \
     ROW(GK_NO_FILE, "no such file", "check the path")                                               \

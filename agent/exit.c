@@ -33,6 +33,8 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_BAD_SALT:
     case GK_BAD_SIGNATURE:
     case GK_SEAL_BROKEN:
+    case GK_NOT_LOADED:
+    case GK_WRONG_KIND:
     case GK_NOT_OFFERED:
     case GK_NOT_RSA2048:
     case GK_NO_FILE:

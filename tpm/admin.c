@@ -72,6 +72,14 @@ enum gk_status admin_fail_owner(struct gk_error *err, TSS2_RC code, const char *
     return status;
 }
 
+enum gk_status admin_explain(struct gk_admin *admin, enum gk_status status, struct gk_error *err)
+{
+    if (status == GK_TPM_MEMORY) {
+        slot_explain(admin->tcti, err);
+    }
+    return status;
+}
+
 enum gk_status gk_admin_open(const char *tcti, const struct gk_auth *owner, struct gk_admin **admin,
                              struct gk_error *err)
 {

@@ -57,7 +57,7 @@ enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
 
 /*
  * Say what RSA-2048 key lies at a handle ("TPM2_ReadPublic"), as gk_key_read() does.
- * Fails with GK_NO_KEY (the handle is empty), GK_NOT_RSA2048 or GK_NOT_OFFERED (something else is
+ * Fails with GK_NO_KEY (the handle is empty), GK_NOT_RSA2048 or GK_WRONG_KIND (something else is
  * there).
  */
 enum gk_status gk_admin_key_describe(struct gk_admin *admin, uint32_t handle, struct gk_key **key,

@@ -63,6 +63,12 @@ enum gk_status admin_fail_owner(struct gk_error *err, TSS2_RC code, const char *
 enum gk_status admin_fail_under(struct gk_error *err, TSS2_RC code, const struct storage *storage,
                                 const char *object);
 
+/*
+ * At the end of an operation, when nothing of ours is loaded any more: where the TPM had no slot
+ * left, say who has them. Returns status.
+ */
+enum gk_status admin_explain(struct gk_admin *admin, enum gk_status status, struct gk_error *err);
+
 /* Look at a persistent handle. GK_NO_KEY when it is empty; object is then untouched. */
 enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object *object,
                           struct gk_error *err);

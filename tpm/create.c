@@ -217,10 +217,9 @@ static enum gk_status check_empty(struct gk_admin *admin, uint32_t handle, struc
     return status == GK_NO_KEY ? GK_OK : status;
 }
 
-enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
-                                   const struct gk_auth *auth, const struct gk_crypto *crypto,
-                                   gk_remember *remember, void *context, struct gk_key **key,
-                                   struct gk_error *err)
+static enum gk_status create(struct gk_admin *admin, uint32_t handle, const struct gk_auth *auth,
+                             const struct gk_crypto *crypto, gk_remember *remember, void *context,
+                             struct gk_key **key, struct gk_error *err)
 {
     CLEANUP(storage_release)
     struct storage storage = { .root.handle = ESYS_TR_NONE, .session.handle = ESYS_TR_NONE };
@@ -255,6 +254,15 @@ enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
         *key = TAKE(made);
     }
     return status;
+}
+
+enum gk_status gk_admin_key_create(struct gk_admin *admin, uint32_t handle,
+                                   const struct gk_auth *auth, const struct gk_crypto *crypto,
+                                   gk_remember *remember, void *context, struct gk_key **key,
+                                   struct gk_error *err)
+{
+    return admin_explain(admin, create(admin, handle, auth, crypto, remember, context, key, err),
+                         err);
 }
 
 /* Read what lies at a handle as a key, and keep hold of the object. */
@@ -295,7 +303,7 @@ enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *k
     uint32_t handle = gk_key_handle(key);
     enum gk_status status = read_key(admin, handle, &object, &there, err);
 
-    if (status == GK_NOT_RSA2048 || status == GK_NOT_OFFERED ||
+    if (status == GK_NOT_RSA2048 || status == GK_WRONG_KIND ||
         (status == GK_OK && !gk_key_identical(there, key))) {
         return gk_fail(err, GK_HANDLE_TAKEN, "0x%08" PRIx32, handle);
     }

@@ -116,12 +116,52 @@ enum gk_status gk_key_parse(const void *data, size_t size, struct gk_key **key,
 /*
  * Make a reference to whatever signing key lies at a persistent handle (TPM2_ReadPublic: one
  * command). Whether it needs a password cannot be read from a TPM; it is taken as needing none.
- * Blocks while the TPM works. Fails with GK_NO_KEY, GK_NOT_RSA2048, GK_NOT_OFFERED (restricted or
+ * Blocks while the TPM works. Fails with GK_NO_KEY, GK_NOT_RSA2048, GK_WRONG_KIND (restricted or
  * not a signing key), GK_BAD_REFERENCE (not a persistent handle), and the TPM's failures as
  * gk_key_sign().
  */
 enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **key,
                            struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * A key whose private part lies in a file, encrypted to one TPM, and is loaded for each signature.
+ *
+ * parent        what it is loaded under: a persistent handle (0x81...), or a hierarchy (0x40000001
+ *               owner, also written 0; 0x4000000b endorsement; 0x4000000c platform; 0x40000007
+ *               null), where the parent is made by TPM2_CreatePrimary with the TCG's template for
+ *               P-256 (TCG EK Credential Profile, "Template H-2", empty unique).
+ * rsa_parent    made with the one for RSA-2048 (H-1) instead; counts for hierarchies only.
+ * public_area   TPM2B_PUBLIC, private_area TPM2B_PRIVATE, both as the TPM marshals them.
+ */
+struct gk_loadable {
+    uint32_t parent;
+    bool rsa_parent;
+    bool needs_auth;
+    const uint8_t *public_area;
+    size_t public_size;
+    const uint8_t *private_area;
+    size_t private_size;
+};
+
+/*
+ * Make a key of it; nothing of loadable is kept. No TPM I/O, does not block. The caller frees it
+ * with gk_key_free(). Fails with GK_BAD_REFERENCE, GK_NOT_RSA2048, GK_WRONG_KIND (restricted, used
+ * by a policy only, not for signing, sealed data), GK_NO_MEMORY.
+ *
+ * Its signatures are by gk_key_sign(), with one struct gk_tpm for all its life. Each costs three
+ * commands: load, sign, flush. Under a hierarchy the first one in a process costs six, as the
+ * parent is made; the loaded key is then kept in memory as the TPM saves it (TPM2_ContextSave), and
+ * made anew where the TPM no longer takes that, as after a reset. Nothing of it stays in the TPM
+ * between signatures. gk_key_handle() is 0.
+ */
+enum gk_status gk_key_from_loadable(const struct gk_loadable *loadable, struct gk_key **key,
+                                    struct gk_error *err) GK_MUST_CHECK;
+
+/* The password of the parent, or of the hierarchy; only before key is shared. */
+void gk_key_set_parent_auth(struct gk_key *key, const struct gk_auth *auth);
+
+bool gk_key_is_loadable(const struct gk_key *key);
+uint32_t gk_key_parent(const struct gk_key *key); /* 0 where it is not loadable */
 
 struct gk_key *gk_key_copy(const struct gk_key *key); /* NULL when out of memory */
 void gk_key_free(struct gk_key *key);                 /* NULL is fine */
@@ -152,8 +192,9 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
  * holds a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY). A
  * broken connection is made anew and the command sent once more. Fails with GK_NO_TPM,
  * GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY, GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH, GK_LOCKED,
- * GK_BAD_SALT, GK_BAD_SIGNATURE, GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY;
- * signature is then untouched.
+ * GK_BAD_SALT, GK_BAD_SIGNATURE, GK_NOT_OFFERED (a key of others, made for another scheme or hash
+ * only), GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY, a loadable key also with
+ * GK_TPM_MEMORY and GK_NOT_LOADED; signature is then untouched.
  */
 enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const struct gk_auth *auth,
                            const struct gk_crypto *crypto, enum gk_scheme scheme, enum gk_hash hash,
@@ -162,7 +203,7 @@ enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const s
 
 /*
  * Write a reference as device.pem holds it, text lines included. text is allocated, NUL-terminated,
- * and the caller's to free(3). Fails with GK_NO_MEMORY.
+ * and the caller's to free(3). Fails with GK_WRONG_KIND (a loadable key), GK_NO_MEMORY.
  */
 enum gk_status gk_key_format(const struct gk_key *key, char **text,
                              struct gk_error *err) GK_MUST_CHECK;

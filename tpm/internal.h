@@ -115,22 +115,60 @@ TSS2_RC line_code_of_open(int error_number);
  */
 int line_keep_off_stdio(int fd);
 
-/* --- one command on a connection (tpm.c) -------------------------------------------------------
+/* --- commands on a connection (tpm.c) ----------------------------------------------------------
  */
 
 /* One TPM command from preparing to completing, on a fresh system API context. */
 typedef TSS2_RC tpm_command(TSS2_SYS_CONTEXT *sys, void *context);
 
+/* Run one command on a connection, once, without any lock. */
+TSS2_RC tpm_run_on(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context);
+
 /*
  * Run one command under the TPM's lock: connect, run, repeat while the TPM asks for it, connect
- * anew and run once more after a transport error. The code of the last try; object is for the
- * error.
+ * anew and run once more after a transport error. object is for the error.
  */
 enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
                        struct gk_error *err);
 
+/* Several commands on one connection. What it still holds in the end is flushed for it. */
+struct tpm_link;
+typedef TSS2_RC tpm_dialogue(struct tpm_link *link, void *context);
+
+/*
+ * Have a dialogue under the TPM's lock; after a transport error connect anew and have it once more,
+ * from its beginning. A line that breaks leaves nothing loaded either, as far as a TPM that can be
+ * reached again allows. The code of the last try.
+ */
+TSS2_RC tpm_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context);
+
+/* One command of a dialogue, repeated while the TPM asks for it. */
+TSS2_RC tpm_send(struct tpm_link *link, tpm_command *command, void *context);
+
+/* Note a transient object that was loaded, by the name that the TPM gave it; flush it again. */
+void tpm_hold(struct tpm_link *link, TPM2_HANDLE handle, const TPM2B_NAME *name);
+void tpm_release(struct tpm_link *link, TPM2_HANDLE handle);
+
+/* Note a code from tpm_talk() as a failure about object, or about the TPM where it is missing. */
+enum gk_status tpm_fail(const struct gk_tpm *tpm, TSS2_RC code, const char *object,
+                        struct gk_error *err);
+
 /* Send the prepared command and take its response; the descriptor is close-on-exec meanwhile. */
 TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys);
+
+/*
+ * Password authorisation for the prepared command (TPM 2.0 Library Part 1, "Password
+ * Authorizations"): no session to set up. NULL is the empty password.
+ */
+TSS2_RC tpm_authorise(TSS2_SYS_CONTEXT *sys, const struct gk_auth *auth);
+
+/* "TPM2_ReadPublic", a command whose context is this. */
+struct read_public {
+    TPM2_HANDLE handle;
+    TPM2B_PUBLIC area;
+    TPM2B_NAME name;
+};
+TSS2_RC tpm_read_public(TSS2_SYS_CONTEXT *sys, void *context);
 
 /* Flush one transient object or session. */
 TSS2_RC tpm_flush(TSS2_TCTI_CONTEXT *tcti, TPM2_HANDLE handle);
@@ -145,6 +183,7 @@ struct gk_key {
     uint32_t flags; /* REFERENCE_* */
     TPM2B_PUBLIC area;
     struct gk_public public_part;
+    struct loadable *loadable; /* NULL: it is persistent at handle */
 };
 
 /* Make a key of a public area. about names it in errors, failure is the status for what is no RSA
@@ -153,6 +192,47 @@ enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC
                              const char *about, struct gk_key **key, struct gk_error *err);
 
 bool handle_is_persistent(uint32_t handle);
+
+#define KEY_ABOUT_SIZE 48
+
+/* What an error calls the key: its handle, or what it is loaded under. */
+void key_describe(const struct gk_key *key, char about[static KEY_ABOUT_SIZE]);
+
+/* --- loadable keys (loadable.c, load.c) --------------------------------------------------------
+ */
+
+struct loadable {
+    uint32_t parent; /* persistent, or a hierarchy */
+    bool rsa_parent;
+    struct gk_auth parent_auth;
+    TPM2B_PRIVATE private_area;
+
+    /* The loaded key as the TPM saved it, guarded by the TPM's lock. */
+    bool is_saved;
+    TPMS_CONTEXT saved;
+    TPM2B_NAME name;
+};
+
+/* Of the hierarchies that can have keys: owner, endorsement, platform, null. */
+bool handle_is_hierarchy(uint32_t handle);
+
+struct loadable *loadable_copy(const struct loadable *loadable); /* NULL when out of memory */
+void loadable_free(struct loadable *loadable);                   /* NULL is fine */
+
+/*
+ * Load the key, run one command with it, and flush it: three TPM commands, four more the first time
+ * under a hierarchy. *handle is where the command finds the handle it is loaded at; context is the
+ * command's.
+ */
+enum gk_status loadable_run(struct gk_tpm *tpm, const struct gk_key *key, tpm_command *command,
+                            void *context, TPM2_HANDLE *handle, struct gk_error *err);
+
+/* --- transient slots (slot.c) ------------------------------------------------------------------
+ */
+
+/* For a failure with GK_TPM_MEMORY: say which handles are taken, and how to free one. */
+void slot_explain(TSS2_TCTI_CONTEXT *tcti, struct gk_error *err);
+void slot_explain_by(struct gk_tpm *tpm, struct gk_error *err);
 
 /* --- RSA-PSS (pss.c) ---------------------------------------------------------------------------
  */

@@ -26,23 +26,35 @@ bool handle_is_persistent(uint32_t handle)
     return handle >= GK_HANDLE_FIRST && handle <= GK_HANDLE_LAST;
 }
 
+static const char *wrong_kind(TPMA_OBJECT attributes)
+{
+    if ((attributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0) {
+        return "is not for signing";
+    }
+    if ((attributes & TPMA_OBJECT_RESTRICTED) != 0) {
+        return "is restricted: it signs only what the TPM hashed itself";
+    }
+    if ((attributes & TPMA_OBJECT_USERWITHAUTH) == 0) {
+        return "is used by a policy only";
+    }
+    return NULL;
+}
+
 enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC *area,
                              const char *about, struct gk_key **key, struct gk_error *err)
 {
     const TPMT_PUBLIC *public = &area->publicArea;
     const TPM2B_PUBLIC_KEY_RSA *modulus = &public->unique.rsa;
+    const char *wrong;
     struct gk_key *k;
 
     if (public->type != TPM2_ALG_RSA || public->parameters.rsaDetail.keyBits != 2048 ||
         modulus->size != GK_RSA2048_SIZE || (modulus->buffer[0] & 0x80) == 0) {
         return gk_fail(err, GK_NOT_RSA2048, "%s", about);
     }
-    if ((public->objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0 ||
-        (public->objectAttributes & TPMA_OBJECT_RESTRICTED) != 0 ||
-        (public->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0) {
-        gk_fail(err, GK_NOT_OFFERED, "%s is restricted, by policy only, or not for signing", about);
-        gk_advise(err, "use a key made by gatekey key create");
-        return GK_NOT_OFFERED;
+    wrong = wrong_kind(public->objectAttributes);
+    if (wrong != NULL) {
+        return gk_fail(err, GK_WRONG_KIND, "%s %s", about, wrong);
     }
     k = calloc(1, sizeof(*k));
     if (k == NULL) {
@@ -60,15 +72,10 @@ enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC
     return GK_OK;
 }
 
-struct read_public {
-    uint32_t handle;
-    TPM2B_PUBLIC area;
-};
-
-static TSS2_RC read_public(TSS2_SYS_CONTEXT *sys, void *context)
+TSS2_RC tpm_read_public(TSS2_SYS_CONTEXT *sys, void *context)
 {
     struct read_public *read = context;
-    TPM2B_NAME name = { .size = 0 }, qualified_name = { .size = 0 };
+    TPM2B_NAME qualified_name = { .size = 0 };
     TSS2_RC code = Tss2_Sys_ReadPublic_Prepare(sys, read->handle);
 
     if (code == TSS2_RC_SUCCESS) {
@@ -78,7 +85,8 @@ static TSS2_RC read_public(TSS2_SYS_CONTEXT *sys, void *context)
         return code;
     }
     read->area = (TPM2B_PUBLIC){ .size = 0 };
-    return Tss2_Sys_ReadPublic_Complete(sys, &read->area, &name, &qualified_name);
+    read->name = (TPM2B_NAME){ .size = 0 };
+    return Tss2_Sys_ReadPublic_Complete(sys, &read->area, &read->name, &qualified_name);
 }
 
 enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **key,
@@ -94,7 +102,7 @@ enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **
         gk_advise(err, "use a handle from 0x%x to 0x%x", GK_HANDLE_FIRST, GK_HANDLE_LAST);
         return GK_BAD_REFERENCE;
     }
-    status = tpm_run(tpm, read_public, &read, about, err);
+    status = tpm_run(tpm, tpm_read_public, &read, about, err);
     if (status != GK_OK) {
         return status;
     }
@@ -103,17 +111,27 @@ enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **
 
 struct gk_key *gk_key_copy(const struct gk_key *key)
 {
-    struct gk_key *copy = malloc(sizeof(*copy));
+    CLEANUP(gk_key_freep) struct gk_key *copy = malloc(sizeof(*copy));
 
-    if (copy != NULL) {
-        *copy = *key;
+    if (copy == NULL) {
+        return NULL;
     }
-    return copy;
+    *copy = *key;
+    if (key->loadable != NULL) {
+        copy->loadable = loadable_copy(key->loadable);
+        if (copy->loadable == NULL) {
+            return NULL;
+        }
+    }
+    return TAKE(copy);
 }
 
 void gk_key_free(struct gk_key *key)
 {
-    free(key);
+    if (key != NULL) {
+        loadable_free(key->loadable);
+        free(key);
+    }
 }
 
 const struct gk_public *gk_key_public(const struct gk_key *key)
@@ -124,6 +142,25 @@ const struct gk_public *gk_key_public(const struct gk_key *key)
 uint32_t gk_key_handle(const struct gk_key *key)
 {
     return key->handle;
+}
+
+bool gk_key_is_loadable(const struct gk_key *key)
+{
+    return key->loadable != NULL;
+}
+
+uint32_t gk_key_parent(const struct gk_key *key)
+{
+    return key->loadable != NULL ? key->loadable->parent : 0;
+}
+
+void key_describe(const struct gk_key *key, char about[static KEY_ABOUT_SIZE])
+{
+    if (key->loadable != NULL) {
+        snprintf(about, KEY_ABOUT_SIZE, "a loaded key under 0x%08" PRIx32, key->loadable->parent);
+    } else {
+        snprintf(about, KEY_ABOUT_SIZE, "0x%08" PRIx32, key->handle);
+    }
 }
 
 bool gk_key_needs_auth(const struct gk_key *key)

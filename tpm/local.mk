@@ -15,9 +15,12 @@ libdevkey_la_SOURCES = \
     %D%/device.c \
     %D%/key.c \
     %D%/line.c \
+    %D%/load.c \
+    %D%/loadable.c \
     %D%/pss.c \
     %D%/reference.c \
     %D%/signature.c \
+    %D%/slot.c \
     %D%/tcti.c \
     %D%/tpm.c \
     %D%/words.c

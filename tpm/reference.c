@@ -91,6 +91,9 @@ enum gk_status gk_key_format(const struct gk_key *key, char **text, struct gk_er
     char preamble[512];
     size_t size = 0;
 
+    if (gk_key_is_loadable(key)) {
+        return gk_fail(err, GK_WRONG_KIND, "a loadable key has no handle to refer to");
+    }
     if (!marshal(key, binary, sizeof(binary), &size)) {
         return gk_fail(err, GK_INTERNAL, "the reference does not marshal");
     }

@@ -45,8 +45,8 @@ static bool unmarshal(const uint8_t *binary, size_t size, TPM2_HANDLE *where, TP
            offset == size;
 }
 
-enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size_t size,
-                             char **text, struct gk_error *err)
+static enum gk_status seal(struct gk_admin *admin, const uint8_t *secret, size_t size, char **text,
+                           struct gk_error *err)
 {
     /* No password: whoever may use this TPM may open it, and nobody else can. */
     static const TPM2B_PUBLIC template = {
@@ -93,6 +93,12 @@ enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size
     return *text != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
+enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size_t size,
+                             char **text, struct gk_error *err)
+{
+    return admin_explain(admin, seal(admin, secret, size, text, err), err);
+}
+
 static enum gk_status load(struct gk_admin *admin, const struct storage *storage,
                            const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private,
                            struct object *object, struct gk_error *err)
@@ -115,9 +121,8 @@ static enum gk_status load(struct gk_admin *admin, const struct storage *storage
     return GK_OK;
 }
 
-enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t text_size,
-                               uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size,
-                               struct gk_error *err)
+static enum gk_status unseal(struct gk_admin *admin, const char *text, size_t text_size,
+                             uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size, struct gk_error *err)
 {
     CLEANUP(storage_release)
     struct storage storage = { .root.handle = ESYS_TR_NONE, .session.handle = ESYS_TR_NONE };
@@ -156,4 +161,11 @@ enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t 
     explicit_bzero(opened, sizeof(*opened));
     free(opened);
     return status;
+}
+
+enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t text_size,
+                               uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size,
+                               struct gk_error *err)
+{
+    return admin_explain(admin, unseal(admin, text, text_size, secret, size, err), err);
 }

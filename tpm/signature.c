@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signs a digest: one TPM command, and its result verified before anybody sees it. */
+/* Signs a digest: one TPM command with a persistent key, and its result verified before anybody
+ * sees it. */
 #include "tpm/internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-static TPMI_ALG_HASH algorithm_of(enum gk_hash hash)
+static TPMI_ALG_HASH hash_of(enum gk_hash hash)
 {
     static const TPMI_ALG_HASH algorithms[] = {
         [GK_SHA256] = TPM2_ALG_SHA256,
@@ -17,35 +16,21 @@ static TPMI_ALG_HASH algorithm_of(enum gk_hash hash)
     return algorithms[hash];
 }
 
+static TPMI_ALG_RSA_SCHEME scheme_of(enum gk_scheme scheme)
+{
+    return scheme == GK_RSAPSS ? TPM2_ALG_RSAPSS : TPM2_ALG_RSASSA;
+}
+
 /* One private-key operation: what goes in, and what comes out. */
 struct operation {
     const struct gk_key *key;
+    TPM2_HANDLE handle;
     const struct gk_auth *auth;
     enum gk_scheme scheme;
     enum gk_hash hash;
     const uint8_t *input; /* a digest, or for a raw operation an encoded message */
     uint8_t output[GK_RSA2048_SIZE];
 };
-
-/* Password authorisation (TPM 2.0 Library Part 1, "Password Authorizations"): no session to set up.
- */
-static TSS2_RC authorise(TSS2_SYS_CONTEXT *sys, const struct gk_auth *auth)
-{
-    TSS2L_SYS_AUTH_COMMAND commands = {
-        .count = 1,
-        .auths = { { .sessionHandle = TPM2_RS_PW } },
-    };
-    TPM2B_AUTH *password = &commands.auths[0].hmac;
-    TSS2_RC code;
-
-    if (auth != NULL) {
-        password->size = (uint16_t)auth->size;
-        memcpy(password->buffer, auth->bytes, auth->size);
-    }
-    code = Tss2_Sys_SetCmdAuths(sys, &commands);
-    explicit_bzero(&commands, sizeof(commands));
-    return code;
-}
 
 static TSS2_RC take_output(struct operation *operation, const TPM2B_PUBLIC_KEY_RSA *result)
 {
@@ -63,8 +48,8 @@ static TSS2_RC sign(TSS2_SYS_CONTEXT *sys, void *context)
     struct operation *operation = context;
     TPM2B_DIGEST digest = { .size = (uint16_t)gk_hash_size(operation->hash) };
     TPMT_SIG_SCHEME scheme = {
-        .scheme = operation->scheme == GK_RSAPSS ? TPM2_ALG_RSAPSS : TPM2_ALG_RSASSA,
-        .details.any.hashAlg = algorithm_of(operation->hash),
+        .scheme = scheme_of(operation->scheme),
+        .details.any.hashAlg = hash_of(operation->hash),
     };
     /* An empty ticket: the digest was made outside, which an unrestricted key signs. */
     TPMT_TK_HASHCHECK ticket = { .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL };
@@ -72,9 +57,9 @@ static TSS2_RC sign(TSS2_SYS_CONTEXT *sys, void *context)
     TSS2_RC code;
 
     memcpy(digest.buffer, operation->input, digest.size);
-    code = Tss2_Sys_Sign_Prepare(sys, operation->key->handle, &digest, &scheme, &ticket);
+    code = Tss2_Sys_Sign_Prepare(sys, operation->handle, &digest, &scheme, &ticket);
     if (code == TSS2_RC_SUCCESS) {
-        code = authorise(sys, operation->auth);
+        code = tpm_authorise(sys, operation->auth);
     }
     if (code == TSS2_RC_SUCCESS) {
         code = tpm_execute(sys);
@@ -101,9 +86,9 @@ static TSS2_RC decrypt(TSS2_SYS_CONTEXT *sys, void *context)
     TSS2_RC code;
 
     memcpy(cipher.buffer, operation->input, GK_RSA2048_SIZE);
-    code = Tss2_Sys_RSA_Decrypt_Prepare(sys, operation->key->handle, &cipher, &scheme, &label);
+    code = Tss2_Sys_RSA_Decrypt_Prepare(sys, operation->handle, &cipher, &scheme, &label);
     if (code == TSS2_RC_SUCCESS) {
-        code = authorise(sys, operation->auth);
+        code = tpm_authorise(sys, operation->auth);
     }
     if (code == TSS2_RC_SUCCESS) {
         code = tpm_execute(sys);
@@ -123,10 +108,14 @@ static enum gk_status explain(struct gk_tpm *tpm, const struct gk_key *key, enum
                               const char *about, struct gk_error *err)
 {
     CLEANUP(gk_key_freep) struct gk_key *there = NULL;
-    enum gk_status found = gk_key_read(tpm, key->handle, &there, NULL);
+    enum gk_status found;
 
+    if (gk_key_is_loadable(key)) {
+        return status;
+    }
+    found = gk_key_read(tpm, key->handle, &there, NULL);
     if (found == GK_OK ? !gk_key_equal(key, there)
-                       : found == GK_NOT_RSA2048 || found == GK_NOT_OFFERED) {
+                       : found == GK_NOT_RSA2048 || found == GK_WRONG_KIND) {
         return gk_fail(err, GK_WRONG_KEY, "%s", about);
     }
     return status;
@@ -159,39 +148,92 @@ static enum gk_status check(struct gk_tpm *tpm, const struct operation *operatio
     return explain(tpm, operation->key, status, about, err);
 }
 
+/* The signature's name, as in "RSA-PSS with SHA-256". */
+static const char *scheme_name(TPMI_ALG_RSA_SCHEME scheme)
+{
+    return scheme == TPM2_ALG_RSAPSS   ? "RSA-PSS"
+           : scheme == TPM2_ALG_RSASSA ? "RSA-PKCS1"
+                                       : "another padding";
+}
+
+static const char *hash_name(TPMI_ALG_HASH hash)
+{
+    return hash == TPM2_ALG_SHA256   ? "SHA-256"
+           : hash == TPM2_ALG_SHA384 ? "SHA-384"
+           : hash == TPM2_ALG_SHA512 ? "SHA-512"
+                                     : "another hash";
+}
+
+/* A key may be made for one scheme and hash only; ours have none, but those of others may. */
+static enum gk_status check_scheme(const struct operation *operation, const char *about,
+                                   struct gk_error *err)
+{
+    const TPMT_RSA_SCHEME *own = &operation->key->area.publicArea.parameters.rsaDetail.scheme;
+
+    if (own->scheme == TPM2_ALG_NULL || (own->scheme == scheme_of(operation->scheme) &&
+                                         own->details.anySig.hashAlg == hash_of(operation->hash))) {
+        return GK_OK;
+    }
+    (void)gk_fail(err, GK_NOT_OFFERED, "%s is made for %s with %s only", about,
+                  scheme_name(own->scheme), hash_name(own->details.anySig.hashAlg));
+    gk_advise(err, "ask for that, or use a key made without a scheme");
+    return GK_NOT_OFFERED;
+}
+
+static enum gk_status check_request(const struct operation *operation, bool is_raw,
+                                    size_t salt_size, const char *about, struct gk_error *err)
+{
+    if (gk_key_needs_auth(operation->key) &&
+        (operation->auth == NULL || operation->auth->size == 0)) {
+        /* Not tried without: on a key with dictionary-attack protection it would count as a
+         * failure. */
+        return gk_fail(err, GK_NEED_AUTH, "%s", about);
+    }
+    if (operation->scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(operation->hash)) {
+        return gk_fail(err, GK_BAD_SALT, "%zu bytes, the hash has %zu", salt_size,
+                       gk_hash_size(operation->hash));
+    }
+    return check_scheme(operation, about, err);
+}
+
+static enum gk_status run(struct gk_tpm *tpm, struct operation *operation, tpm_command *command,
+                          const char *about, struct gk_error *err)
+{
+    enum gk_status status;
+
+    if (gk_key_is_loadable(operation->key)) {
+        return loadable_run(tpm, operation->key, command, operation, &operation->handle, err);
+    }
+    status = tpm_run(tpm, command, operation, about, err);
+    return status == GK_TPM_FAILED || status == GK_BAD_AUTH
+               ? explain(tpm, operation->key, status, about, err)
+               : status;
+}
+
 enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const struct gk_auth *auth,
                            const struct gk_crypto *crypto, enum gk_scheme scheme, enum gk_hash hash,
                            const uint8_t *digest, size_t salt_size,
                            uint8_t signature[GK_RSA2048_SIZE], struct gk_error *err)
 {
     bool is_raw = scheme == GK_RSAPSS && gk_key_pads_in_software(key);
-    struct operation operation = {
-        .key = key, .auth = auth, .scheme = scheme, .hash = hash, .input = digest
-    };
+    struct operation operation = { .key = key,
+                                   .handle = key->handle,
+                                   .auth = auth,
+                                   .scheme = scheme,
+                                   .hash = hash,
+                                   .input = digest };
     uint8_t encoded[GK_RSA2048_SIZE];
     enum gk_status status;
-    char about[16];
+    char about[KEY_ABOUT_SIZE];
 
-    snprintf(about, sizeof(about), "0x%08" PRIx32, key->handle);
-    if (gk_key_needs_auth(key) && (auth == NULL || auth->size == 0)) {
-        /* Not tried without: on a key with dictionary-attack protection it would count as a
-         * failure. */
-        return gk_fail(err, GK_NEED_AUTH, "%s", about);
-    }
-    if (scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(hash)) {
-        return gk_fail(err, GK_BAD_SALT, "%zu bytes, the hash has %zu", salt_size,
-                       gk_hash_size(hash));
-    }
-    if (is_raw) {
+    key_describe(key, about);
+    status = check_request(&operation, is_raw, salt_size, about, err);
+    if (status == GK_OK && is_raw) {
         status = pss_encode(crypto, hash, digest, salt_size, encoded, err);
-        if (status != GK_OK) {
-            return status;
-        }
         operation.input = encoded;
     }
-    status = tpm_run(tpm, is_raw ? decrypt : sign, &operation, about, err);
-    if (status == GK_TPM_FAILED || status == GK_BAD_AUTH) {
-        return explain(tpm, key, status, about, err);
+    if (status == GK_OK) {
+        status = run(tpm, &operation, is_raw ? decrypt : sign, about, err);
     }
     if (status == GK_OK) {
         status = check(tpm, &operation, crypto, digest, salt_size, about, err);

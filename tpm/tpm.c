@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A TPM that is connected to only while a command runs: one at a time, repeated where that helps.
- */
+/* A TPM that is connected to only while an operation runs: one at a time, repeated where that
+ * helps, and nothing of ours left loaded after it. */
 #include "tpm/internal.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A command may take a discrete chip minutes (key generation); signing takes well under a second.
  */
@@ -14,9 +16,26 @@
 #define RETRY_COUNT 11
 #define RETRY_FIRST_MS 2
 
+/* The most that is loaded at a time: a parent and its key. */
+#define HELD_MAX 2
+
+/* A transient object that we loaded and have not flushed yet. */
+struct held {
+    TPM2_HANDLE handle;
+    TPM2B_NAME name;
+};
+
 struct gk_tpm {
     struct tcti_name name;
     pthread_mutex_t lock; /* over one operation, connection included */
+    struct held held[HELD_MAX];
+    size_t held_count; /* between operations: what a broken line left behind, most often nothing */
+};
+
+struct tpm_link {
+    struct gk_tpm *tpm;
+    TSS2_TCTI_CONTEXT *tcti;
+    bool is_broken;
 };
 
 enum gk_status gk_tpm_new(const char *tcti, struct gk_tpm **tpm, struct gk_error *err)
@@ -54,10 +73,12 @@ void gk_tpm_before_fork(struct gk_tpm *tpm)
 void gk_tpm_after_fork(struct gk_tpm *tpm, bool child)
 {
     /*
-     * No operation is under way and nothing is kept in between, so there is nothing to drop. The
-     * child's only thread is the one that took the lock.
+     * No operation is under way, so no connection is open. The child's only thread is the one that
+     * took the lock. What a broken line left behind is the parent's to flush.
      */
-    (void)child;
+    if (child) {
+        tpm->held_count = 0;
+    }
     pthread_mutex_unlock(&tpm->lock);
 }
 
@@ -77,7 +98,25 @@ TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys)
     return code == TSS2_TCTI_RC_TRY_AGAIN ? TSS2_TCTI_RC_IO_ERROR : code;
 }
 
-static TSS2_RC run_once(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context)
+TSS2_RC tpm_authorise(TSS2_SYS_CONTEXT *sys, const struct gk_auth *auth)
+{
+    TSS2L_SYS_AUTH_COMMAND commands = {
+        .count = 1,
+        .auths = { { .sessionHandle = TPM2_RS_PW } },
+    };
+    TPM2B_AUTH *password = &commands.auths[0].hmac;
+    TSS2_RC code;
+
+    if (auth != NULL) {
+        password->size = (uint16_t)auth->size;
+        memcpy(password->buffer, auth->bytes, auth->size);
+    }
+    code = Tss2_Sys_SetCmdAuths(sys, &commands);
+    explicit_bzero(&commands, sizeof(commands));
+    return code;
+}
+
+TSS2_RC tpm_run_on(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context)
 {
     size_t size = Tss2_Sys_GetContextSize(0);
     CLEANUP(gk_freep) TSS2_SYS_CONTEXT *sys = calloc(1, size);
@@ -106,68 +145,165 @@ static TSS2_RC flush(TSS2_SYS_CONTEXT *sys, void *context)
 
 TSS2_RC tpm_flush(TSS2_TCTI_CONTEXT *tcti, TPM2_HANDLE handle)
 {
-    return run_once(tcti, flush, &handle);
+    return tpm_run_on(tcti, flush, &handle);
 }
 
-static TSS2_RC run_until_answered(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context)
+TSS2_RC tpm_send(struct tpm_link *link, tpm_command *command, void *context)
 {
     long pause_ms = RETRY_FIRST_MS;
-    TSS2_RC code = run_once(tcti, command, context);
+    TSS2_RC code = tpm_run_on(link->tcti, command, context);
 
     for (int i = 0; i < RETRY_COUNT && code_is_retry(code); i++, pause_ms *= 2) {
         clock_pause_ms(pause_ms);
-        code = run_once(tcti, command, context);
+        code = tpm_run_on(link->tcti, command, context);
     }
+    link->is_broken = link->is_broken || code_is_transport(code);
     return code;
 }
 
-static TSS2_RC connect_and_run(struct gk_tpm *tpm, tpm_command *command, void *context)
+void tpm_hold(struct tpm_link *link, TPM2_HANDLE handle, const TPM2B_NAME *name)
 {
-    TSS2_TCTI_CONTEXT *tcti = NULL;
-    TSS2_RC code = tcti_open(&tpm->name, &tcti);
+    struct gk_tpm *tpm = link->tpm;
+
+    assert(tpm->held_count < HELD_MAX);
+    tpm->held[tpm->held_count++] = (struct held){ .handle = handle, .name = *name };
+}
+
+static void forget(struct gk_tpm *tpm, size_t index)
+{
+    tpm->held[index] = tpm->held[--tpm->held_count];
+}
+
+/* What is refused stays held, for recover() to have a look at. */
+static TSS2_RC release(struct tpm_link *link, size_t index)
+{
+    struct gk_tpm *tpm = link->tpm;
+    TSS2_RC code = tpm_send(link, flush, &tpm->held[index].handle);
 
     if (code == TSS2_RC_SUCCESS) {
-        code = run_until_answered(tcti, command, context);
-        tcti_close(&tpm->name, &tcti);
+        forget(tpm, index);
     }
     return code;
 }
 
-static TSS2_RC run_locked(struct gk_tpm *tpm, tpm_command *command, void *context)
+void tpm_release(struct tpm_link *link, TPM2_HANDLE handle)
 {
-    TSS2_RC code = connect_and_run(tpm, command, context);
-
-    /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
-    return code_is_transport(code) ? connect_and_run(tpm, command, context) : code;
+    for (size_t i = link->tpm->held_count; i-- > 0;) {
+        if (link->tpm->held[i].handle == handle) {
+            (void)release(link, i);
+        }
+    }
 }
 
-static TSS2_RC run(struct gk_tpm *tpm, tpm_command *command, void *context)
+static void release_all(struct tpm_link *link)
+{
+    for (size_t i = link->tpm->held_count; i-- > 0 && !link->is_broken;) {
+        (void)release(link, i);
+    }
+}
+
+/*
+ * Flush what an earlier line left when it broke. A resource manager has done so by then, and a TPM
+ * that was started anew has nothing loaded; the handle may be another program's by now. So only
+ * what still bears the name of the object that we loaded is flushed.
+ */
+static TSS2_RC recover(struct tpm_link *link)
+{
+    struct gk_tpm *tpm = link->tpm;
+    TSS2_RC code = TSS2_RC_SUCCESS;
+
+    for (size_t i = tpm->held_count; i-- > 0;) {
+        struct held held = tpm->held[i];
+        struct read_public read = { .handle = held.handle };
+
+        code = tpm_send(link, tpm_read_public, &read);
+        if (code == TSS2_RC_SUCCESS && read.name.size == held.name.size &&
+            memcmp(read.name.name, held.name.name, held.name.size) == 0) {
+            code = tpm_send(link, flush, &held.handle);
+        }
+        if (link->is_broken || code_is_retry(code)) {
+            return code;
+        }
+        forget(tpm, i);
+    }
+    return TSS2_RC_SUCCESS;
+}
+
+static TSS2_RC connect_and_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context)
+{
+    struct tpm_link link = { .tpm = tpm };
+    TSS2_RC code = tcti_open(&tpm->name, &link.tcti);
+
+    if (code != TSS2_RC_SUCCESS) {
+        return code;
+    }
+    code = recover(&link);
+    if (code == TSS2_RC_SUCCESS && dialogue != NULL) {
+        code = dialogue(&link, context);
+        release_all(&link);
+    }
+    tcti_close(&tpm->name, &link.tcti);
+    return code;
+}
+
+static TSS2_RC talk_locked(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context)
+{
+    TSS2_RC code = connect_and_talk(tpm, dialogue, context);
+
+    /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
+    if (code_is_transport(code)) {
+        code = connect_and_talk(tpm, dialogue, context);
+    }
+    if (tpm->held_count > 0) {
+        /* The line broke when all but the flushing was done, or broke again: try once, now. */
+        (void)connect_and_talk(tpm, NULL, NULL);
+    }
+    return code;
+}
+
+TSS2_RC tpm_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context)
 {
     struct tcti_calm calm;
     TSS2_RC code;
 
     tcti_calm_begin(&tpm->name, &calm);
     pthread_mutex_lock(&tpm->lock);
-    code = run_locked(tpm, command, context);
+    code = talk_locked(tpm, dialogue, context);
     pthread_mutex_unlock(&tpm->lock);
     tcti_calm_end(&calm);
     return code;
 }
 
-enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
-                       struct gk_error *err)
+enum gk_status tpm_fail(const struct gk_tpm *tpm, TSS2_RC code, const char *object,
+                        struct gk_error *err)
 {
-    TSS2_RC code = run(tpm, command, context);
-    enum gk_status status;
+    enum gk_status status = code_status(code);
 
-    if (code == TSS2_RC_SUCCESS) {
-        return GK_OK;
-    }
-    status = code_status(code);
     /* For a missing TPM the object is the TPM, for everything else what was asked of it. */
     return code_fail(err, code,
                      status == GK_NO_TPM || status == GK_TPM_DENIED || status == GK_TPM_BUSY ||
                              status == GK_NO_DESCRIPTOR
                          ? tpm->name.text
                          : object);
+}
+
+struct single {
+    tpm_command *command;
+    void *context;
+};
+
+static TSS2_RC send_single(struct tpm_link *link, void *context)
+{
+    const struct single *single = context;
+
+    return tpm_send(link, single->command, single->context);
+}
+
+enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
+                       struct gk_error *err)
+{
+    struct single single = { command, context };
+    TSS2_RC code = tpm_talk(tpm, send_single, &single);
+
+    return code == TSS2_RC_SUCCESS ? GK_OK : tpm_fail(tpm, code, object, err);
 }

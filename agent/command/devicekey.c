@@ -80,7 +80,7 @@ enum gk_status devicekey_look(struct gk_admin *admin, struct devicekey *deviceke
     case GK_OK:
     case GK_NO_KEY:
     case GK_NOT_RSA2048:
-    case GK_NOT_OFFERED:
+    case GK_WRONG_KIND:
         devicekey->held_status = status;
         return GK_OK;
     default:
@@ -95,8 +95,8 @@ static bool holds(const struct devicekey *d, const struct gk_key *reference)
 
 static enum gk_status say_taken(const struct devicekey *d, struct gk_error *err)
 {
-    const char *what = d->held_status == GK_NOT_RSA2048   ? "an object that is no RSA-2048 key"
-                       : d->held_status == GK_NOT_OFFERED ? "a key that does not sign"
+    const char *what = d->held_status == GK_NOT_RSA2048  ? "an object that is no RSA-2048 key"
+                       : d->held_status == GK_WRONG_KIND ? "a key that does not sign"
                        : d->key != NULL ? "an RSA-2048 key that is not the one of device.pem"
                                         : "an RSA-2048 key that gatekey did not make";
 

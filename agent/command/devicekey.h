@@ -20,7 +20,7 @@ struct devicekey {
     struct gk_key *planned;     /* device.pem.new; NULL: there is none */
     struct gk_key *held;        /* the key at the handle; NULL: none, or not one of our kind */
     uint32_t handle;            /* where they say it is, else [tpm] handle */
-    enum gk_status held_status; /* GK_OK, GK_NO_KEY (empty), GK_NOT_RSA2048, GK_NOT_OFFERED */
+    enum gk_status held_status; /* GK_OK, GK_NO_KEY (empty), GK_NOT_RSA2048, GK_WRONG_KIND */
 };
 void devicekey_clear(struct devicekey *devicekey);
 

@@ -20,6 +20,7 @@ libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 EXTRA_DIST += %D%/fault.sh
 
 tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-fault-tcti %D%/test-line \
+    %D%/test-load %D%/test-loadable \
     %D%/test-seal %D%/test-signature %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
 TESTS += %D%/test-reference $(tpm_tests_with_a_tpm)
@@ -31,6 +32,13 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 %C%_test_fault_tcti_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
 %C%_test_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_line_LDADD = libtpmfixture.la
+loadable_sources = %D%/loadable.c %D%/loadable.h %D%/proxy.c %D%/proxy.h
+%C%_test_load_SOURCES = %D%/test-load.c $(loadable_sources)
+%C%_test_load_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_load_LDADD = libtpmfixture.la
+%C%_test_loadable_SOURCES = %D%/test-loadable.c $(loadable_sources)
+%C%_test_loadable_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_loadable_LDADD = libtpmfixture.la
 %C%_test_reference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_reference_LDADD = libtpmfixture.la
 %C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -190,11 +190,16 @@ static void refuses_a_key_that_is_not_rsa_2048(void **state)
     assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_NOT_RSA2048);
     area = key->area;
     area.publicArea.objectAttributes |= TPMA_OBJECT_RESTRICTED;
-    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_NOT_OFFERED);
-    fixture_assert_says(&err, "restricted, by policy only, or not for signing");
+    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_WRONG_KIND);
+    fixture_assert_says(&err, "it is restricted");
     area = key->area;
     area.publicArea.objectAttributes &= ~TPMA_OBJECT_USERWITHAUTH;
-    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_NOT_OFFERED);
+    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_WRONG_KIND);
+    fixture_assert_says(&err, "it is used by a policy only");
+    area = key->area;
+    area.publicArea.objectAttributes &= ~TPMA_OBJECT_SIGN_ENCRYPT;
+    assert_int_equal(key_from_area(0x81000123, 0, &area, "it", &other, &err), GK_WRONG_KIND);
+    fixture_assert_says(&err, "it is not for signing");
 }
 
 static void refuses_garbled_base64(void **state)
