@@ -47,6 +47,12 @@ static void take_upcalls(struct prov_upcalls *upcalls, const OSSL_DISPATCH *in)
         case OSSL_FUNC_BIO_WRITE_EX:
             upcalls->bio_write_ex = OSSL_FUNC_BIO_write_ex(in);
             break;
+        case OSSL_FUNC_CORE_GET_LIBCTX:
+            upcalls->get_libctx = OSSL_FUNC_core_get_libctx(in);
+            break;
+        case OSSL_FUNC_CRYPTO_MALLOC:
+            upcalls->crypto_malloc = OSSL_FUNC_CRYPTO_malloc(in);
+            break;
         case OSSL_FUNC_PROVIDER_UP_REF:
             upcalls->provider_up_ref = OSSL_FUNC_provider_up_ref(in);
             break;

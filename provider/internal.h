@@ -37,6 +37,8 @@ struct prov_upcalls {
     OSSL_FUNC_BIO_gets_fn *bio_gets;
     OSSL_FUNC_BIO_read_ex_fn *bio_read_ex;
     OSSL_FUNC_BIO_write_ex_fn *bio_write_ex;
+    OSSL_FUNC_core_get_libctx_fn *get_libctx;
+    OSSL_FUNC_CRYPTO_malloc_fn *crypto_malloc;
     OSSL_FUNC_provider_up_ref_fn *provider_up_ref;
     OSSL_FUNC_provider_free_fn *provider_free;
 };
@@ -106,6 +108,15 @@ void prov_fork_unwatch(struct prov_context *context);
 /* Around every call into tpm/ that talks to the TPM: a fork between the two is the TCTI's own. */
 void prov_fork_enter(void);
 void prov_fork_leave(void);
+
+/* --- the order of providers: order.c ------------------------------------------------------------
+ */
+
+/*
+ * Before anything for RSA is handed out: let what the other providers have be there first. False
+ * when this call is on its way to them; it must then find nothing here.
+ */
+bool prov_order_step_back(struct prov_context *context, int operation);
 
 /* --- exit: lifetime.c ---------------------------------------------------------------------------
  */

@@ -188,7 +188,7 @@ static const char *operation_name(int operation)
 }
 
 /*
- * Reached only where gatekey is listed before default in openssl.cnf. Without it OpenSSL would say
+ * Reached only where no other provider makes RSA keys (order.c). Without it OpenSSL would say
  * "operation not supported for this keytype", and nobody would know what to mend.
  */
 static void *gen_init(void *provctx, int selection, const OSSL_PARAM params[])

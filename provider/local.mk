@@ -22,6 +22,7 @@ libprovider_la_SOURCES = \
     %D%/keymgmt.c \
     %D%/lifetime.c \
     %D%/message.c \
+    %D%/order.c \
     %D%/password.c \
     %D%/provider.c \
     %D%/scheme.c \

@@ -67,8 +67,12 @@ static const OSSL_ALGORITHM *query_operation(void *provctx, int operation, int *
         [OSSL_OP_DECODER] = prov_decoder,    [OSSL_OP_STORE] = prov_store,
     };
 
-    (void)provctx;
     *no_cache = 0;
+    if (!prov_order_step_back(provctx, operation)) {
+        /* Not for good: OpenSSL would never ask for it again. */
+        *no_cache = 1;
+        return NULL;
+    }
     return operation >= 0 && (size_t)operation < sizeof(tables) / sizeof(tables[0])
                ? tables[operation]
                : NULL;

@@ -19,6 +19,7 @@ provider_programs = \
     %D%/test-keymgmt \
     %D%/test-lifetime \
     %D%/test-message \
+    %D%/test-order \
     %D%/test-settings \
     %D%/test-signature \
     %D%/test-store \
@@ -37,6 +38,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_lifetime_LDADD = libproviderfixture.la
 %C%_test_message_CFLAGS = $(provider_test_cflags)
 %C%_test_message_LDADD = libproviderfixture.la
+%C%_test_order_CFLAGS = $(provider_test_cflags)
+%C%_test_order_LDADD = libproviderfixture.la
 %C%_test_settings_CFLAGS = $(provider_test_cflags)
 %C%_test_settings_LDADD = libproviderfixture.la
 %C%_test_signature_CFLAGS = $(provider_test_cflags)
