@@ -330,6 +330,9 @@ static void become_test(int argc, char *argv[], const char folder[static FOLDER_
     close(null);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A shell makes what it starts in the background deaf to both; a script cannot undo that. */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     execvp(argv[0], argv);
     die(argv[0]);
