@@ -111,7 +111,7 @@ check-valgrind:
 	    valgrind -q --error-exitcode=1 --leak-check=no'
 
 distclean-local:
-	rm -rf asan
+	rm -rf asan check-debian13
 
 # The reference flow, shown whole on this machine: make demo, or make demo KEEP=1 to leave it running.
 # It is a test as well: what newcomers see first must work.
