@@ -203,7 +203,8 @@ enum gk_status agent_openssl_new(const struct agent_config *config, struct agent
     if (status != GK_OK) {
         return status;
     }
-    made->where = (struct prov_crypto){ made->context, PROV_CRYPTO_NOT_OURS };
+    made->where =
+        (struct prov_crypto){ .libctx = made->context, .properties = PROV_CRYPTO_NOT_OURS };
     prov_crypto_fill(&made->where, &made->crypto);
     *openssl = TAKE(made);
     return GK_OK;

@@ -88,41 +88,73 @@ size_t prov_crypto_encode(const struct prov_crypto *where, const struct gk_publi
     return (size_t)size;
 }
 
-static int set_scheme(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, int salt)
+static size_t digest_size(enum gk_hash hash)
 {
-    switch (scheme) {
-    case GK_RSASSA:
-        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING);
-    case GK_RSAPSS:
-        if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) <= 0) {
-            return 0;
-        }
-        return EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt);
+    switch (hash) {
+    case GK_SHA256:
+        return 32;
+    case GK_SHA384:
+        return 48;
+    case GK_SHA512:
+        return 64;
     }
     return 0;
+}
+
+/* Everything at once, by name: each setting alone would have EVP look its hash up once more. */
+static int begin(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, enum gk_hash hash, int salt)
+{
+    int padding = scheme == GK_RSAPSS ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING;
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST,
+                                         (char *)prov_crypto_hash_name(hash), 0),
+        OSSL_PARAM_construct_int(OSSL_SIGNATURE_PARAM_PAD_MODE, &padding),
+        scheme == GK_RSAPSS ? OSSL_PARAM_construct_int(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, &salt)
+                            : OSSL_PARAM_construct_end(),
+        OSSL_PARAM_construct_end(),
+    };
+
+    return EVP_PKEY_verify_init_ex(ctx, params);
 }
 
 static int verify(const struct prov_crypto *where, const struct gk_public *public,
                   enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
                   const uint8_t *signature)
 {
-    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = key_from_public(where, public);
+    bool known = where->known == public && where->known_key != NULL;
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *made = known ? NULL : key_from_public(where, public);
+    EVP_PKEY *key = known ? where->known_key : made;
     CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
-    CLEANUP(EVP_MD_freep)
-    EVP_MD *md = EVP_MD_fetch(where->libctx, prov_crypto_hash_name(hash), where->properties);
 
-    if (key == NULL || md == NULL) {
+    if (key == NULL) {
         return -1;
     }
     ctx = EVP_PKEY_CTX_new_from_pkey(where->libctx, key, where->properties);
-    if (ctx == NULL || EVP_PKEY_verify_init(ctx) <= 0 || set_scheme(ctx, scheme, salt) <= 0 ||
-        EVP_PKEY_CTX_set_signature_md(ctx, md) <= 0) {
+    if (ctx == NULL || begin(ctx, scheme, hash, salt) <= 0) {
         return -1;
     }
     /* A negative answer is about the signature as well: everything that could fail was set up
      * above. */
-    return EVP_PKEY_verify(ctx, signature, GK_RSA2048_SIZE, digest, (size_t)EVP_MD_get_size(md)) ==
-           1;
+    return EVP_PKEY_verify(ctx, signature, GK_RSA2048_SIZE, digest, digest_size(hash)) == 1;
+}
+
+/* The first use of a key completes it, under a lock that a fork would copy: so use it once now. */
+EVP_PKEY *prov_crypto_key(const struct prov_crypto *where, const struct gk_public *public)
+{
+    static const uint8_t nothing[GK_RSA2048_SIZE];
+    EVP_PKEY *key;
+
+    ERR_set_mark();
+    key = key_from_public(where, public);
+    if (key != NULL) {
+        struct prov_crypto with_key = *where;
+
+        with_key.known = public;
+        with_key.known_key = key;
+        (void)verify(&with_key, public, GK_RSASSA, GK_SHA256, 0, nothing, nothing);
+    }
+    ERR_pop_to_mark();
+    return key;
 }
 
 int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *public,

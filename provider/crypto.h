@@ -19,6 +19,10 @@ struct prov_crypto {
     OSSL_LIB_CTX
     *libctx; /* one in which SHA-2 and RSA of a provider other than gatekey are at hand */
     const char *properties; /* the property query for them */
+
+    /* A public key as prov_crypto_key() made it, to save making it for each signature; or NULL. */
+    const struct gk_public *known;
+    EVP_PKEY *known_key;
 };
 
 /* For prov_crypto.properties: anybody but ourselves, even where gatekey is listed first. */
@@ -38,6 +42,12 @@ void prov_crypto_fill(struct prov_crypto *where, struct gk_crypto *crypto);
 int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *public,
                        enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
                        const uint8_t *signature);
+
+/*
+ * Make EVP's form of a public key, ready for any number of threads. NULL when the library failed;
+ * for EVP_PKEY_free().
+ */
+EVP_PKEY *prov_crypto_key(const struct prov_crypto *where, const struct gk_public *public);
 
 /* A public key as EVP takes it; params point into the struct, so it must not move. */
 struct prov_crypto_public {

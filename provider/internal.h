@@ -124,6 +124,8 @@ bool prov_order_step_back(struct prov_context *context, int operation);
 /* For as long as a key lives the provider is not torn down, and at the program's end never. */
 void prov_lifetime_hold(struct prov_context *context);
 void prov_lifetime_release(struct prov_context *context);
+/* True once OPENSSL_cleanup() has run: what OpenSSL made for us is then left alone. */
+bool prov_lifetime_is_over(void);
 
 /* --- errors: error.c ----------------------------------------------------------------------------
  */
@@ -154,15 +156,23 @@ extern const OSSL_ITEM prov_reasons[];
 struct prov_key {
     struct prov_context *context;
     atomic_uint holders;
-    struct gk_key *reference; /* NULL: no key yet, and never one (keymgmt.c) */
-    struct gk_auth auth;      /* empty when none is needed or none was given */
-    bool answer_too_long;     /* for a password; auth is then empty */
+    struct gk_key *reference;    /* NULL: no key yet, and never one (keymgmt.c) */
+    struct gk_auth auth;         /* empty when none is needed or none was given */
+    bool answer_too_long;        /* for a password; auth is then empty */
+    _Atomic(EVP_PKEY *) checker; /* the public part in software, made at first use */
 };
 
 /* Takes reference over in any case; NULL when out of memory. */
 struct prov_key *prov_key_new(struct prov_context *context, struct gk_key *reference);
 struct prov_key *prov_key_hold(struct prov_key *key); /* one more holder; returns key */
 void prov_key_free(struct prov_key *key);             /* one holder less; NULL is fine */
+
+/*
+ * Our software cryptography with the key's public part at hand, to check its signatures by.
+ * Borrowed from the key. Fails with GK_CRYPTO_FAILED.
+ */
+enum gk_status prov_key_software(struct prov_key *key, struct prov_crypto *where,
+                                 struct gk_error *err) GK_MUST_CHECK;
 GK_DEFINE_CLEANUP(struct prov_key, prov_key_free)
 
 /*

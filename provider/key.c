@@ -30,11 +30,50 @@ struct prov_key *prov_key_hold(struct prov_key *key)
 void prov_key_free(struct prov_key *key)
 {
     if (key != NULL && atomic_fetch_sub(&key->holders, 1) == 1) {
+        if (!prov_lifetime_is_over()) {
+            EVP_PKEY_free(atomic_load(&key->checker));
+        }
         gk_key_free(key->reference);
         gk_auth_clear(&key->auth);
         prov_lifetime_release(key->context);
         free(key);
     }
+}
+
+/* Two threads may make one at once; the first to finish is heard. */
+static EVP_PKEY *checker_of(struct prov_key *key, const struct prov_crypto *where)
+{
+    EVP_PKEY *checker = atomic_load(&key->checker);
+    EVP_PKEY *made = NULL;
+
+    if (checker == NULL) {
+        made = prov_crypto_key(where, gk_key_public(key->reference));
+        if (atomic_compare_exchange_strong(&key->checker, &checker, made)) {
+            return made;
+        }
+        EVP_PKEY_free(made);
+    }
+    return checker;
+}
+
+enum gk_status prov_key_software(struct prov_key *key, struct prov_crypto *where,
+                                 struct gk_error *err)
+{
+    struct prov_software *software;
+    enum gk_status status = prov_context_software(key->context, &software, err);
+    EVP_PKEY *checker;
+
+    if (status != GK_OK) {
+        return status;
+    }
+    checker = checker_of(key, &software->where);
+    if (checker == NULL) {
+        return gk_fail(err, GK_CRYPTO_FAILED, "the public key cannot be taken in");
+    }
+    *where = software->where;
+    where->known = gk_key_public(key->reference);
+    where->known_key = checker;
+    return GK_OK;
 }
 
 int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument)

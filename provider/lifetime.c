@@ -34,11 +34,16 @@ void prov_lifetime_hold(struct prov_context *context)
     }
 }
 
+bool prov_lifetime_is_over(void)
+{
+    return atomic_load(&cleaned_up);
+}
+
 void prov_lifetime_release(struct prov_context *context)
 {
     const struct prov_upcalls *core = &context->upcalls;
 
-    if (core->provider_up_ref != NULL && core->provider_free != NULL && !atomic_load(&cleaned_up)) {
+    if (core->provider_up_ref != NULL && core->provider_free != NULL && !prov_lifetime_is_over()) {
         (void)core->provider_free(context->core, 0);
     }
 }

@@ -104,14 +104,14 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     struct prov_key *key = signature->key;
     const struct prov_scheme *scheme = &signature->scheme;
     CLEANUP(gk_auth_clear) struct gk_auth auth;
-    struct prov_software *software;
+    struct prov_crypto where;
     struct gk_crypto crypto;
     struct gk_tpm *tpm;
     size_t salt_size;
     enum gk_status status = prov_scheme_settle(scheme, &salt_size, err);
 
     if (status == GK_OK) {
-        status = prov_context_software(signature->context, &software, err);
+        status = prov_key_software(key, &where, err);
     }
     if (status == GK_OK) {
         status = prov_context_tpm(signature->context, &tpm, err);
@@ -122,7 +122,7 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     if (status != GK_OK) {
         return status;
     }
-    prov_crypto_fill(&software->where, &crypto);
+    prov_crypto_fill(&where, &crypto);
     prov_fork_enter();
     status = gk_key_sign(tpm, key->reference, &auth, &crypto, scheme->padding, scheme->hash, digest,
                          salt_size, out, err);

@@ -30,13 +30,13 @@ static enum gk_status check(struct prov_signature *signature, const uint8_t *dig
                             const uint8_t *given, size_t size, bool *good, struct gk_error *err)
 {
     const struct prov_scheme *scheme = &signature->scheme;
-    struct prov_software *software;
+    struct prov_crypto where;
     size_t salt_size;
     int verdict;
     enum gk_status status = prov_scheme_settle(scheme, &salt_size, err);
 
     if (status == GK_OK) {
-        status = prov_context_software(signature->context, &software, err);
+        status = prov_key_software(signature->key, &where, err);
     }
     if (status != GK_OK) {
         return status;
@@ -45,9 +45,8 @@ static enum gk_status check(struct prov_signature *signature, const uint8_t *dig
     if (size != GK_RSA2048_SIZE) {
         return GK_OK;
     }
-    verdict =
-        prov_crypto_verify(&software->where, gk_key_public(signature->key->reference),
-                           scheme->padding, scheme->hash, salt_to_expect(scheme), digest, given);
+    verdict = prov_crypto_verify(&where, gk_key_public(signature->key->reference), scheme->padding,
+                                 scheme->hash, salt_to_expect(scheme), digest, given);
     *good = verdict == 1;
     return verdict >= 0 ? GK_OK : gk_fail(err, GK_CRYPTO_FAILED, NULL);
 }

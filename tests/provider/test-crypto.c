@@ -39,10 +39,23 @@ static int make_key(void **state)
     return 0;
 }
 
+static int make_key_and_know_it(void **state)
+{
+    make_key(state);
+    where.known = &software_public;
+    where.known_key = prov_crypto_key(&where, &software_public);
+    assert_non_null(where.known_key);
+    assert_int_equal(ERR_peek_error(), 0);
+    return 0;
+}
+
 static int free_key(void **state)
 {
     (void)state;
     EVP_PKEY_free(software_key);
+    EVP_PKEY_free(where.known_key);
+    where.known = NULL;
+    where.known_key = NULL;
     return 0;
 }
 
@@ -113,6 +126,20 @@ static void refuses_another_scheme_hash_or_a_flipped_bit(void **state)
     assert_int_equal(verify(GK_RSASSA, GK_SHA256, 0, signature), 0);
 }
 
+static void takes_the_known_key_for_no_other(void **state)
+{
+    struct gk_public other = software_public;
+    uint8_t signature[GK_RSA2048_SIZE];
+
+    (void)state;
+    sign(GK_RSASSA, GK_SHA256, 0, signature);
+    assert_int_equal(
+        crypto.verify(crypto.context, &other, GK_RSASSA, GK_SHA256, 0, digest, signature), 1);
+    other.modulus[100] ^= 1;
+    assert_int_equal(
+        crypto.verify(crypto.context, &other, GK_RSASSA, GK_SHA256, 0, digest, signature), 0);
+}
+
 static void hashes_the_known_answers(void **state)
 {
     /* FIPS 180-4, the digests of "abc" begin so. */
@@ -161,10 +188,12 @@ int main(void)
         cmocka_unit_test(accepts_what_the_key_signed),
         cmocka_unit_test(tells_salts_of_other_lengths_apart),
         cmocka_unit_test(refuses_another_scheme_hash_or_a_flipped_bit),
+        cmocka_unit_test(takes_the_known_key_for_no_other),
         cmocka_unit_test(hashes_the_known_answers),
         cmocka_unit_test(leaves_the_error_queue_as_it_was),
         cmocka_unit_test(says_when_the_library_has_nothing_to_offer),
     };
 
-    return cmocka_run_group_tests(tests, make_key, free_key);
+    return cmocka_run_group_tests_name("each time anew", tests, make_key, free_key) +
+           cmocka_run_group_tests_name("with a known key", tests, make_key_and_know_it, free_key);
 }
