@@ -65,3 +65,13 @@ dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
 TPM_TESTS += $(provider_scripts)
+
+# Programs that serve, relay and run for long, each unmodified.
+program_scripts = \
+    %D%/nginx-signs-in-its-workers \
+    %D%/openvpn-joins-with-the-device-key \
+    %D%/tunnels-end-at-the-device-key
+EXTRA_DIST += %D%/programs.sh
+dist_check_SCRIPTS += $(program_scripts)
+TESTS += $(program_scripts)
+TPM_TESTS += $(program_scripts)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+# For tests of long-running programs that sign with the device key; sourced, on top of tls.sh.
+#
+# All of them find the TPM behind the TSS's capturing TCTI, so that what a connection cost can be counted.
+. "$abs_top_srcdir/tests/provider/tls.sh"
+
+# needs COMMAND...: or the test is skipped
+needs() {
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || {
+            echo "$tool is not installed"
+            exit 77
+        }
+    done
+}
+
+capture_tcti() {
+    PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libtss2-tcti-pcap\.so\.0' || {
+        echo "the pcap TCTI is not installed"
+        exit 77
+    }
+    export TCTI_PCAP_FILE="$PWD/capture.pcap" GATEKEY_TCTI="pcap:$GATEKEY_TCTI"
+}
+
+# costs NUMBER WHO: that many signatures since the last time, and no other command
+counted=0
+costs() {
+    counted=$((counted + $1))
+    wanted="$counted$(printf ' 0x15d%.0s' $(seq $counted))"
+    [ $counted -gt 0 ] || wanted=0
+    seen=$(/usr/bin/python3 "$abs_top_srcdir/tests/provider/count-tpm-commands.py" "$TCTI_PCAP_FILE")
+    [ "$seen" = "$wanted" ] || fail "$2: the TPM has seen $seen, not $wanted"
+    echo "$2: TPM commands: $1"
+}
+
+# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
+page_shows() {
+    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
+    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
+}
+
+# shows_the_device WHO PORT VERSION [OPTION...]: the server there proves that it is the device
+shows_the_device() {
+    who=$1 to=$2 version=$3
+    shift 3
+    printf 'GET / HTTP/1.0\r\n\r\n' |
+        plain_openssl s_client -connect "127.0.0.1:$to" "-tls$(echo "$version" | tr . _)" -CAfile device-ca.pem \
+            -verify_return_error -verify_hostname device "$@" >client.log 2>&1 || {
+        cat client.log >&2
+        fail "$who as a server, TLS $version"
+    }
+    grep -q "Verification: OK" client.log || fail "$who: not verified"
+}
+
+# listens PORT: whether anybody does, on 127.0.0.1
+listens() {
+    grep -q "^ *[0-9]*: 0100007F:$(printf %04X "$1") 00000000:0000 0A " /proc/net/tcp
+}
+
+# serve NAME COMMAND...: start it on a free port until it listens there; sets port and pid. Its
+# configuration is made by the function NAME_files, its output goes to NAME.log.
+serve() {
+    name=$1
+    shift
+    for _ in 1 2 3 4 5; do
+        next_port=$((next_port + 1))
+        while listens $next_port; do
+            next_port=$((next_port + 1))
+        done
+        port=$next_port
+        "${name}_files"
+        "$@" >"$name.log" 2>&1 </dev/null &
+        pid=$!
+        for _ in $(seq 200); do
+            # What goes into the background listens before its first process ends.
+            kill -0 $pid 2>/dev/null && running=yes || running=
+            if listens $port; then
+                brokers="$brokers $pid"
+                return 0
+            fi
+            [ -n "$running" ] || break
+            sleep 0.05
+        done
+        kill $pid 2>/dev/null || true
+    done
+    cat "$name.log" >&2
+    fail "no $name"
+}
+
+# until_true WHAT COMMAND...: waits for it, a while; if it never comes, shows the file $watch
+watch=/dev/null
+until_true() {
+    what=$1
+    shift
+    for _ in $(seq 200); do
+        if "$@" >/dev/null 2>&1; then
+            return 0
+        fi
+        sleep 0.05
+    done
+    tail -5 "$watch" >&2
+    fail "$what"
+}
+
+# says_it_may_not TPM FILE: the file tells whose right is missing to which TPM, and what to do
+says_it_may_not() {
+    grep -F "cannot sign with the device key: this user may not open the TPM ($1," "$2" |
+        grep -q "; join the group tss" || fail "$2: $(tail -n 5 "$2")"
+}
