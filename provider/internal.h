@@ -16,6 +16,7 @@
 #include <openssl/core.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -83,6 +84,8 @@ void prov_context_free(struct prov_context *context);
  */
 enum gk_status prov_context_tpm(struct prov_context *context, struct gk_tpm **tpm,
                                 struct gk_error *err) GK_MUST_CHECK;
+enum gk_status prov_context_tcti(struct prov_context *context, const char **tcti,
+                                 struct gk_error *err) GK_MUST_CHECK;
 enum gk_status prov_context_directory(struct prov_context *context, const char **directory,
                                       struct gk_error *err) GK_MUST_CHECK;
 enum gk_status prov_context_software(struct prov_context *context, struct prov_software **software,
@@ -159,6 +162,7 @@ struct prov_key {
     struct gk_key *reference;    /* NULL: no key yet, and never one (keymgmt.c) */
     struct gk_auth auth;         /* empty when none is needed or none was given */
     bool answer_too_long;        /* for a password; auth is then empty */
+    bool by_handle;              /* named so; no reference tells whether it has a password */
     _Atomic(EVP_PKEY *) checker; /* the public part in software, made at first use */
 };
 
@@ -181,6 +185,9 @@ GK_DEFINE_CLEANUP(struct prov_key, prov_key_free)
  */
 int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument);
 
+/* The reason why nobody gets the private part. Returns GK_NOT_OFFERED. */
+enum gk_status prov_key_refuse_export(struct gk_error *err);
+
 /* --- passwords: password.c ----------------------------------------------------------------------
  */
 
@@ -198,6 +205,41 @@ void prov_key_find_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask,
  */
 enum gk_status prov_key_password(const struct prov_key *key, struct gk_auth *auth,
                                  struct gk_error *err) GK_MUST_CHECK;
+
+/* After a signature failed with GK_BAD_AUTH: what the password was, and what to do about it. */
+void prov_key_explain_password(const struct prov_key *key, struct gk_error *err);
+
+/* --- what the store has: uri.c, certificate.c ---------------------------------------------------
+ */
+
+enum prov_content { PROV_KEY, PROV_HANDLE, PROV_CERTIFICATE, PROV_CHAIN };
+
+struct prov_uri {
+    enum prov_content content;
+    uint32_t handle;   /* for PROV_HANDLE */
+    bool has_password; /* for PROV_HANDLE: the URI says that this key has one */
+};
+
+/* Fails with GK_USAGE, whose advice lists the URIs there are. */
+enum gk_status prov_uri_parse(const char *text, struct prov_uri *uri,
+                              struct gk_error *err) GK_MUST_CHECK;
+
+#define PROV_CERTIFICATES_MAX 16
+
+struct prov_certificates {
+    size_t count;
+    X509 *list[PROV_CERTIFICATES_MAX];
+};
+
+/*
+ * Read the gateway's certificate and its chain, in this order. The caller frees them with
+ * prov_certificates_clear(). Asks no TPM. Fails with GK_NOT_ENROLLED (there is no such file),
+ * GK_BAD_FILE (something else is in it) and as gk_identity_read() does.
+ */
+enum gk_status prov_certificates_read(struct prov_context *context,
+                                      struct prov_certificates *certificates,
+                                      struct gk_error *err) GK_MUST_CHECK;
+void prov_certificates_clear(struct prov_certificates *certificates);
 
 /* --- how a signature is to be made: scheme.c ----------------------------------------------------
  */

@@ -11,6 +11,7 @@ libevpcrypto_la_LIBADD = $(CRYPTO_LIBS)
 noinst_LTLIBRARIES += libprovider.la
 libprovider_la_SOURCES = \
     %D%/algorithm-id.c \
+    %D%/certificate.c \
     %D%/cipher.c \
     %D%/context.c \
     %D%/decoder.c \
@@ -28,6 +29,7 @@ libprovider_la_SOURCES = \
     %D%/scheme.c \
     %D%/signature.c \
     %D%/store.c \
+    %D%/uri.c \
     %D%/verification.c
 libprovider_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 

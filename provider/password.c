@@ -100,3 +100,29 @@ enum gk_status prov_key_password(const struct prov_key *key, struct gk_auth *aut
     gk_advise(err, "give it as the program's pass phrase, or by auth-file in openssl.cnf");
     return GK_NEED_AUTH;
 }
+
+void prov_key_explain_password(const struct prov_key *key, struct gk_error *err)
+{
+    const char *file = key->context->settings.auth_file;
+
+    if (gk_key_needs_auth(key->reference)) {
+        if (file != NULL) {
+            gk_advise(err, "check what auth-file in openssl.cnf names, %.150s", file);
+        } else {
+            gk_advise(err, "give the key's own password as the pass phrase");
+        }
+        return;
+    }
+    err->status = GK_NEED_AUTH;
+    if (key->by_handle) {
+        gk_advise(err,
+                  "write gatekey:handle=0x%08x?pass, and give it as the pass phrase or by "
+                  "auth-file in openssl.cnf",
+                  gk_key_handle(key->reference));
+    } else {
+        gk_advise(err,
+                  "its reference says that it has none; name it gatekey:handle=0x%08x?pass, or "
+                  "make a new key",
+                  gk_key_handle(key->reference));
+    }
+}

@@ -127,6 +127,10 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     status = gk_key_sign(tpm, key->reference, &auth, &crypto, scheme->padding, scheme->hash, digest,
                          salt_size, out, err);
     prov_fork_leave();
+    if (status == GK_BAD_AUTH) {
+        prov_key_explain_password(key, err);
+        status = err->status;
+    }
     return status;
 }
 

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store (provider-storemgmt(7)) behind two URIs: "gatekey:", the key of the identity directory,
- * and "gatekey:handle=0x81000100", whatever signing key lies at that handle of the TPM.
+ * The store (provider-storemgmt(7)): the key of the identity directory, its certificate and chain,
+ * and whatever signing key lies at a handle of the TPM. uri.c says how they are named.
  */
 #include "provider/internal.h"
 
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/store.h>
-#include <strings.h>
 
-#define OPERATION "load the device key"
-#define SCHEME "gatekey:"
-#define BY_HANDLE "handle="
+#define OPERATION_URI "open the URI"
+#define OPERATION_KEY "load the device key"
+#define OPERATION_CERTIFICATE "load the device certificate"
+#define OPERATION_SEARCH "search for a certificate"
+
+GK_DEFINE_CLEANUP(X509_NAME, X509_NAME_free)
 
 struct store {
     struct prov_context *context;
-    uint32_t handle; /* 0: the identity directory's key (0 is never a persistent handle) */
-    bool for_public; /* nothing but a public key is wanted */
+    struct prov_uri uri;
+    int expected;       /* OSSL_STORE_INFO_*, or 0 for anything */
+    X509_NAME *subject; /* NULL, or that of the certificates that are looked for */
+    bool begun;
+    bool failed;
     bool done;
+    struct prov_certificates certificates; /* from when it is begun, those that are wanted */
+    size_t next;                           /* of these */
 };
 
 struct encoded {
@@ -40,37 +49,14 @@ static OSSL_FUNC_store_load_fn load;
 static OSSL_FUNC_store_eof_fn at_end;
 static OSSL_FUNC_store_close_fn store_close;
 
-/* "0x" and eight hex digits, as every TPM tool prints a handle. */
-static bool parse_handle(const char *text, uint32_t *handle)
+static bool has_certificates(const struct store *store)
 {
-    char *end;
-    unsigned long value;
-
-    if (strlen(text) != 10 || strncasecmp(text, "0x", 2) != 0) {
-        return false;
-    }
-    value = strtoul(text + 2, &end, 16);
-    if (*end != '\0' || value < GK_HANDLE_FIRST || value > GK_HANDLE_LAST) {
-        return false;
-    }
-    *handle = (uint32_t)value;
-    return true;
+    return store->uri.content == PROV_CERTIFICATE || store->uri.content == PROV_CHAIN;
 }
 
-static enum gk_status parse_uri(const char *uri, uint32_t *handle, struct gk_error *err)
+static bool is_public_wanted(const struct store *store)
 {
-    const char *rest = uri + strlen(SCHEME);
-
-    *handle = 0;
-    if (strncasecmp(uri, SCHEME, strlen(SCHEME)) == 0 &&
-        (*rest == '\0' || (strncmp(rest, BY_HANDLE, strlen(BY_HANDLE)) == 0 &&
-                           parse_handle(rest + strlen(BY_HANDLE), handle)))) {
-        return GK_OK;
-    }
-    (void)gk_fail(err, GK_USAGE, "%s", uri);
-    gk_advise(err, "write gatekey: or gatekey:handle=0x%08x (0x%08x to 0x%08x)", GK_HANDLE_DEFAULT,
-              GK_HANDLE_FIRST, GK_HANDLE_LAST);
-    return GK_USAGE;
+    return store->expected == OSSL_STORE_INFO_PUBKEY;
 }
 
 static void *store_open(void *provctx, const char *uri)
@@ -83,14 +69,15 @@ static void *store_open(void *provctx, const char *uri)
         return NULL;
     }
     store->context = provctx;
-    status = parse_uri(uri, &store->handle, &err);
-    return PROV_ANSWER(provctx, status, &err, OPERATION) ? TAKE(store) : NULL;
+    status = prov_uri_parse(uri, &store->uri, &err);
+    return PROV_ANSWER(provctx, status, &err, OPERATION_URI) ? TAKE(store) : NULL;
 }
 
 static const OSSL_PARAM *settable_ctx_params(void *provctx)
 {
     static const OSSL_PARAM table[] = {
         OSSL_PARAM_int(OSSL_STORE_PARAM_EXPECT, NULL),
+        OSSL_PARAM_octet_string(OSSL_STORE_PARAM_SUBJECT, NULL, 0),
         OSSL_PARAM_END,
     };
 
@@ -98,24 +85,65 @@ static const OSSL_PARAM *settable_ctx_params(void *provctx)
     return table;
 }
 
-/* Whoever wants certificates only is told at once that there are none here. */
+/* What cannot be looked for is refused: whoever searches must not be given everything. */
+static enum gk_status check_search(const OSSL_PARAM params[], struct gk_error *err)
+{
+    static const char *const refused[] = { OSSL_STORE_PARAM_ISSUER, OSSL_STORE_PARAM_SERIAL,
+                                           OSSL_STORE_PARAM_FINGERPRINT, OSSL_STORE_PARAM_ALIAS };
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (OSSL_PARAM_locate_const(params, refused[i]) != NULL) {
+            (void)gk_fail(err, GK_NOT_OFFERED, "by %s", refused[i]);
+            gk_advise(err, "search by subject, or take all of gatekey:chain");
+            return GK_NOT_OFFERED;
+        }
+    }
+    return GK_OK;
+}
+
+static enum gk_status take_subject(struct store *store, const OSSL_PARAM *param,
+                                   struct gk_error *err)
+{
+    CLEANUP(X509_NAME_freep) X509_NAME *name = NULL;
+    const unsigned char *at;
+    const void *der;
+    size_t size;
+
+    if (!OSSL_PARAM_get_octet_string_ptr(param, &der, &size) || size > LONG_MAX) {
+        return gk_fail(err, GK_USAGE, "a subject that is none");
+    }
+    at = der;
+    name = d2i_X509_NAME(NULL, &at, (long)size);
+    if (name == NULL) {
+        return gk_fail(err, GK_USAGE, "a subject that is none");
+    }
+    X509_NAME_free(store->subject);
+    store->subject = TAKE(name);
+    return GK_OK;
+}
+
 static int set_ctx_params(void *loaderctx, const OSSL_PARAM params[])
 {
     struct store *store = loaderctx;
-    const OSSL_PARAM *param =
-        params != NULL ? OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT) : NULL;
-    int expected = 0;
+    struct gk_error err = { 0 };
+    const OSSL_PARAM *param;
+    enum gk_status status;
 
-    if (param == NULL) {
+    if (params == NULL) {
         return 1;
     }
-    if (!OSSL_PARAM_get_int(param, &expected)) {
+    param = OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT);
+    if (param != NULL && !OSSL_PARAM_get_int(param, &store->expected)) {
         return 0;
     }
-    store->for_public = expected == OSSL_STORE_INFO_PUBKEY;
-    store->done =
-        expected != 0 && expected != OSSL_STORE_INFO_PKEY && expected != OSSL_STORE_INFO_PUBKEY;
-    return 1;
+    status = check_search(params, &err);
+    param = OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_SUBJECT);
+    if (status == GK_OK && param != NULL) {
+        ERR_set_mark();
+        status = take_subject(store, param, &err);
+        ERR_pop_to_mark();
+    }
+    return PROV_ANSWER(store->context, status, &err, OPERATION_SEARCH);
 }
 
 static enum gk_status read_identity(struct prov_context *context, struct gk_key **reference,
@@ -127,6 +155,10 @@ static enum gk_status read_identity(struct prov_context *context, struct gk_key 
 
     if (status == GK_OK) {
         status = gk_identity_read(directory, GK_FILE_DEVICE, &content, err);
+    }
+    if (status == GK_NO_FILE) {
+        gk_advise(err,
+                  "run gatekey enroll, or say in openssl.cnf by identity-directory where it is");
     }
     return status == GK_OK ? gk_key_parse(content.data, content.size, reference, err) : status;
 }
@@ -149,8 +181,14 @@ static enum gk_status read_handle(struct prov_context *context, uint32_t handle,
 static enum gk_status read_reference(const struct store *store, struct gk_key **reference,
                                      struct gk_error *err)
 {
-    return store->handle != 0 ? read_handle(store->context, store->handle, reference, err)
-                              : read_identity(store->context, reference, err);
+    enum gk_status status = store->uri.content == PROV_HANDLE
+                                ? read_handle(store->context, store->uri.handle, reference, err)
+                                : read_identity(store->context, reference, err);
+
+    if (status == GK_OK && store->uri.has_password) {
+        gk_key_set_needs_auth(*reference);
+    }
+    return status;
 }
 
 static enum gk_status make_key(const struct store *store, struct prov_key **key,
@@ -163,7 +201,11 @@ static enum gk_status make_key(const struct store *store, struct prov_key **key,
         return status;
     }
     *key = prov_key_new(store->context, reference);
-    return *key != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+    if (*key == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    (*key)->by_handle = store->uri.content == PROV_HANDLE;
+    return GK_OK;
 }
 
 static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
@@ -176,7 +218,7 @@ static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
     if (status == GK_OK) {
         prov_key_find_password(key, ask, ask_argument);
     }
-    return PROV_ANSWER(store->context, status, &err, OPERATION) &&
+    return PROV_ANSWER(store->context, status, &err, OPERATION_KEY) &&
            prov_key_deliver(&key, deliver, argument);
 }
 
@@ -218,29 +260,144 @@ static int load_public(struct store *store, OSSL_CALLBACK *deliver, void *argume
         OSSL_PARAM_construct_end(),
     };
 
-    return PROV_ANSWER(store->context, status, &err, OPERATION) && deliver(params, argument);
+    return PROV_ANSWER(store->context, status, &err, OPERATION_KEY) && deliver(params, argument);
 }
 
+/* Leave out what is not looked for; of the chain's certificates the first is the gateway's own. */
+static void select_certificates(struct store *store)
+{
+    struct prov_certificates *certificates = &store->certificates;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < certificates->count; i++) {
+        X509 *certificate = certificates->list[i];
+
+        if ((store->uri.content == PROV_CERTIFICATE && i > 0) ||
+            (store->subject != NULL &&
+             X509_NAME_cmp(store->subject, X509_get_subject_name(certificate)) != 0)) {
+            X509_free(certificate);
+        } else {
+            certificates->list[kept++] = certificate;
+        }
+    }
+    certificates->count = kept;
+}
+
+static int deliver_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument)
+{
+    CLEANUP(encoded_clear) struct encoded encoded = { NULL, 0 };
+    int size = i2d_X509(certificate, &encoded.der);
+    int type = OSSL_OBJECT_CERT;
+    char name[] = PEM_STRING_X509;
+
+    if (size < 0) {
+        return 0;
+    }
+    encoded.size = (size_t)size;
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
+        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, name, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, encoded.der, encoded.size),
+        OSSL_PARAM_construct_end(),
+    };
+    return deliver(params, argument);
+}
+
+/* Whether this URI has what is expected; where it has the other thing, say how that is named. */
+static enum gk_status check_expected(const struct store *store, struct gk_error *err)
+{
+    bool key_wanted = store->expected == OSSL_STORE_INFO_PKEY || is_public_wanted(store);
+    bool certificate_wanted = store->expected == OSSL_STORE_INFO_CERT;
+
+    if (store->expected == 0 || (has_certificates(store) ? certificate_wanted : key_wanted)) {
+        return GK_OK;
+    }
+    (void)gk_fail(err, GK_USAGE, "a %s is wanted and this URI names a %s",
+                  key_wanted ? "key" : "certificate", key_wanted ? "certificate" : "key");
+    gk_advise(err,
+              "write gatekey: for the key, gatekey:cert for its certificate, gatekey:chain for "
+              "that and its chain");
+    return GK_USAGE;
+}
+
+/*
+ * Before the first object. Certificates are all read now: at_end() must know whether there will be
+ * another.
+ */
+static int begin(struct store *store)
+{
+    struct gk_error err = { 0 };
+    enum gk_status status = check_expected(store, &err);
+
+    store->begun = true;
+    if (status == GK_OK && has_certificates(store)) {
+        status = prov_certificates_read(store->context, &store->certificates, &err);
+        select_certificates(store);
+        store->done = status == GK_OK && store->certificates.count == 0;
+    }
+    return PROV_ANSWER(store->context, status, &err,
+                       has_certificates(store) ? OPERATION_CERTIFICATE : OPERATION_KEY);
+}
+
+static int load_next(struct store *store, OSSL_CALLBACK *deliver, void *argument,
+                     OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
+{
+    if (has_certificates(store)) {
+        X509 *certificate = store->certificates.list[store->next++];
+
+        store->done = store->next == store->certificates.count;
+        return deliver_certificate(certificate, deliver, argument);
+    }
+    store->done = true;
+    return is_public_wanted(store) ? load_public(store, deliver, argument)
+                                   : load_key(store, deliver, argument, ask, ask_argument);
+}
+
+/*
+ * An object that cannot be had counts as one, and the end comes after it: OpenSSL takes what fails
+ * at the end for the end itself, and its programs would then say nothing.
+ */
 static int load(void *loaderctx, OSSL_CALLBACK *deliver, void *argument,
                 OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
     struct store *store = loaderctx;
 
-    store->done = true;
-    return store->for_public ? load_public(store, deliver, argument)
-                             : load_key(store, deliver, argument, ask, ask_argument);
+    if (store->failed) {
+        store->done = true;
+        return 0;
+    }
+    if (!store->begun && !begin(store)) {
+        store->failed = true;
+        return 0;
+    }
+    /* A search that finds nothing is no error, and only a 1 without an object says so. */
+    if (store->done) {
+        return 1;
+    }
+    if (!load_next(store, deliver, argument, ask, ask_argument)) {
+        store->failed = true;
+        store->done = false;
+        return 0;
+    }
+    return 1;
 }
 
+/* Revocation lists and parameters are nowhere here, and a key has no subject to be found by. */
 static int at_end(void *loaderctx)
 {
     const struct store *store = loaderctx;
 
-    return store->done;
+    return store->done || (!has_certificates(store) && store->subject != NULL) ||
+           store->expected == OSSL_STORE_INFO_CRL || store->expected == OSSL_STORE_INFO_PARAMS;
 }
 
 static int store_close(void *loaderctx)
 {
-    free(loaderctx);
+    struct store *store = loaderctx;
+
+    prov_certificates_clear(&store->certificates);
+    X509_NAME_free(store->subject);
+    free(store);
     return 1;
 }
 
@@ -255,6 +412,6 @@ static const OSSL_DISPATCH functions[] = {
 };
 
 const OSSL_ALGORITHM prov_store[] = {
-    { "gatekey", PROV_PROPERTIES, functions, "gatekey: and gatekey:handle=0x81000100" },
+    { "gatekey", PROV_PROPERTIES, functions, "the device key and its certificates by URI" },
     { NULL, NULL, NULL, NULL },
 };

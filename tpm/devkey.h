@@ -170,6 +170,8 @@ GK_DEFINE_CLEANUP(struct gk_key, gk_key_free)
 const struct gk_public *gk_key_public(const struct gk_key *key);
 uint32_t gk_key_handle(const struct gk_key *key);
 bool gk_key_needs_auth(const struct gk_key *key);
+/* From somebody who knows what gk_key_read() cannot; only before key is shared. */
+void gk_key_set_needs_auth(struct gk_key *key);
 /* Made as sign+decrypt, for TPMs whose own PSS salt is of no use. */
 bool gk_key_pads_in_software(const struct gk_key *key);
 /* Same public key (and so the same private one); handles may differ. */

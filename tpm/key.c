@@ -168,6 +168,11 @@ bool gk_key_needs_auth(const struct gk_key *key)
     return (key->flags & REFERENCE_HAS_PASSWORD) != 0;
 }
 
+void gk_key_set_needs_auth(struct gk_key *key)
+{
+    key->flags |= REFERENCE_HAS_PASSWORD;
+}
+
 bool gk_key_pads_in_software(const struct gk_key *key)
 {
     return (key->area.publicArea.objectAttributes & TPMA_OBJECT_DECRYPT) != 0;

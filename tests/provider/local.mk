@@ -14,6 +14,7 @@ libproviderfixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 libproviderfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 provider_programs = \
+    %D%/test-certificate \
     %D%/test-decoder \
     %D%/test-fork \
     %D%/test-keymgmt \
@@ -28,6 +29,8 @@ check_PROGRAMS += $(provider_programs)
 TESTS += $(provider_programs)
 TPM_TESTS += $(provider_programs)
 provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_certificate_CFLAGS = $(provider_test_cflags)
+%C%_test_certificate_LDADD = libproviderfixture.la
 %C%_test_decoder_CFLAGS = $(provider_test_cflags)
 %C%_test_decoder_LDADD = libproviderfixture.la
 %C%_test_fork_CFLAGS = $(provider_test_cflags)
@@ -51,8 +54,10 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
+    %D%/a-password-file-lets-services-start-alone \
     %D%/a-program-may-hold-its-own-libcrypto \
     %D%/a-password-is-asked-only-where-there-is-one \
+    %D%/certificates-come-by-uri \
     %D%/listed-first-it-leaves-software-keys-alone \
     %D%/loading-opens-nothing \
     %D%/one-signature-is-one-tpm-command \

@@ -86,6 +86,14 @@ static void says_how_a_uri_is_written(void **state)
         "gatekey:handle=0x81000100;x",
         "gatekey:handle=0x-1000100",
         "gatekey:handle=0x 1000100",
+        "gatekey:handle=0x81000100?",
+        "gatekey:handle=0x81000100?pass=x",
+        "gatekey:certs",
+        "gatekey:Cert",
+        "gatekey:cert?pass",
+        "gatekey://cert",
+        "gatekey:?pass",
+        "gatekey: ",
     };
     struct fixture fixture;
 
@@ -93,7 +101,8 @@ static void says_how_a_uri_is_written(void **state)
     fixture_load(&fixture);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_null(fixture_read_uri(&fixture, wrong[i], NULL));
-        fixture_assert_says("write gatekey: or gatekey:handle=0x81000100");
+        fixture_assert_says("write gatekey: (the key), gatekey:cert, gatekey:chain, or "
+                            "gatekey:handle=0x81000100");
     }
     fixture_unload(&fixture);
 }
@@ -115,7 +124,8 @@ static void says_when_there_is_no_key(void **state)
     rename(fixture_path("device.pem"), "away");
     assert_null(fixture_read_uri(&fixture, "gatekey:", NULL));
     rename("away", fixture_path("device.pem"));
-    snprintf(text, sizeof(text), "cannot load the device key: no such file (%s/device.pem)",
+    snprintf(text, sizeof(text),
+             "cannot load the device key: no such file (%s/device.pem); run gatekey enroll",
              folder);
     fixture_assert_says(text);
     /* Nothing of the failure sticks. */
@@ -123,17 +133,46 @@ static void says_when_there_is_no_key(void **state)
     fixture_unload(&fixture);
 }
 
-static void has_no_certificates(void **state)
+static EVP_PKEY *load_handle(struct fixture *fixture, const char *uri, const char *password)
+{
+    EVP_PKEY *key = fixture_read_uri(fixture, uri, password);
+
+    assert_non_null(key);
+    fixture_assert_silence();
+    return key;
+}
+
+/* A TPM does not tell, so the URI does; nobody is asked otherwise. */
+static void a_handle_s_password_is_asked_for_where_the_uri_says_so(void **state)
 {
     struct fixture fixture;
-    OSSL_STORE_CTX *store;
+    EVP_PKEY *key;
 
     (void)state;
     fixture_load(&fixture);
-    store = OSSL_STORE_open_ex("gatekey:", fixture.libctx, NULL, NULL, NULL, NULL, NULL, NULL);
-    assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_CERT), 1);
-    assert_int_equal(OSSL_STORE_eof(store), 1);
-    OSSL_STORE_close(store);
+    key = load_handle(&fixture, "gatekey:handle=0x81000101?pass", FIXTURE_PASSWORD);
+    assert_int_equal(fixture_times_asked(), 1);
+    assert_true(can_sign(&fixture, key));
+    fixture_assert_silence();
+    EVP_PKEY_free(key);
+
+    key = load_handle(&fixture, "gatekey:handle=0x81000101?pass", "wrong");
+    assert_false(can_sign(&fixture, key));
+    fixture_assert_says("wrong password (0x81000101, TPM 0x9a2 TPM_RC_BAD_AUTH: it does not count "
+                        "as a failed attempt); give the key's own password as the pass phrase");
+    EVP_PKEY_free(key);
+
+    key = load_handle(&fixture, "gatekey:handle=0x81000101?pass", "");
+    assert_false(can_sign(&fixture, key));
+    fixture_assert_says("a password is needed and none was given (0x81000101); give it");
+    EVP_PKEY_free(key);
+
+    assert_int_equal(fixture_times_asked(), 2);
+    key = load_handle(&fixture, "gatekey:handle=0x81000101", FIXTURE_PASSWORD);
+    assert_int_equal(fixture_times_asked(), 0);
+    assert_false(can_sign(&fixture, key));
+    fixture_assert_says("write gatekey:handle=0x81000101?pass, and give it");
+    EVP_PKEY_free(key);
     fixture_unload(&fixture);
 }
 
@@ -300,7 +339,7 @@ int main(void)
         cmocka_unit_test_setup(finds_the_key_by_uri, begin),
         cmocka_unit_test_setup(says_how_a_uri_is_written, begin),
         cmocka_unit_test_setup(says_when_there_is_no_key, begin),
-        cmocka_unit_test_setup(has_no_certificates, begin),
+        cmocka_unit_test_setup(a_handle_s_password_is_asked_for_where_the_uri_says_so, begin),
         cmocka_unit_test_setup(loads_a_key_whose_password_nobody_gives_in_silence, begin),
         cmocka_unit_test_setup(gives_the_public_key_and_asks_nobody, begin),
         cmocka_unit_test_setup(loads_the_file_s_key_without_a_tpm, begin),
