@@ -201,6 +201,17 @@ enum gk_status prov_context_tpm(struct prov_context *context, struct gk_tpm **tp
     return status;
 }
 
+enum gk_status prov_context_tcti(struct prov_context *context, const char **tcti,
+                                 struct gk_error *err)
+{
+    enum gk_status status = is_resolved(context) ? GK_OK : resolve(context, err);
+
+    if (status == GK_OK) {
+        *tcti = context->place.tcti;
+    }
+    return status;
+}
+
 enum gk_status prov_context_directory(struct prov_context *context, const char **directory,
                                       struct gk_error *err)
 {

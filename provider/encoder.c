@@ -40,13 +40,25 @@ static int selects_private(void *provctx, int selection)
     return (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) != 0;
 }
 
-static void write_head(FILE *out, const struct gk_key *key, int selection)
+/* No word where it is not known: that is told when the key is used. */
+static void write_tpm(FILE *out, struct prov_context *context)
+{
+    const char *tcti;
+
+    if (prov_context_tcti(context, &tcti, NULL) == GK_OK) {
+        fprintf(out, "TPM: %s\n", tcti);
+    }
+}
+
+static void write_head(FILE *out, struct prov_context *context, const struct gk_key *key,
+                       int selection)
 {
     if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0) {
         fprintf(out, "Public-Key: (%d bit)\n", GK_RSA2048_SIZE * 8);
         return;
     }
     fprintf(out, "Private-Key: (%d bit, kept in the TPM)\n", GK_RSA2048_SIZE * 8);
+    write_tpm(out, context);
     fprintf(out, "Handle: 0x%08" PRIx32 "\n", gk_key_handle(key));
     fprintf(out, "Password: %s\n", gk_key_needs_auth(key) ? "needed" : "none");
     fprintf(out, "PSS padding: %s\n", gk_key_pads_in_software(key) ? "in software" : "by the TPM");
@@ -67,7 +79,7 @@ static int write_text(void *ctx, OSSL_CORE_BIO *bio, const void *object,
                       const OSSL_PARAM abstract[], int selection, OSSL_PASSPHRASE_CALLBACK *ask,
                       void *argument)
 {
-    const struct prov_context *context = ctx;
+    struct prov_context *context = ctx;
     const struct prov_key *key = object;
     CLEANUP(gk_freep) char *text = NULL;
     CLEANUP(gk_fclosep) FILE *out = NULL;
@@ -84,7 +96,7 @@ static int write_text(void *ctx, OSSL_CORE_BIO *bio, const void *object,
     if (out == NULL) {
         return 0;
     }
-    write_head(out, key->reference, selection);
+    write_head(out, context, key->reference, selection);
     write_public(out, gk_key_public(key->reference));
     return fflush(out) == 0 && context->upcalls.bio_write_ex(bio, text, size, &written) == 1 &&
            written == size;
@@ -103,9 +115,7 @@ static int refuse(void *ctx, OSSL_CORE_BIO *bio, const void *object, const OSSL_
     if (object == NULL || abstract != NULL) {
         return 0;
     }
-    status =
-        gk_fail(&err, GK_NOT_OFFERED, "the private part of the device key cannot leave the TPM");
-    gk_advise(&err, "use its reference, " GK_FILE_DEVICE ", as the key file");
+    status = prov_key_refuse_export(&err);
     return PROV_ANSWER(ctx, status, &err, "write the private key");
 }
 
@@ -138,5 +148,11 @@ const OSSL_ALGORITHM prov_encoder[] = {
     REFUSED("output=der,structure=EncryptedPrivateKeyInfo"),
     REFUSED("output=pem,structure=type-specific"),
     REFUSED("output=der,structure=type-specific"),
+    REFUSED("output=pem,structure=pkcs1"),
+    REFUSED("output=der,structure=pkcs1"),
+    REFUSED("output=pem,structure=rsa"),
+    REFUSED("output=der,structure=rsa"),
+    REFUSED("output=msblob"),
+    REFUSED("output=pvk"),
     { NULL, NULL, NULL, NULL },
 };

@@ -76,6 +76,13 @@ enum gk_status prov_key_software(struct prov_key *key, struct prov_crypto *where
     return GK_OK;
 }
 
+enum gk_status prov_key_refuse_export(struct gk_error *err)
+{
+    (void)gk_fail(err, GK_NOT_OFFERED, "the private part of the device key cannot leave the TPM");
+    gk_advise(err, "use its reference, " GK_FILE_DEVICE ", as the key file");
+    return GK_NOT_OFFERED;
+}
+
 int prov_key_deliver(struct prov_key **key, OSSL_CALLBACK *deliver, void *argument)
 {
     int type = OSSL_OBJECT_PKEY;

@@ -123,13 +123,34 @@ static int set_exponent(OSSL_PARAM params[], const struct gk_public *public)
     return e != NULL && BN_set_word(e, public->exponent) && OSSL_PARAM_set_BN(param, e);
 }
 
+/* Nobody asks for these by the way, as OpenSSL does by EXPORT, so here there is something to say.
+ */
+static int refuse_private(const struct prov_key *key, const OSSL_PARAM params[])
+{
+    static const char *const names[] = {
+        OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+        OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+    };
+    struct gk_error err = { 0 };
+    enum gk_status status;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (OSSL_PARAM_locate_const(params, names[i]) != NULL) {
+            status = prov_key_refuse_export(&err);
+            return PROV_ANSWER(key->context, status, &err, "read the private key");
+        }
+    }
+    return 1;
+}
+
 static int get_params(void *object, OSSL_PARAM params[])
 {
     const struct prov_key *key = object;
     OSSL_PARAM *digest = OSSL_PARAM_locate(params, OSSL_PKEY_PARAM_DEFAULT_DIGEST);
     const struct gk_public *public;
 
-    if (key->reference == NULL) {
+    if (key->reference == NULL || !refuse_private(key, params)) {
         return 0;
     }
     public = gk_key_public(key->reference);

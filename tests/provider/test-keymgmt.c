@@ -198,6 +198,57 @@ static void says_why_the_private_key_is_not_written(void **state)
     BIO_free(out);
 }
 
+static void says_why_the_private_numbers_are_not_told(void **state)
+{
+    static const char *const names[] = {
+        OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+        OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+    };
+    BIGNUM *number = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_int_equal(EVP_PKEY_get_bn_param(device, names[i], &number), 0);
+        assert_null(number);
+        fixture_assert_says("cannot read the private key: the device key does not do that (the "
+                            "private part of the device key cannot leave the TPM)");
+    }
+    assert_int_equal(EVP_PKEY_get_bn_param(device, OSSL_PKEY_PARAM_RSA_N, &number), 1);
+    BN_free(number);
+    fixture_assert_silence();
+}
+
+/* Every form that OpenSSL has for RSA keys, asked for by name. */
+static void refuses_every_form_of_a_private_key(void **state)
+{
+    static const char *const forms[][2] = {
+        { "PEM", "PrivateKeyInfo" },
+        { "DER", "PrivateKeyInfo" },
+        { "PEM", "type-specific" },
+        { "DER", "type-specific" },
+        { "PEM", "pkcs1" },
+        { "DER", "pkcs1" },
+        { "PEM", "rsa" },
+        { "DER", "rsa" },
+        { "MSBLOB", NULL },
+        { "PVK", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        OSSL_ENCODER_CTX *ctx =
+            OSSL_ENCODER_CTX_new_for_pkey(device, EVP_PKEY_KEYPAIR, forms[i][0], forms[i][1], NULL);
+        unsigned char *data = NULL;
+        size_t size = 0;
+
+        assert_int_equal(OSSL_ENCODER_to_data(ctx, &data, &size), 0);
+        assert_null(data);
+        fixture_assert_says("the private part of the device key cannot leave the TPM");
+        OSSL_ENCODER_CTX_free(ctx);
+    }
+}
+
 static void writes_its_public_part_like_any_other(void **state)
 {
     BIO *ours = BIO_new(BIO_s_mem());
@@ -226,6 +277,7 @@ static void describes_itself_as_text(void **state)
     assert_true(BIO_write(out, "", 1) == 1);
     (void)BIO_get_mem_data(out, &text);
     assert_non_null(strstr(text, "Private-Key: (2048 bit, kept in the TPM)\n"));
+    assert_non_null(strstr(text, "\nTPM: swtpm:"));
     assert_non_null(strstr(text, "Handle: 0x81000100\n"));
     assert_non_null(strstr(text, "Password: none\n"));
     assert_non_null(strstr(text, "Exponent: 65537 (0x10001)\n"));
@@ -303,6 +355,8 @@ int main(void)
         cmocka_unit_test(fits_its_certificate_without_a_word),
         cmocka_unit_test(keeps_its_private_part_from_every_export),
         cmocka_unit_test(says_why_the_private_key_is_not_written),
+        cmocka_unit_test(says_why_the_private_numbers_are_not_told),
+        cmocka_unit_test(refuses_every_form_of_a_private_key),
         cmocka_unit_test(writes_its_public_part_like_any_other),
         cmocka_unit_test(describes_itself_as_text),
         cmocka_unit_test(prints_its_public_part_as_the_default_provider_does),
