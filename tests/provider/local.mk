@@ -73,6 +73,7 @@ TPM_TESTS += $(provider_scripts)
 
 # Programs that serve, relay and run for long, each unmodified.
 program_scripts = \
+    %D%/mqtt-goes-both-ways-with-the-device-key \
     %D%/nginx-signs-in-its-workers \
     %D%/openvpn-joins-with-the-device-key \
     %D%/tunnels-end-at-the-device-key

@@ -103,8 +103,29 @@ until_true() {
     fail "$what"
 }
 
-# says_it_may_not TPM FILE: the file tells whose right is missing to which TPM, and what to do
+only_root_goes_on() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "not root: nothing was seen of programs that drop their privileges"
+        exit 0
+    fi
+}
+
+# The TPM is for the group tss from now on, as /dev/tpmrm0 is; what the TSS's library for swtpm cannot say,
+# that it may not, is seen on forbidden_tpm.
+tpm_for_group_tss() {
+    getent group tss >/dev/null || fail "there is no group tss; the package tpm-udev makes it"
+    chmod 711 . ..
+    chgrp tss tpm tpm.ctrl
+    chmod 660 tpm tpm.ctrl
+    chmod 666 "$TCTI_PCAP_FILE"
+    : >tpmrm0
+    chgrp tss tpmrm0
+    chmod 660 tpmrm0
+    forbidden_tpm=device:$PWD/tpmrm0
+}
+
+# says_it_may_not FILE: whose right to the TPM is missing, and what to do
 says_it_may_not() {
-    grep -F "cannot sign with the device key: this user may not open the TPM ($1," "$2" |
-        grep -q "; join the group tss" || fail "$2: $(tail -n 5 "$2")"
+    grep -F "cannot sign with the device key: this user may not open the TPM (${forbidden_tpm#device:}," "$1" |
+        grep -q "; join the group tss" || fail "$1: $(tail -n 5 "$1")"
 }
