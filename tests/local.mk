@@ -110,6 +110,12 @@ check-valgrind:
 	    LOG_COMPILER='$(top_builddir)/tests/run \
 	    valgrind -q --error-exitcode=1 --leak-check=no'
 
+# The whole fault matrix, keys being made in it and all; what make check does of it is in test-faults.c.
+.PHONY: check-faults
+check-faults:
+	GATEKEY_FAULTS=all GATEKEY_TEST_TIMEOUT=7200 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/tpm/test-faults
+	@grep ' cells' tests/tpm/test-faults.log
+
 distclean-local:
 	rm -rf asan check-debian13
 

@@ -203,7 +203,8 @@ enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object
  * know, and every attempt would count towards the lockout of the whole TPM; the TCG's templates
  * have it.
  */
-static bool fits_as_storage_root(struct gk_admin *admin, const struct object *object)
+static enum gk_status fits_as_storage_root(struct gk_admin *admin, const struct object *object,
+                                           bool *fits, struct gk_error *err)
 {
     CLEANUP(gk_freep) TPM2B_PUBLIC *area = NULL;
     const TPMA_OBJECT wanted = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM |
@@ -211,8 +212,12 @@ static bool fits_as_storage_root(struct gk_admin *admin, const struct object *ob
     TSS2_RC code = Esys_ReadPublic(admin->esys, object->handle, ESYS_TR_NONE, ESYS_TR_NONE,
                                    ESYS_TR_NONE, &area, NULL, NULL);
 
-    return code == TSS2_RC_SUCCESS && (area->publicArea.objectAttributes & wanted) == wanted &&
-           (area->publicArea.type == TPM2_ALG_RSA || area->publicArea.type == TPM2_ALG_ECC);
+    if (code != TSS2_RC_SUCCESS) {
+        return admin_fail(err, code, "the storage root key");
+    }
+    *fits = (area->publicArea.objectAttributes & wanted) == wanted &&
+            (area->publicArea.type == TPM2_ALG_RSA || area->publicArea.type == TPM2_ALG_ECC);
+    return GK_OK;
 }
 
 static enum gk_status create_primary(struct gk_admin *admin, struct object *root,
@@ -261,8 +266,12 @@ static enum gk_status open_root(struct gk_admin *admin, TPM2_HANDLE where, struc
 {
     if (where != TPM2_RH_OWNER) {
         enum gk_status status = admin_find(admin, GK_STORAGE_PERSISTENT, &storage->root, err);
+        bool fits = false;
 
-        if (status == GK_OK && fits_as_storage_root(admin, &storage->root)) {
+        if (status == GK_OK) {
+            status = fits_as_storage_root(admin, &storage->root, &fits, err);
+        }
+        if (fits) {
             storage->where = GK_STORAGE_PERSISTENT;
             return GK_OK;
         }
@@ -271,9 +280,9 @@ static enum gk_status open_root(struct gk_admin *admin, TPM2_HANDLE where, struc
             return status;
         }
         if (where == GK_STORAGE_PERSISTENT) {
-            return gk_fail(err, GK_SEAL_BROKEN,
-                           "the storage root key at 0x%08x is gone or another one",
-                           GK_STORAGE_PERSISTENT);
+            return gk_fail_tpm(
+                err, GK_SEAL_BROKEN, status == GK_NO_KEY && err != NULL ? err->tpm_code : 0,
+                "the storage root key at 0x%08x is gone or another one", GK_STORAGE_PERSISTENT);
         }
     }
     storage->where = TPM2_RH_OWNER;

@@ -16,7 +16,8 @@ static bool is_from_tpm(TSS2_RC code)
 {
     TSS2_RC layer = layer_of(code);
 
-    return layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER;
+    return code <= TSS2_RESMGR_TPM_RC_LAYER + 0xffffU &&
+           (layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER);
 }
 
 TSS2_RC code_base(TSS2_RC code)
@@ -32,10 +33,20 @@ static bool is_garbled(TSS2_RC code)
 {
     TSS2_RC low = code & 0xffffU;
 
-    return layer_of(code) == TSS2_MU_RC_LAYER || code == TSS2_TCTI_RC_MALFORMED_RESPONSE ||
-           (layer_of(code) == TSS2_SYS_RC_LAYER &&
-            (low == TSS2_BASE_RC_MALFORMED_RESPONSE || low == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
-             low == TSS2_BASE_RC_INSUFFICIENT_CONTEXT));
+    switch (layer_of(code)) {
+    case TSS2_MU_RC_LAYER:
+        return true;
+    case TSS2_SYS_RC_LAYER:
+    case TSS2_ESAPI_RC_LAYER:
+        return low == TSS2_BASE_RC_MALFORMED_RESPONSE ||
+               low == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
+               low == TSS2_BASE_RC_INSUFFICIENT_CONTEXT || low == TSS2_BASE_RC_RSP_AUTH_FAILED;
+    case TSS2_TCTI_RC_LAYER:
+        return low == TSS2_BASE_RC_MALFORMED_RESPONSE || low == TSS2_BASE_RC_INSUFFICIENT_BUFFER;
+    default:
+        /* Of no layer that there is, so the response code itself is none. */
+        return (code & ~TSS2_RC_LAYER_MASK) > 0xffffU || layer_of(code) > TSS2_RESMGR_TPM_RC_LAYER;
+    }
 }
 
 bool code_is_transport(TSS2_RC code)
@@ -74,10 +85,14 @@ static enum gk_status status_of_tpm(TSS2_RC base)
         { TPM2_RC_OBJECT_HANDLES, GK_TPM_MEMORY },
         { TPM2_RC_SESSION_MEMORY, GK_TPM_MEMORY },
         { TPM2_RC_SESSION_HANDLES, GK_TPM_MEMORY },
+        { TPM2_RC_NV_SPACE, GK_TPM_MEMORY },
         { TPM2_RC_NV_DEFINED, GK_HANDLE_TAKEN },
         { TPM2_RC_RETRY, GK_TPM_BUSY },
         { TPM2_RC_YIELDED, GK_TPM_BUSY },
         { TPM2_RC_TESTING, GK_TPM_BUSY },
+        { TPM2_RC_CANCELED, GK_TPM_BUSY },
+        { TPM2_RC_NV_RATE, GK_TPM_BUSY },
+        { TPM2_RC_NV_UNAVAILABLE, GK_TPM_BUSY },
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

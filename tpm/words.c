@@ -21,6 +21,8 @@ struct word {
 
 #define NAMED(name) TPM2_RC_##name, "TPM_RC_" #name
 
+#define FREE_A_SESSION "free one with tpm2_flushcontext -l, or use /dev/tpmrm0"
+
 static const struct word of_tpm[] = {
     { NAMED(INITIALIZE), "it was not started",
       "run tpm2_startup -c, or let the kernel's driver do it" },
@@ -73,9 +75,9 @@ static const struct word of_tpm[] = {
     { NAMED(BINDING), "public and private part do not belong together", NULL },
     { NAMED(CONTEXT_GAP), "too many saved contexts", "restart the resource manager" },
     { NAMED(OBJECT_MEMORY), NULL, NULL },
-    { NAMED(SESSION_MEMORY), NULL, NULL },
+    { NAMED(SESSION_MEMORY), "of sessions", FREE_A_SESSION },
     { NAMED(MEMORY), NULL, NULL },
-    { NAMED(SESSION_HANDLES), NULL, NULL },
+    { NAMED(SESSION_HANDLES), "of sessions", FREE_A_SESSION },
     { NAMED(OBJECT_HANDLES), NULL, NULL },
     { NAMED(LOCALITY), "not from this locality", NULL },
     { NAMED(YIELDED), NULL, NULL },

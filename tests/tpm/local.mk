@@ -19,7 +19,7 @@ libfault_la_SOURCES = %D%/fault.c %D%/fault.h
 libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 EXTRA_DIST += %D%/fault.sh
 
-tpm_tests_with_a_tpm = %D%/test-admin %D%/test-create %D%/test-fault-tcti %D%/test-line \
+tpm_tests_with_a_tpm = %D%/test-create %D%/test-fault-tcti %D%/test-faults %D%/test-line \
     %D%/test-load %D%/test-loadable \
     %D%/test-seal %D%/test-signature %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
@@ -30,6 +30,10 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
 %C%_test_create_LDADD = libtpmfixture.la
 %C%_test_fault_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_fault_tcti_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
+%C%_test_faults_SOURCES = %D%/test-faults.c %D%/faults.c %D%/faults.h %D%/operations.c \
+    %D%/direct.c %D%/direct.h
+%C%_test_faults_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_test_faults_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
 %C%_test_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_line_LDADD = libtpmfixture.la
 loadable_sources = %D%/loadable.c %D%/loadable.h %D%/proxy.c %D%/proxy.h
@@ -55,6 +59,3 @@ loadable_sources = %D%/loadable.c %D%/loadable.h %D%/proxy.c %D%/proxy.h
 check_PROGRAMS += %D%/make-key
 %C%_make_key_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 %C%_make_key_LDADD = libadmin.la libevpcrypto.la
-%C%_test_admin_SOURCES = %D%/test-admin.c %D%/proxy.c %D%/proxy.h
-%C%_test_admin_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-%C%_test_admin_LDADD = libtpmfixture.la

@@ -140,7 +140,7 @@ static void names_what_the_tpm_refused_for(void **state)
         { TPM_RC_BAD_AUTH | TPM_RC_S1, GK_BAD_AUTH,
           "wrong password (0x81000100, TPM 0x9a2 TPM_RC_BAD_AUTH: it does not count as a" },
         { 0xb0000 | 5, GK_TPM_FAILED, "TPM 0xb0005 TSS2_RESMGR_RC_BAD_REFERENCE)" },
-        { 0xc0000 | TPM_RC_NV_RATE, GK_TPM_FAILED, "TPM 0xc0920 TPM_RC_NV_RATE: it spares its" },
+        { 0xc0000 | TPM_RC_NV_RATE, GK_TPM_BUSY, "TPM 0xc0920 TPM_RC_NV_RATE: it spares its" },
         /* Nothing is known of it: no name is better than a wrong one. */
         { 0x17f, GK_TPM_FAILED, "(0x81000100, TPM 0x17f); look the code up with" },
     };
