@@ -64,7 +64,8 @@ provider_scripts = \
     %D%/openssl-signs-with-the-device-key \
     %D%/programs-without-the-key-notice-nothing \
     %D%/stock-clients-speak-mutual-tls \
-    %D%/the-private-key-stays-in-the-tpm
+    %D%/the-private-key-stays-in-the-tpm \
+    %D%/tpm2-openssl-signs-with-our-key
 EXTRA_DIST += %D%/own-libcrypto.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
 dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
