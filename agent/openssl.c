@@ -157,7 +157,10 @@ static enum gk_status load_provider(struct agent_openssl *openssl, const char *w
     return GK_OK;
 }
 
-/* The provider reads these two when it is loaded; here the configuration decides, not our caller.
+/*
+ * The provider reads these two when it is loaded; here the configuration decides, not our caller.
+ * tpm2-openssl has a variable of its own, without which the TSS would search for a TPM; whoever
+ * sets it wants another way to the TPM for it.
  */
 static enum gk_status tell_provider(const struct agent_config *config, struct gk_error *err)
 {
@@ -165,6 +168,7 @@ static enum gk_status tell_provider(const struct agent_config *config, struct gk
      */
     if (setenv("GATEKEY_TCTI", config->tcti, 1) != 0 ||
         setenv("GATEKEY_IDENTITY", config->directory, 1) != 0 ||
+        setenv("TPM2OPENSSL_TCTI", config->tcti, 0) != 0 ||
         setenv("TSS2_LOG", "all+none", 0) != 0) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }

@@ -24,7 +24,8 @@ struct agent_openssl;
  * Make the context and load the providers into it. [identity] provider is a name ("gatekey",
  * "tpm2"; "default" for keys that are files) or the absolute path of a module "/DIR/NAME.so". What
  * gatekey's own provider needs to know, [tpm] tcti and [identity] directory, it is told by
- * GATEKEY_TCTI and GATEKEY_IDENTITY, which are set here for the whole process.
+ * GATEKEY_TCTI and GATEKEY_IDENTITY, which are set here for the whole process; tpm2-openssl by
+ * TPM2OPENSSL_TCTI, where that is not set.
  *
  * The configuration must outlive the object, which the caller frees with agent_openssl_free() after
  * everything made from it.

@@ -22,7 +22,16 @@ void devicekey_clear(struct devicekey *devicekey)
 
 bool devicekey_is_ours_to_make(const struct agent_config *config)
 {
-    return strncmp(config->key, "gatekey:", 8) == 0 || strncmp(config->key, "handle:", 7) == 0;
+    static const char *const by_handle[] = { "gatekey:handle=", "handle:" };
+
+    for (size_t i = 0; i < sizeof(by_handle) / sizeof(by_handle[0]); i++) {
+        size_t length = strlen(by_handle[i]);
+
+        if (strncmp(config->key, by_handle[i], length) == 0) {
+            return strtoul(config->key + length, NULL, 16) == config->handle;
+        }
+    }
+    return strcmp(config->key, "gatekey:") == 0;
 }
 
 /* A missing file is no key. */

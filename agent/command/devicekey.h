@@ -24,7 +24,10 @@ struct devicekey {
 };
 void devicekey_clear(struct devicekey *devicekey);
 
-/* False where [identity] key names a key that somebody else made and keeps ("pkcs11:", "file:"). */
+/*
+ * False where [identity] key names a key that somebody else made and keeps: another provider's
+ * ("pkcs11:", "file:"), or one at another handle than [tpm] handle, where ours is made.
+ */
 bool devicekey_is_ours_to_make(const struct agent_config *config);
 
 /* Read the files only. Fails with GK_BAD_REFERENCE, GK_NOT_RSA2048. */

@@ -111,6 +111,7 @@ agent_scripts = \
     %D%/gatekey-and-gatekeyd-work-together \
     %D%/gatekey-says-what-is-wrong-with-the-hub \
     %D%/gatekey-says-what-is-wrong-with-the-tpm \
+    %D%/other-providers-hold-the-key \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/two-gatekeys-do-not-meet
 EXTRA_DIST += %D%/setup.sh
