@@ -73,6 +73,14 @@ dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
 TPM_TESTS += $(provider_scripts)
 
+# The openssl command's ways to ask for a signature.
+signature_scripts = \
+    %D%/a-signature-is-the-one-asked-for \
+    %D%/openssl-issues-with-the-device-key
+dist_check_SCRIPTS += $(signature_scripts)
+TESTS += $(signature_scripts)
+TPM_TESTS += $(signature_scripts)
+
 # Programs that serve, relay and run for long, each unmodified.
 program_scripts = \
     %D%/mqtt-goes-both-ways-with-the-device-key \
