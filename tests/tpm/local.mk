@@ -34,6 +34,7 @@ TPM_TESTS += $(tpm_tests_with_a_tpm)
     %D%/direct.c %D%/direct.h
 %C%_test_faults_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_faults_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
+%C%_test_line_SOURCES = %D%/test-line.c %D%/proxy.c %D%/proxy.h
 %C%_test_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_line_LDADD = libtpmfixture.la
 loadable_sources = %D%/loadable.c %D%/loadable.h %D%/proxy.c %D%/proxy.h

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Our own connection to a TPM in applications that make life hard for it. */
 #include "tests/tpm/fixture.h"
+#include "tests/tpm/proxy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -264,6 +265,43 @@ static void a_copy_in_a_child_does_not_hold_the_tpm(void **state)
     alarm(0);
 }
 
+/* Everything that may go wrong with a TPM, while stderr is a file: it stays empty. */
+static void nothing_is_written_on_stderr(void **state)
+{
+    static const struct {
+        enum proxy_fault fault;
+        uint32_t code;
+    } faults[] = {
+        { PROXY_CUT, 0 },        { PROXY_GARBLE, 0 },     { PROXY_ANSWER, 0x18b },
+        { PROXY_ANSWER, 0x9a2 }, { PROXY_ANSWER, 0x921 }, { PROXY_ANSWER, 0 },
+    };
+    struct proxy *proxy = proxy_start();
+    CLEANUP(gk_tpm_freep) struct gk_tpm *faulty = tpm_at(proxy_tcti(proxy));
+    CLEANUP(gk_tpm_freep) struct gk_tpm *absent = tpm_at("swtpm:path=/no/such/socket");
+    int before = dup(STDERR_FILENO);
+    char path[128], text[512] = "";
+    FILE *said;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/said", getenv("GATEKEY_TEST_DIR"));
+    said = fopen(path, "w+");
+    assert_non_null(said);
+    dup2(fileno(said), STDERR_FILENO);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        proxy_fault_next(proxy, faults[i].fault, 2, faults[i].code);
+        assert_int_not_equal(sign_at(faulty, NULL), GK_OK);
+        proxy_fault_next(proxy, PROXY_CUT, 0, 0);
+    }
+    assert_int_equal(sign_at(absent, NULL), GK_NO_TPM);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(said);
+    text[fread(text, 1, sizeof(text) - 1, said)] = '\0';
+    assert_string_equal(text, "");
+    fclose(said);
+    proxy_stop(proxy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +310,7 @@ int main(void)
         cmocka_unit_test(signals_every_millisecond_change_nothing),
         cmocka_unit_test(what_is_printed_without_stdout_does_not_reach_the_tpm),
         cmocka_unit_test(says_that_no_descriptor_is_left),
+        cmocka_unit_test(nothing_is_written_on_stderr),
         cmocka_unit_test(a_copy_in_a_child_does_not_hold_the_tpm),
     };
 
