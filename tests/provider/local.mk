@@ -91,3 +91,18 @@ EXTRA_DIST += %D%/programs.sh
 dist_check_SCRIPTS += $(program_scripts)
 TESTS += $(program_scripts)
 TPM_TESTS += $(program_scripts)
+
+# What may happen while a program holds the device key.
+check_PROGRAMS += %D%/sign-on-request
+%C%_sign_on_request_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_sign_on_request_LDADD = $(CRYPTO_LIBS)
+trouble_scripts = \
+    %D%/a-killed-program-leaves-nothing-in-the-tpm \
+    %D%/a-restarted-tpm-is-met-again \
+    %D%/a-worker-without-the-group-is-told-so \
+    %D%/lockout-spares-the-device-key \
+    %D%/several-processes-share-one-tpm
+EXTRA_DIST += %D%/signer.sh
+dist_check_SCRIPTS += $(trouble_scripts)
+TESTS += $(trouble_scripts)
+TPM_TESTS += $(trouble_scripts)
