@@ -20,6 +20,7 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_NO_TPM:
     case GK_TPM_DENIED:
     case GK_TPM_BUSY:
+    case GK_LOST_IN_FORK:
     case GK_TPM_MEMORY:
     case GK_TPM_GARBLED:
     case GK_LOCKED:

@@ -56,7 +56,7 @@ bool code_is_transport(TSS2_RC code)
     return is_garbled(code) ||
            (layer_of(code) == TSS2_TCTI_RC_LAYER && low != TSS2_BASE_RC_NOT_PERMITTED &&
             low != TSS2_BASE_RC_TRY_AGAIN && low != TSS2_BASE_RC_MEMORY &&
-            code != TCTI_RC_NO_DESCRIPTOR);
+            code != TCTI_RC_NO_DESCRIPTOR && code != TCTI_RC_LOST_IN_FORK);
 }
 
 bool code_is_retry(TSS2_RC code)
@@ -121,6 +121,9 @@ enum gk_status code_status(TSS2_RC code)
     if (code == TCTI_RC_NO_DESCRIPTOR) {
         return GK_NO_DESCRIPTOR;
     }
+    if (code == TCTI_RC_LOST_IN_FORK) {
+        return GK_LOST_IN_FORK;
+    }
     switch (code & 0xffffU) {
     case TSS2_BASE_RC_NOT_PERMITTED:
         return GK_TPM_DENIED;
@@ -135,8 +138,12 @@ enum gk_status code_status(TSS2_RC code)
 
 enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object)
 {
-    enum gk_status status = gk_fail_tpm(err, code_status(code), code, "%s", object);
+    enum gk_status status = code_status(code);
 
+    if (status == GK_NO_DESCRIPTOR || status == GK_LOST_IN_FORK) {
+        return gk_fail(err, status, "%s", object); /* the code is our own and says no more */
+    }
+    (void)gk_fail_tpm(err, status, code, "%s", object);
     code_describe(err);
     return status;
 }

@@ -56,9 +56,11 @@ void clock_pause_ms(long pause_ms);
 /* --- connections (tcti.c, device.c, line.c) ----------------------------------------------------
  */
 
-/* This process or the system has no file descriptor left for a connection. */
-#define TCTI_RC_NO_DESCRIPTOR \
-    ((TSS2_RC)(TSS2_TCTI_RC_LAYER | (TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + 1)))
+/* Codes of our own: no file descriptor is left for a connection, and see tcti_dies_in_fork(). */
+#define TCTI_RC_OWN(number) \
+    ((TSS2_RC)(TSS2_TCTI_RC_LAYER | (TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + (number))))
+#define TCTI_RC_NO_DESCRIPTOR TCTI_RC_OWN(1)
+#define TCTI_RC_LOST_IN_FORK TCTI_RC_OWN(2)
 
 enum tcti_kind {
     TCTI_DEVICE, /* "device:", our own */
@@ -87,6 +89,12 @@ void tcti_close(const struct tcti_name *name, TSS2_TCTI_CONTEXT **tcti);
  * one connection at a time and minds no change of it. name must outlive the connection.
  */
 void tcti_let_go(const struct tcti_name *name, TSS2_TCTI_CONTEXT *tcti);
+
+/*
+ * Whether the TCTI, once used, is of no use to children of this process: it would wait for ever
+ * for a thread that only their parent has.
+ */
+bool tcti_dies_in_fork(const struct tcti_name *name);
 
 /* Keep a connection's descriptor out of programs that are started meanwhile. */
 void tcti_set_close_on_exec(TSS2_TCTI_CONTEXT *tcti);

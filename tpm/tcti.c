@@ -147,6 +147,12 @@ void tcti_let_go(const struct tcti_name *name, TSS2_TCTI_CONTEXT *tcti)
     }
 }
 
+bool tcti_dies_in_fork(const struct tcti_name *name)
+{
+    /* It speaks D-Bus by GLib, whose thread for that is started once; pcap may stand before it. */
+    return name->kind == TCTI_OTHER && strstr(name->text, "tabrmd") != NULL;
+}
+
 static void sigpipe_alone(sigset_t *set)
 {
     sigemptyset(set);

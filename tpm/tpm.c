@@ -28,6 +28,8 @@ struct held {
 struct gk_tpm {
     struct tcti_name name;
     pthread_mutex_t lock; /* over one operation, connection included */
+    bool was_used;
+    bool is_lost; /* to this process, see tcti_dies_in_fork() */
     struct held held[HELD_MAX];
     size_t held_count; /* between operations: what a broken line left behind, most often nothing */
 };
@@ -78,6 +80,7 @@ void gk_tpm_after_fork(struct gk_tpm *tpm, bool child)
      */
     if (child) {
         tpm->held_count = 0;
+        tpm->is_lost = tpm->is_lost || (tpm->was_used && tcti_dies_in_fork(&tpm->name));
     }
     pthread_mutex_unlock(&tpm->lock);
 }
@@ -232,8 +235,13 @@ static TSS2_RC recover(struct tpm_link *link)
 static TSS2_RC connect_and_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context)
 {
     struct tpm_link link = { .tpm = tpm };
-    TSS2_RC code = tcti_open(&tpm->name, &link.tcti);
+    TSS2_RC code;
 
+    if (tpm->is_lost) {
+        return TCTI_RC_LOST_IN_FORK;
+    }
+    tpm->was_used = true;
+    code = tcti_open(&tpm->name, &link.tcti);
     if (code != TSS2_RC_SUCCESS) {
         return code;
     }
@@ -282,7 +290,7 @@ enum gk_status tpm_fail(const struct gk_tpm *tpm, TSS2_RC code, const char *obje
     /* For a missing TPM the object is the TPM, for everything else what was asked of it. */
     return code_fail(err, code,
                      status == GK_NO_TPM || status == GK_TPM_DENIED || status == GK_TPM_BUSY ||
-                             status == GK_NO_DESCRIPTOR
+                             status == GK_NO_DESCRIPTOR || status == GK_LOST_IN_FORK
                          ? tpm->name.text
                          : object);
 }

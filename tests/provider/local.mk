@@ -98,11 +98,12 @@ check_PROGRAMS += %D%/sign-on-request
 %C%_sign_on_request_LDADD = $(CRYPTO_LIBS)
 trouble_scripts = \
     %D%/a-killed-program-leaves-nothing-in-the-tpm \
+    %D%/a-restarted-resource-manager-is-met-again \
     %D%/a-restarted-tpm-is-met-again \
     %D%/a-worker-without-the-group-is-told-so \
     %D%/lockout-spares-the-device-key \
     %D%/several-processes-share-one-tpm
-EXTRA_DIST += %D%/signer.sh
+EXTRA_DIST += %D%/abrmd.sh %D%/signer.sh
 dist_check_SCRIPTS += $(trouble_scripts)
 TESTS += $(trouble_scripts)
 TPM_TESTS += $(trouble_scripts)

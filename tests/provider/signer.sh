@@ -59,7 +59,7 @@ stop_signer() {
 
 # A zombie has ended: whether it is waited for is not our business.
 is_running() {
-    [ -e "/proc/$1/stat" ] && ! grep -q '^[0-9]* (.*) Z' "/proc/$1/stat"
+    [ -e "/proc/$1/stat" ] && ! grep -qs '^[0-9]* (.*) Z' "/proc/$1/stat"
 }
 
 wait_until_gone() {
