@@ -23,6 +23,7 @@ provider_programs = \
     %D%/test-order \
     %D%/test-settings \
     %D%/test-signature \
+    %D%/test-silence \
     %D%/test-store \
     %D%/test-verification
 check_PROGRAMS += $(provider_programs)
@@ -47,6 +48,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_settings_LDADD = libproviderfixture.la
 %C%_test_signature_CFLAGS = $(provider_test_cflags)
 %C%_test_signature_LDADD = libproviderfixture.la
+%C%_test_silence_CFLAGS = $(provider_test_cflags) $(SSL_CFLAGS)
+%C%_test_silence_LDADD = libproviderfixture.la $(SSL_LIBS)
 %C%_test_store_CFLAGS = $(provider_test_cflags)
 %C%_test_store_LDADD = libproviderfixture.la
 %C%_test_verification_CFLAGS = $(provider_test_cflags)

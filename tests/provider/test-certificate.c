@@ -122,6 +122,7 @@ static void assert_refused(const char *uri, int expected, const char *says)
     assert_int_equal(OSSL_STORE_eof(store), 0);
     assert_null(OSSL_STORE_load(store));
     assert_int_equal(OSSL_STORE_error(store), 1);
+    assert_int_equal(OSSL_STORE_eof(store), 0);
     fixture_assert_says(says);
     assert_null(OSSL_STORE_load(store));
     assert_int_equal(OSSL_STORE_eof(store), 1);
@@ -306,6 +307,18 @@ static void refuses_a_file_that_is_too_large(void **state)
     assert_refused("gatekey:chain", 0, "cert.pem has more than 16 certificates in it");
 }
 
+/* As for certificates: a key that is not there is an error, not the end. */
+static void says_when_there_is_no_key_either(void **state)
+{
+    static const int expected[] = { 0, OSSL_STORE_INFO_PKEY, OSSL_STORE_INFO_PUBKEY };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        assert_refused("gatekey:", expected[i], "device.pem); run gatekey enroll");
+        assert_refused("gatekey:handle=0x81000100", expected[i], "no TPM answered");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +330,7 @@ int main(void)
         cmocka_unit_test(refuses_a_file_with_something_else_in_it),
         cmocka_unit_test(refuses_a_certificate_with_a_tail),
         cmocka_unit_test(refuses_a_file_that_is_too_large),
+        cmocka_unit_test(says_when_there_is_no_key_either),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
