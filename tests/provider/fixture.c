@@ -19,7 +19,7 @@ static int asked;
 
 const char *fixture_path(const char *name)
 {
-    static char path[512];
+    static _Thread_local char path[512];
     const char *folder = getenv("GATEKEY_TEST_DIR");
 
     assert_non_null(folder);

@@ -28,7 +28,7 @@ void fixture_unload(struct fixture *fixture);
 /* Make a key in the test's TPM and write its reference to a file in the test's folder. */
 void fixture_make_key(unsigned handle, const char *password, const char *name);
 
-/* A name in the test's folder as a path, in a buffer that the next call overwrites. */
+/* A name in the test's folder as a path, in a buffer that its thread's next call overwrites. */
 const char *fixture_path(const char *name);
 
 /* Put a file into the test's folder. */

@@ -31,8 +31,8 @@ struct proxy {
     int stop[2];
     pthread_t thread;
     atomic_uint count, skip, faults_left;
-    enum proxy_fault fault;
-    uint32_t code;
+    _Atomic enum proxy_fault fault;
+    _Atomic uint32_t code;
 };
 
 static struct sockaddr_un address_of(const char *path)
