@@ -15,6 +15,7 @@ libproviderfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOC
 
 provider_programs = \
     %D%/test-certificate \
+    %D%/test-contexts \
     %D%/test-decoder \
     %D%/test-fork \
     %D%/test-keymgmt \
@@ -32,6 +33,8 @@ TPM_TESTS += $(provider_programs)
 provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_certificate_CFLAGS = $(provider_test_cflags)
 %C%_test_certificate_LDADD = libproviderfixture.la
+%C%_test_contexts_CFLAGS = $(provider_test_cflags)
+%C%_test_contexts_LDADD = libproviderfixture.la
 %C%_test_decoder_CFLAGS = $(provider_test_cflags)
 %C%_test_decoder_LDADD = libproviderfixture.la
 %C%_test_fork_CFLAGS = $(provider_test_cflags)
@@ -59,8 +62,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 provider_scripts = \
     %D%/a-missing-tss-is-named \
     %D%/a-password-file-lets-services-start-alone \
-    %D%/a-program-may-hold-its-own-libcrypto \
     %D%/a-password-is-asked-only-where-there-is-one \
+    %D%/a-program-may-hold-its-own-libcrypto \
     %D%/certificates-come-by-uri \
     %D%/listed-first-it-leaves-software-keys-alone \
     %D%/loading-opens-nothing \
