@@ -89,6 +89,7 @@ TPM_TESTS += $(signature_scripts)
 
 # Programs that serve, relay and run for long, each unmodified.
 program_scripts = \
+    %D%/haproxy-perl-and-redis-cli-sign-too \
     %D%/mqtt-goes-both-ways-with-the-device-key \
     %D%/nginx-signs-in-its-workers \
     %D%/openvpn-joins-with-the-device-key \
