@@ -187,7 +187,8 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
  * auth       the key's password; NULL or empty where gk_key_needs_auth() is false.
  * digest     gk_hash_size(hash) bytes; already hashed, not hashed again.
  * salt_size  bytes of PSS salt, not looked at for GK_RSASSA. A TPM's own padding makes a salt as
- * long as the hash and no other; a key that pads in software takes any that fits. signature
+ * long as the hash, on some TPMs the longest that fits instead, and no other; a key that pads in
+ * software takes any that fits. signature
  * receives exactly GK_RSA2048_SIZE bytes, big-endian (RFC 8017, 8.1.1 and 8.2.1).
  *
  * Blocks while the TPM works: about 100 to 300 ms on a discrete chip, longer while another program

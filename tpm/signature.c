@@ -121,14 +121,22 @@ static enum gk_status explain(struct gk_tpm *tpm, const struct gk_key *key, enum
     return status;
 }
 
+static bool has_salt(const struct operation *operation, const struct gk_crypto *crypto,
+                     const uint8_t *digest, size_t salt_size)
+{
+    return operation->scheme == GK_RSAPSS &&
+           crypto->verify(crypto->context, gk_key_public(operation->key), operation->scheme,
+                          operation->hash, salt_size, digest, operation->output) == 1;
+}
+
 static enum gk_status check(struct gk_tpm *tpm, const struct operation *operation,
                             const struct gk_crypto *crypto, const uint8_t *digest, size_t salt_size,
                             const char *about, struct gk_error *err)
 {
-    const struct gk_public *public = gk_key_public(operation->key);
+    size_t hash_size = gk_hash_size(operation->hash);
     enum gk_status status;
-    int good = crypto->verify(crypto->context, public, operation->scheme, operation->hash,
-                              salt_size, digest, operation->output);
+    int good = crypto->verify(crypto->context, gk_key_public(operation->key), operation->scheme,
+                              operation->hash, salt_size, digest, operation->output);
 
     if (good == 1) {
         return GK_OK;
@@ -136,13 +144,14 @@ static enum gk_status check(struct gk_tpm *tpm, const struct operation *operatio
     if (good < 0) {
         return gk_fail(err, GK_CRYPTO_FAILED, "checking a signature of %s", about);
     }
-    if (operation->scheme == GK_RSAPSS &&
-        crypto->verify(crypto->context, public, operation->scheme, operation->hash,
-                       pss_longest_salt(operation->hash), digest, operation->output) == 1) {
+    if (has_salt(operation, crypto, digest, pss_longest_salt(operation->hash))) {
         status = gk_fail(err, GK_BAD_SALT, "%s: this TPM always makes the longest salt", about);
         gk_advise(err, "make the key anew with gatekey key create, which then pads in software, or "
                        "use RSA-PKCS1 signatures");
         return status;
+    }
+    if (has_salt(operation, crypto, digest, hash_size)) {
+        return gk_fail(err, GK_BAD_SALT, "%zu bytes, the hash has %zu", salt_size, hash_size);
     }
     status = gk_fail(err, GK_BAD_SIGNATURE, "%s", about);
     return explain(tpm, operation->key, status, about, err);
@@ -189,7 +198,9 @@ static enum gk_status check_request(const struct operation *operation, bool is_r
          * failure. */
         return gk_fail(err, GK_NEED_AUTH, "%s", about);
     }
-    if (operation->scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(operation->hash)) {
+    /* The two that TPMs make by themselves; which of them this one makes is seen afterwards. */
+    if (operation->scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(operation->hash) &&
+        salt_size != pss_longest_salt(operation->hash)) {
         return gk_fail(err, GK_BAD_SALT, "%zu bytes, the hash has %zu", salt_size,
                        gk_hash_size(operation->hash));
     }

@@ -87,6 +87,10 @@ dist_check_SCRIPTS += $(signature_scripts)
 TESTS += $(signature_scripts)
 TPM_TESTS += $(signature_scripts)
 
+# It asks for a TPM of the kind it is about by itself.
+dist_check_SCRIPTS += %D%/a-tpm-with-the-longest-salt-speaks-tls
+TESTS += %D%/a-tpm-with-the-longest-salt-speaks-tls
+
 # Programs that serve, relay and run for long, each unmodified.
 program_scripts = \
     %D%/haproxy-perl-and-redis-cli-sign-too \

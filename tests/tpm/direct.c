@@ -163,6 +163,12 @@ static void create(TPM2_HANDLE root, TPMA_OBJECT attributes, TPM2B_PRIVATE *priv
                      TSS2_RC_SUCCESS);
 }
 
+static TPMA_OBJECT uses_of(enum direct_key which)
+{
+    return which == DIRECT_SIGNS ? TPMA_OBJECT_SIGN_ENCRYPT
+                                 : TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_DECRYPT;
+}
+
 static TPM2_HANDLE make_signing(TPM2_HANDLE root, TPMA_OBJECT attributes)
 {
     TPM2B_PRIVATE private;
@@ -177,13 +183,13 @@ static TPM2_HANDLE make_signing(TPM2_HANDLE root, TPMA_OBJECT attributes)
     return handle;
 }
 
-void direct_make_file(struct direct_file *file)
+void direct_make_file(enum direct_key which, struct direct_file *file)
 {
     TPM2_HANDLE root = make_root();
     TPM2B_PRIVATE private;
     TPM2B_PUBLIC area;
 
-    create(root, TPMA_OBJECT_SIGN_ENCRYPT, &private, &area);
+    create(root, uses_of(which), &private, &area);
     flush(root);
     file->public_size = file->private_size = 0;
     assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Marshal(&area, file->public_area,
@@ -199,9 +205,7 @@ static void make(enum direct_key which)
     TPM2_HANDLE root = make_root(), handle = root;
 
     if (which != DIRECT_ROOT) {
-        handle = make_signing(root, which == DIRECT_SIGNS
-                                        ? TPMA_OBJECT_SIGN_ENCRYPT
-                                        : TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_DECRYPT);
+        handle = make_signing(root, uses_of(which));
         flush(root);
     }
     assert_int_equal(Tss2_Sys_ContextSave(sys, handle, &saved[which]), TSS2_RC_SUCCESS);

@@ -33,6 +33,6 @@ struct direct_file {
     uint8_t public_area[1024], private_area[1024];
     size_t public_size, private_size;
 };
-void direct_make_file(struct direct_file *file);
+void direct_make_file(enum direct_key which, struct direct_file *file);
 
 #endif

@@ -14,6 +14,15 @@ check_LTLIBRARIES += %D%/libtss2-tcti-fault.la
 %C%_libtss2_tcti_fault_la_LIBADD = $(TSS_SYS_LIBS)
 %C%_libtss2_tcti_fault_la_LDFLAGS = $(AM_LDFLAGS) $(GK_MODULE_LDFLAGS) -shared -rpath $(abs_builddir)/%D% \
     -version-info 0:0:0
+# What makes a swtpm one of those TPMs that always make the longest salt: with-swtpm --max-salt. It goes into
+# a foreign process, so no sanitizer may get in with CFLAGS.
+check_DATA += %D%/longest-salt.so
+CLEANFILES += %D%/longest-salt.so
+EXTRA_DIST += %D%/longest-salt.c
+%D%/longest-salt.so: %D%/longest-salt.c
+	$(AM_V_CCLD)$(MKDIR_P) %D% && $(CC) $(CRYPTO_CFLAGS) -D_GNU_SOURCE -O2 -Wall -fPIC -shared \
+	    -o $@ $(srcdir)/%D%/longest-salt.c
+
 check_LTLIBRARIES += libfault.la
 libfault_la_SOURCES = %D%/fault.c %D%/fault.h
 libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -44,6 +53,12 @@ loadable_sources = %D%/loadable.c %D%/loadable.h %D%/proxy.c %D%/proxy.h
 %C%_test_loadable_SOURCES = %D%/test-loadable.c $(loadable_sources)
 %C%_test_loadable_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_loadable_LDADD = libtpmfixture.la
+# It asks for a TPM of the kind it is about by itself.
+check_PROGRAMS += %D%/test-longest-salt
+TESTS += %D%/test-longest-salt
+%C%_test_longest_salt_SOURCES = %D%/test-longest-salt.c %D%/direct.c %D%/direct.h
+%C%_test_longest_salt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
+%C%_test_longest_salt_LDADD = libtpmfixture.la libfault.la $(TSS_SYS_LIBS)
 %C%_test_reference_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_reference_LDADD = libtpmfixture.la
 %C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

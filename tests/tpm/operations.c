@@ -378,7 +378,7 @@ void operations_open(void)
 {
     CLEANUP(gk_tpm_freep) struct gk_tpm *tpm = NULL;
 
-    direct_make_file(&file);
+    direct_make_file(DIRECT_SIGNS, &file);
     direct_put(DIRECT_SIGNS, HANDLE);
     direct_put(DIRECT_SIGNS_AND_DECRYPTS, RAW_HANDLE);
     assert_int_equal(gk_tpm_new(fixture_tcti(), &tpm, NULL), GK_OK);

@@ -12,8 +12,6 @@
 
 #define HANDLE 0x81000100U
 
-static const uint8_t digest[GK_HASH_MAX_SIZE] = { 7 };
-
 /* What a remember callback saw, and what it is to answer. */
 struct memory {
     unsigned calls;
@@ -153,59 +151,6 @@ static void destroys_only_its_own_key(void **state)
     fixture_assert_nothing_left_loaded();
 }
 
-/*
- * A TPM that always makes the longest salt, played by a verification that says so of every
- * signature made with the TPM's own padding: those are the only ones checked for a key without
- * decrypt.
- */
-static unsigned verifications;
-
-static int verify_as_if_salt_were_longest(void *context, const struct gk_public *public,
-                                          enum gk_scheme scheme, enum gk_hash hash,
-                                          size_t salt_size, const uint8_t *d,
-                                          const uint8_t signature[GK_RSA2048_SIZE])
-{
-    /* The first key's two checks: not this salt, but the longest; the second key's is a real one.
-     */
-    if (verifications++ < 2) {
-        return salt_size == 222;
-    }
-    return fixture_crypto()->verify(context, public, scheme, hash, salt_size, d, signature);
-}
-
-static void pads_in_software_where_the_tpm_makes_the_longest_salt(void **state)
-{
-    CLEANUP(gk_admin_closep) struct gk_admin *admin = admin_with("");
-    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
-    struct gk_crypto crypto = *fixture_crypto();
-    struct memory memory = { 0 };
-    struct gk_tpm *tpm = NULL;
-    uint8_t signature[GK_RSA2048_SIZE];
-
-    (void)state;
-    verifications = 0;
-    crypto.verify = verify_as_if_salt_were_longest;
-    assert_int_equal(
-        gk_admin_key_create(admin, HANDLE, NULL, &crypto, remember, &memory, &key, NULL), GK_OK);
-    assert_int_equal(memory.calls, 1);
-    assert_true(gk_key_pads_in_software(key));
-    gk_admin_close(TAKE(admin));
-    assert_int_equal(gk_tpm_new(fixture_tcti(), &tpm, NULL), GK_OK);
-    for (size_t salt = 0; salt <= 222; salt += 37) {
-        assert_int_equal(gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA256, digest,
-                                     salt, signature, NULL),
-                         GK_OK);
-    }
-    assert_int_equal(gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA256, digest,
-                                 223, signature, NULL),
-                     GK_BAD_SALT);
-    assert_int_equal(gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSASSA, GK_SHA512, digest, 0,
-                                 signature, NULL),
-                     GK_OK);
-    gk_tpm_free(tpm);
-    fixture_assert_nothing_left_loaded();
-}
-
 static void tells_foreign_objects_from_keys(void **state)
 {
     CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
@@ -229,8 +174,6 @@ int main(void)
                                each_on_an_empty_tpm),
         cmocka_unit_test_setup(says_when_the_owner_authorisation_is_wrong, each_on_an_empty_tpm),
         cmocka_unit_test_setup(destroys_only_its_own_key, each_on_an_empty_tpm),
-        cmocka_unit_test_setup(pads_in_software_where_the_tpm_makes_the_longest_salt,
-                               each_on_an_empty_tpm),
         cmocka_unit_test_setup(tells_foreign_objects_from_keys, each_on_an_empty_tpm),
     };
 
