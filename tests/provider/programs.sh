@@ -72,7 +72,7 @@ serve() {
         "${name}_files"
         "$@" >"$name.log" 2>&1 </dev/null &
         pid=$!
-        for _ in $(seq 200); do
+        for _ in $(seq 600); do
             # What goes into the background listens before its first process ends.
             kill -0 $pid 2>/dev/null && running=yes || running=
             if listens $port; then
@@ -93,7 +93,7 @@ watch=/dev/null
 until_true() {
     what=$1
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 600); do
         if "$@" >/dev/null 2>&1; then
             return 0
         fi
