@@ -17,6 +17,7 @@ provider_programs = \
     %D%/test-certificate \
     %D%/test-contexts \
     %D%/test-decoder \
+    %D%/test-exec \
     %D%/test-fork \
     %D%/test-keymgmt \
     %D%/test-lifetime \
@@ -26,6 +27,7 @@ provider_programs = \
     %D%/test-signature \
     %D%/test-silence \
     %D%/test-store \
+    %D%/test-threads \
     %D%/test-verification
 check_PROGRAMS += $(provider_programs)
 TESTS += $(provider_programs)
@@ -37,6 +39,10 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_contexts_LDADD = libproviderfixture.la
 %C%_test_decoder_CFLAGS = $(provider_test_cflags)
 %C%_test_decoder_LDADD = libproviderfixture.la
+%C%_test_exec_SOURCES = %D%/test-exec.c %D%/signing.c %D%/signing.h
+%C%_test_exec_CFLAGS = $(provider_test_cflags)
+%C%_test_exec_LDADD = libproviderfixture.la
+%C%_test_fork_SOURCES = %D%/test-fork.c %D%/signing.c %D%/signing.h
 %C%_test_fork_CFLAGS = $(provider_test_cflags)
 %C%_test_fork_LDADD = libproviderfixture.la
 %C%_test_keymgmt_CFLAGS = $(provider_test_cflags)
@@ -55,6 +61,9 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_silence_LDADD = libproviderfixture.la $(SSL_LIBS)
 %C%_test_store_CFLAGS = $(provider_test_cflags)
 %C%_test_store_LDADD = libproviderfixture.la
+%C%_test_threads_SOURCES = %D%/test-threads.c %D%/signing.c %D%/signing.h
+%C%_test_threads_CFLAGS = $(provider_test_cflags)
+%C%_test_threads_LDADD = libproviderfixture.la
 %C%_test_verification_CFLAGS = $(provider_test_cflags)
 %C%_test_verification_LDADD = libproviderfixture.la
 
