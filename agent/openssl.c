@@ -75,6 +75,10 @@ static enum gk_status tell(const struct cause *cause, struct gk_error *err, enum
     if (err != NULL) {
         *err = cause->own;
     }
+    /* The provider knows neither our callback nor our configuration. */
+    if (cause->own.status == GK_BAD_AUTH || cause->own.status == GK_NEED_AUTH) {
+        gk_advise(err, "check [tpm] key_auth_file, and the file it names");
+    }
     return cause->own.status;
 }
 

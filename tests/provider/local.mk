@@ -81,7 +81,8 @@ provider_scripts = \
     %D%/programs-without-the-key-notice-nothing \
     %D%/stock-clients-speak-mutual-tls \
     %D%/the-private-key-stays-in-the-tpm \
-    %D%/tpm2-openssl-signs-with-our-key
+    %D%/tpm2-openssl-signs-with-our-key \
+    %D%/wrong-passwords-do-not-lock-the-device-key
 EXTRA_DIST += %D%/own-libcrypto.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
 dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
