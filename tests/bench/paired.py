@@ -2,9 +2,10 @@
 """Two things measured in turn: what can be said of them when the machine has other things to do as well.
 
 A measurement is a list of pairs (this, other), each taken one right after the other, in changing order, so
-that whatever slows the machine down slows both. Nothing is said about single times; what counts is the
-median over the pairs of this / other or of this - other, the quartiles, and between which bounds the
-median lies with 99 % confidence (the sign test: it supposes nothing about how times are distributed).
+that whatever slows the machine down slows both. Each is a time by the clock and a time on the processor.
+Nothing is said about single times; what counts is the median over the pairs of this / other or of
+this - other, the quartiles, and between which bounds the median lies with 99 % confidence (the sign test: it
+supposes nothing about how times are distributed).
 """
 
 import math
@@ -29,20 +30,27 @@ def _summary(values):
             "low": low, "high": high}
 
 
-def ratio(pairs):
-    return _summary([this / other for this, other in pairs])
+CLOCK, PROCESSOR = 0, 1
 
 
-def difference(pairs):
-    return _summary([this - other for this, other in pairs])
+def ratio(pairs, kind=CLOCK):
+    return _summary([this[kind] / other[kind] for this, other in pairs])
+
+
+def difference(pairs, kind=CLOCK, unit=1):
+    return _summary([(this[kind] - other[kind]) / unit for this, other in pairs])
 
 
 def medians(pairs):
-    return statistics.median(this for this, _ in pairs), statistics.median(other for _, other in pairs)
+    return tuple(statistics.median(pair[which][CLOCK] for pair in pairs) for which in (0, 1))
 
 
-def verdict(summary, limit):
-    """Whether the median is at most the limit, as far as these measurements can tell."""
+def verdict(summary, limit, blur):
+    """Whether the median is at most the limit, as far as these measurements can tell. Bounds that lie further
+    apart than blur come from a machine that is busy with something else in long stretches, which no
+    confidence interval foresees."""
+    if summary["high"] - summary["low"] > blur:
+        return NOISY
     if summary["high"] <= limit:
         return "met"
     if summary["low"] > limit:
@@ -51,7 +59,7 @@ def verdict(summary, limit):
 
 
 def measure(this, other, rounds):
-    """Call the two in turn, the first one first in every second round; a call returns what it took."""
+    """Call the two in turn, the first one first in every second round; a call returns both its times."""
     pairs = []
     for number in range(rounds):
         if number % 2 == 0:

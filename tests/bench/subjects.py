@@ -9,6 +9,7 @@ import time
 SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
 TCTI = os.environ["GATEKEY_TCTI"]
+TPM = int(os.environ["GATEKEY_SWTPM_PID"])
 PATIENCE = 120  # seconds that no block and no program needs
 
 
@@ -21,6 +22,11 @@ def _environment(**changes):
 PLAIN = _environment(OPENSSL_CONF=os.path.abspath("plain.cnf"))
 GATEKEY = _environment(OPENSSL_CONF=os.path.abspath("gatekey.cnf"), OPENSSL_MODULES=os.path.join(BUILD, ".libs"))
 TPM2 = _environment(OPENSSL_CONF=os.path.abspath("tpm2.cnf"), TPM2OPENSSL_TCTI=TCTI, TSS2_LOG="all+NONE")
+
+
+def processor_time(pid):
+    """Nanoseconds that all threads of a process have run, those that ended as well (clock_getcpuclockid(3))."""
+    return time.clock_gettime_ns(~pid << 3 | 2)
 
 
 class Worker:
@@ -37,24 +43,26 @@ class Worker:
         self.count = 1
 
     def run(self, count):
-        """Nanoseconds that count runs took."""
+        """Nanoseconds that count runs took: by the clock, and on the processor, the TPM's own included."""
+        begin = processor_time(self.process.pid) + processor_time(TPM)
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError("a worker ended in the middle")
-        return int(answer)
+        return int(answer), processor_time(self.process.pid) + processor_time(TPM) - begin
 
     def settle(self, at_least=1):
         """Warm up, and find out how many runs make a block."""
         self.run(at_least)
-        took = self.run(max(4, at_least))
+        took, _ = self.run(max(4, at_least))
         self.count = max(at_least, round(max(4, at_least) * self.BLOCK_NS / took))
         return self
 
     def block(self):
         """Nanoseconds for one run, as the mean of a block."""
-        return self.run(self.count) / self.count
+        clock, processor = self.run(self.count)
+        return clock / self.count, processor / self.count
 
     def memory(self):
         """(proportional, private) memory in bytes (proc(5), smaps_rollup)."""
@@ -78,7 +86,7 @@ class Worker:
 
 
 def run(environment, *command):
-    """Run a program to its end: nanoseconds by the clock, and by the processor."""
+    """Run a program to its end: nanoseconds by the clock, and on the processor."""
     with open("program.log", "wb") as log, open(os.devnull, "rb") as nothing:
         begin = time.perf_counter_ns()
         pid = os.posix_spawnp(command[0], command, environment, file_actions=[
