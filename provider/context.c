@@ -128,9 +128,14 @@ struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_D
     return context;
 }
 
+#define HASHES (GK_SHA512 + 1)
+
 static void software_free(struct prov_software *software)
 {
     if (software != NULL) {
+        for (size_t hash = 0; hash < HASHES; hash++) {
+            EVP_MD_free(software->hashes[hash]);
+        }
         OSSL_PROVIDER_unload(software->provider);
         OSSL_LIB_CTX_free(software->libctx);
         free(software);
@@ -242,6 +247,13 @@ static struct prov_software *software_new(void)
     software->provider = OSSL_PROVIDER_load(software->libctx, "default");
     if (software->provider == NULL) {
         return NULL;
+    }
+    for (size_t hash = 0; hash < HASHES; hash++) {
+        software->hashes[hash] =
+            EVP_MD_fetch(software->libctx, prov_crypto_hash_name((enum gk_hash)hash), NULL);
+        if (software->hashes[hash] == NULL) {
+            return NULL;
+        }
     }
     software->where = (struct prov_crypto){ .libctx = software->libctx };
     return TAKE(software);

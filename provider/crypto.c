@@ -10,7 +10,6 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
 GK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 GK_DEFINE_CLEANUP(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
 GK_DEFINE_CLEANUP(BIGNUM, BN_free)
@@ -117,19 +116,21 @@ static int begin(EVP_PKEY_CTX *ctx, enum gk_scheme scheme, enum gk_hash hash, in
     return EVP_PKEY_verify_init_ex(ctx, params);
 }
 
+static EVP_PKEY_CTX *checker_new(const struct prov_crypto *where, const struct gk_public *public)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = key_from_public(where, public);
+
+    return key != NULL ? EVP_PKEY_CTX_new_from_pkey(where->libctx, key, where->properties) : NULL;
+}
+
 static int verify(const struct prov_crypto *where, const struct gk_public *public,
                   enum gk_scheme scheme, enum gk_hash hash, int salt, const uint8_t *digest,
                   const uint8_t *signature)
 {
-    bool known = where->known == public && where->known_key != NULL;
-    CLEANUP(EVP_PKEY_freep) EVP_PKEY *made = known ? NULL : key_from_public(where, public);
-    EVP_PKEY *key = known ? where->known_key : made;
-    CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
+    CLEANUP(EVP_PKEY_CTX_freep)
+    EVP_PKEY_CTX *ctx = where->known == public ? EVP_PKEY_CTX_dup(where->known_checker)
+                                               : checker_new(where, public);
 
-    if (key == NULL) {
-        return -1;
-    }
-    ctx = EVP_PKEY_CTX_new_from_pkey(where->libctx, key, where->properties);
     if (ctx == NULL || begin(ctx, scheme, hash, salt) <= 0) {
         return -1;
     }
@@ -139,22 +140,21 @@ static int verify(const struct prov_crypto *where, const struct gk_public *publi
 }
 
 /* The first use of a key completes it, under a lock that a fork would copy: so use it once now. */
-EVP_PKEY *prov_crypto_key(const struct prov_crypto *where, const struct gk_public *public)
+EVP_PKEY_CTX *prov_crypto_checker(const struct prov_crypto *where, const struct gk_public *public)
 {
     static const uint8_t nothing[GK_RSA2048_SIZE];
-    EVP_PKEY *key;
+    struct prov_crypto with_checker = *where;
+    EVP_PKEY_CTX *checker;
 
     ERR_set_mark();
-    key = key_from_public(where, public);
-    if (key != NULL) {
-        struct prov_crypto with_key = *where;
-
-        with_key.known = public;
-        with_key.known_key = key;
-        (void)verify(&with_key, public, GK_RSASSA, GK_SHA256, 0, nothing, nothing);
+    checker = checker_new(where, public);
+    if (checker != NULL) {
+        with_checker.known = public;
+        with_checker.known_checker = checker;
+        (void)verify(&with_checker, public, GK_RSASSA, GK_SHA256, 0, nothing, nothing);
     }
     ERR_pop_to_mark();
-    return key;
+    return checker;
 }
 
 int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *public,

@@ -20,9 +20,9 @@ struct prov_crypto {
     *libctx; /* one in which SHA-2 and RSA of a provider other than gatekey are at hand */
     const char *properties; /* the property query for them */
 
-    /* A public key as prov_crypto_key() made it, to save making it for each signature; or NULL. */
+    /* A public key with what prov_crypto_checker() made of it, to save that each time; or NULL. */
     const struct gk_public *known;
-    EVP_PKEY *known_key;
+    const EVP_PKEY_CTX *known_checker;
 };
 
 /* For prov_crypto.properties: anybody but ourselves, even where gatekey is listed first. */
@@ -44,10 +44,10 @@ int prov_crypto_verify(const struct prov_crypto *where, const struct gk_public *
                        const uint8_t *signature);
 
 /*
- * Make EVP's form of a public key, ready for any number of threads. NULL when the library failed;
- * for EVP_PKEY_free().
+ * Make what checks signatures of a public key, ready for any number of threads. NULL when the
+ * library failed; for EVP_PKEY_CTX_free().
  */
-EVP_PKEY *prov_crypto_key(const struct prov_crypto *where, const struct gk_public *public);
+EVP_PKEY_CTX *prov_crypto_checker(const struct prov_crypto *where, const struct gk_public *public);
 
 /* A public key as EVP takes it; params point into the struct, so it must not move. */
 struct prov_crypto_public {

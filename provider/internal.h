@@ -48,6 +48,7 @@ struct prov_upcalls {
 struct prov_software {
     OSSL_LIB_CTX *libctx;
     OSSL_PROVIDER *provider;
+    EVP_MD *hashes[GK_SHA512 + 1]; /* by enum gk_hash */
     struct prov_crypto where;
 };
 
@@ -159,11 +160,11 @@ extern const OSSL_ITEM prov_reasons[];
 struct prov_key {
     struct prov_context *context;
     atomic_uint holders;
-    struct gk_key *reference;    /* NULL: no key yet, and never one (keymgmt.c) */
-    struct gk_auth auth;         /* empty when none is needed or none was given */
-    bool answer_too_long;        /* for a password; auth is then empty */
-    bool by_handle;              /* named so; no reference tells whether it has a password */
-    _Atomic(EVP_PKEY *) checker; /* the public part in software, made at first use */
+    struct gk_key *reference;        /* NULL: no key yet, and never one (keymgmt.c) */
+    struct gk_auth auth;             /* empty when none is needed or none was given */
+    bool answer_too_long;            /* for a password; auth is then empty */
+    bool by_handle;                  /* named so; no reference tells whether it has a password */
+    _Atomic(EVP_PKEY_CTX *) checker; /* of its signatures, made at first use */
 };
 
 /* Takes reference over in any case; NULL when out of memory. */

@@ -31,7 +31,7 @@ void prov_key_free(struct prov_key *key)
 {
     if (key != NULL && atomic_fetch_sub(&key->holders, 1) == 1) {
         if (!prov_lifetime_is_over()) {
-            EVP_PKEY_free(atomic_load(&key->checker));
+            EVP_PKEY_CTX_free(atomic_load(&key->checker));
         }
         gk_key_free(key->reference);
         gk_auth_clear(&key->auth);
@@ -41,17 +41,17 @@ void prov_key_free(struct prov_key *key)
 }
 
 /* Two threads may make one at once; the first to finish is heard. */
-static EVP_PKEY *checker_of(struct prov_key *key, const struct prov_crypto *where)
+static EVP_PKEY_CTX *checker_of(struct prov_key *key, const struct prov_crypto *where)
 {
-    EVP_PKEY *checker = atomic_load(&key->checker);
-    EVP_PKEY *made = NULL;
+    EVP_PKEY_CTX *checker = atomic_load(&key->checker);
+    EVP_PKEY_CTX *made = NULL;
 
     if (checker == NULL) {
-        made = prov_crypto_key(where, gk_key_public(key->reference));
+        made = prov_crypto_checker(where, gk_key_public(key->reference));
         if (atomic_compare_exchange_strong(&key->checker, &checker, made)) {
             return made;
         }
-        EVP_PKEY_free(made);
+        EVP_PKEY_CTX_free(made);
     }
     return checker;
 }
@@ -61,7 +61,7 @@ enum gk_status prov_key_software(struct prov_key *key, struct prov_crypto *where
 {
     struct prov_software *software;
     enum gk_status status = prov_context_software(key->context, &software, err);
-    EVP_PKEY *checker;
+    EVP_PKEY_CTX *checker;
 
     if (status != GK_OK) {
         return status;
@@ -72,7 +72,7 @@ enum gk_status prov_key_software(struct prov_key *key, struct prov_crypto *where
     }
     *where = software->where;
     where->known = gk_key_public(key->reference);
-    where->known_key = checker;
+    where->known_checker = checker;
     return GK_OK;
 }
 

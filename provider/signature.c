@@ -11,8 +11,6 @@
 #define OPERATION "sign with the device key"
 #define DESCRIPTION "signatures by the device key in the TPM"
 
-GK_DEFINE_CLEANUP(EVP_MD, EVP_MD_free)
-
 static OSSL_FUNC_signature_sign_init_fn sign_init;
 static OSSL_FUNC_signature_sign_fn sign;
 static OSSL_FUNC_signature_set_ctx_params_fn set_ctx_params;
@@ -190,17 +188,15 @@ static int sign(void *ctx, unsigned char *out, size_t *size, size_t room,
 
 static enum gk_status start_hashing(struct prov_signature *signature, struct gk_error *err)
 {
-    CLEANUP(EVP_MD_freep) EVP_MD *md = NULL;
     struct prov_software *software;
     enum gk_status status = prov_context_software(signature->context, &software, err);
 
     if (status != GK_OK) {
         return status;
     }
-    md = EVP_MD_fetch(software->libctx, prov_crypto_hash_name(signature->scheme.hash), NULL);
     signature->hashing = EVP_MD_CTX_new();
-    if (md == NULL || signature->hashing == NULL ||
-        !EVP_DigestInit_ex2(signature->hashing, md, NULL)) {
+    if (signature->hashing == NULL ||
+        !EVP_DigestInit_ex2(signature->hashing, software->hashes[signature->scheme.hash], NULL)) {
         return gk_fail(err, GK_CRYPTO_FAILED, "%s", prov_crypto_hash_name(signature->scheme.hash));
     }
     return GK_OK;

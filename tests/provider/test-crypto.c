@@ -15,6 +15,7 @@
 static EVP_PKEY *software_key;
 static struct gk_public software_public;
 static struct prov_crypto where = { .libctx = NULL, .properties = PROV_CRYPTO_NOT_OURS };
+static EVP_PKEY_CTX *checker;
 static struct gk_crypto crypto;
 static const uint8_t digest[GK_HASH_MAX_SIZE] = { 1, 2, 3 };
 
@@ -42,9 +43,10 @@ static int make_key(void **state)
 static int make_key_and_know_it(void **state)
 {
     make_key(state);
+    checker = prov_crypto_checker(&where, &software_public);
+    assert_non_null(checker);
     where.known = &software_public;
-    where.known_key = prov_crypto_key(&where, &software_public);
-    assert_non_null(where.known_key);
+    where.known_checker = checker;
     assert_int_equal(ERR_peek_error(), 0);
     return 0;
 }
@@ -53,9 +55,10 @@ static int free_key(void **state)
 {
     (void)state;
     EVP_PKEY_free(software_key);
-    EVP_PKEY_free(where.known_key);
+    EVP_PKEY_CTX_free(checker);
+    checker = NULL;
     where.known = NULL;
-    where.known_key = NULL;
+    where.known_checker = NULL;
     return 0;
 }
 
