@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
+#include <strings.h>
 
 static void unlock(pthread_mutex_t **lock)
 {
@@ -81,6 +82,7 @@ static bool take_settings(struct prov_context *context)
         { "tcti", &settings->tcti },
         { "auth-file", &settings->auth_file },
         { "parent-auth-file", &settings->parent_auth_file },
+        { "assume-fips", &settings->assume_fips },
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -108,6 +110,20 @@ static void settings_clear(struct prov_settings *settings)
     free(settings->tcti);
     free(settings->auth_file);
     free(settings->parent_auth_file);
+    free(settings->assume_fips);
+}
+
+/* As OpenSSL reads its own switches. */
+static bool is_yes(const char *value)
+{
+    static const char *const words[] = { "1", "yes", "true", "on" };
+
+    for (size_t i = 0; value != NULL && i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasecmp(value, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *upcalls)
@@ -121,7 +137,8 @@ struct prov_context *prov_context_new(const OSSL_CORE_HANDLE *core, const OSSL_D
     pthread_mutex_init(&context->lock, NULL);
     take_upcalls(&context->upcalls, upcalls);
     gk_environment_capture(&context->environment);
-    if (!take_settings(context)) {
+    if (!take_settings(context) ||
+        (is_yes(context->settings.assume_fips) && !prov_tables_assume_fips(context))) {
         prov_context_free(context);
         return NULL;
     }
@@ -155,6 +172,7 @@ void prov_context_free(struct prov_context *context)
     pthread_mutex_destroy(&context->lock);
     gk_environment_clear(&context->environment);
     settings_clear(&context->settings);
+    prov_tables_clear(context);
     free(context);
 }
 

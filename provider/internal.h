@@ -58,6 +58,7 @@ struct prov_settings {
     char *tcti;             /* "tcti" */
     char *auth_file;        /* "auth-file": holds the device key's password */
     char *parent_auth_file; /* "parent-auth-file": holds that of a loadable key's parent */
+    char *assume_fips;      /* "assume-fips": yes, if all of it is to claim fips=yes */
 };
 
 struct prov_context {
@@ -65,6 +66,7 @@ struct prov_context {
     struct prov_upcalls upcalls;
     struct gk_environment environment;
     struct prov_settings settings;
+    OSSL_ALGORITHM **fips_tables; /* with assume-fips, else NULL */
 
     pthread_mutex_t lock; /* guards the pointers below, which are set once, at first use */
     struct gk_tpm *tpm;
@@ -355,8 +357,17 @@ extern const OSSL_DISPATCH prov_message_sha512[];
 enum gk_status prov_message_set_given(struct prov_given *given, const OSSL_PARAM params[],
                                       struct gk_error *err) GK_MUST_CHECK;
 
-/* --- the tables OpenSSL is given ----------------------------------------------------------------
+/* --- the tables OpenSSL is given: tables.c ------------------------------------------------------
  */
+
+#define PROV_TABLE_COUNT (OSSL_OP_STORE + 1)
+
+/* NULL where nothing is offered for an operation. */
+const OSSL_ALGORITHM *prov_table(const struct prov_context *context, int operation);
+
+/* From now on they claim fips=yes. False when out of memory. */
+bool prov_tables_assume_fips(struct prov_context *context);
+void prov_tables_clear(struct prov_context *context);
 
 extern const OSSL_ALGORITHM prov_keymgmt[];
 extern const OSSL_ALGORITHM prov_signature[];

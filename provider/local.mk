@@ -29,6 +29,7 @@ libprovider_la_SOURCES = \
     %D%/scheme.c \
     %D%/signature.c \
     %D%/store.c \
+    %D%/tables.c \
     %D%/uri.c \
     %D%/verification.c
 libprovider_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)

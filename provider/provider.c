@@ -61,21 +61,13 @@ static int get_params(void *provctx, OSSL_PARAM params[])
 
 static const OSSL_ALGORITHM *query_operation(void *provctx, int operation, int *no_cache)
 {
-    static const OSSL_ALGORITHM *const tables[] = {
-        [OSSL_OP_KEYMGMT] = prov_keymgmt,    [OSSL_OP_SIGNATURE] = prov_signature,
-        [OSSL_OP_ASYM_CIPHER] = prov_cipher, [OSSL_OP_ENCODER] = prov_encoder,
-        [OSSL_OP_DECODER] = prov_decoder,    [OSSL_OP_STORE] = prov_store,
-    };
-
     *no_cache = 0;
     if (!prov_order_step_back(provctx, operation)) {
         /* Not for good: OpenSSL would never ask for it again. */
         *no_cache = 1;
         return NULL;
     }
-    return operation >= 0 && (size_t)operation < sizeof(tables) / sizeof(tables[0])
-               ? tables[operation]
-               : NULL;
+    return prov_table(provctx, operation);
 }
 
 static const OSSL_ITEM *get_reason_strings(void *provctx)
