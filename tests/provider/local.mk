@@ -73,6 +73,7 @@ provider_scripts = \
     %D%/a-password-file-lets-services-start-alone \
     %D%/a-password-is-asked-only-where-there-is-one \
     %D%/a-program-may-hold-its-own-libcrypto \
+    %D%/alone-it-says-what-is-missing \
     %D%/certificates-come-by-uri \
     %D%/fips-is-claimed-on-the-owner-s-word-only \
     %D%/listed-first-it-leaves-software-keys-alone \
