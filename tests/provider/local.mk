@@ -74,6 +74,7 @@ provider_scripts = \
     %D%/a-password-is-asked-only-where-there-is-one \
     %D%/a-program-may-hold-its-own-libcrypto \
     %D%/alone-it-says-what-is-missing \
+    %D%/beside-other-tokens-both-keys-sign \
     %D%/certificates-come-by-uri \
     %D%/fips-is-claimed-on-the-owner-s-word-only \
     %D%/listed-first-it-leaves-software-keys-alone \
@@ -85,7 +86,7 @@ provider_scripts = \
     %D%/the-private-key-stays-in-the-tpm \
     %D%/tpm2-openssl-signs-with-our-key \
     %D%/wrong-passwords-do-not-lock-the-device-key
-EXTRA_DIST += %D%/fips.c %D%/own-libcrypto.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
+EXTRA_DIST += %D%/fips.c %D%/own-libcrypto.c %D%/two-tokens.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
 dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
