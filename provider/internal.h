@@ -244,6 +244,21 @@ enum gk_status prov_certificates_read(struct prov_context *context,
                                       struct gk_error *err) GK_MUST_CHECK;
 void prov_certificates_clear(struct prov_certificates *certificates);
 
+/* --- objects: object.c --------------------------------------------------------------------------
+ */
+
+/*
+ * Hand what the URI names to whoever asked the store for it: the key (after its password was looked
+ * for), or its public part alone. Returns 1, or 0 with the reason on the error queue. Asks the TPM
+ * for a key that is named by its handle, and only then.
+ */
+int prov_object_key(struct prov_context *context, const struct prov_uri *uri,
+                    OSSL_CALLBACK *deliver, void *argument, OSSL_PASSPHRASE_CALLBACK *ask,
+                    void *ask_argument);
+int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
+                       OSSL_CALLBACK *deliver, void *argument);
+int prov_object_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument);
+
 /* --- how a signature is to be made: scheme.c ----------------------------------------------------
  */
 

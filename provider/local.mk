@@ -24,6 +24,7 @@ libprovider_la_SOURCES = \
     %D%/lifetime.c \
     %D%/message.c \
     %D%/order.c \
+    %D%/object.c \
     %D%/password.c \
     %D%/provider.c \
     %D%/scheme.c \

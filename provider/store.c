@@ -7,8 +7,6 @@
 
 #include <limits.h>
 #include <openssl/core_names.h>
-#include <openssl/core_object.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/store.h>
@@ -31,16 +29,6 @@ struct store {
     struct prov_certificates certificates; /* from when it is begun, those that are wanted */
     size_t next;                           /* of these */
 };
-
-struct encoded {
-    unsigned char *der;
-    size_t size;
-};
-
-static void encoded_clear(struct encoded *encoded)
-{
-    OPENSSL_free(encoded->der);
-}
 
 static OSSL_FUNC_store_open_fn store_open;
 static OSSL_FUNC_store_settable_ctx_params_fn settable_ctx_params;
@@ -146,123 +134,6 @@ static int set_ctx_params(void *loaderctx, const OSSL_PARAM params[])
     return PROV_ANSWER(store->context, status, &err, OPERATION_SEARCH);
 }
 
-static enum gk_status read_identity(struct prov_context *context, struct gk_key **reference,
-                                    struct gk_error *err)
-{
-    CLEANUP(gk_content_clear) struct gk_content content = { NULL, 0 };
-    const char *directory;
-    enum gk_status status = prov_context_directory(context, &directory, err);
-
-    if (status == GK_OK) {
-        status = gk_identity_read(directory, GK_FILE_DEVICE, &content, err);
-    }
-    if (status == GK_NO_FILE) {
-        gk_advise(err,
-                  "run gatekey enroll, or say in openssl.cnf by identity-directory where it is");
-    }
-    return status == GK_OK ? gk_key_parse(content.data, content.size, reference, err) : status;
-}
-
-static enum gk_status read_handle(struct prov_context *context, uint32_t handle,
-                                  struct gk_key **reference, struct gk_error *err)
-{
-    struct gk_tpm *tpm;
-    enum gk_status status = prov_context_tpm(context, &tpm, err);
-
-    if (status != GK_OK) {
-        return status;
-    }
-    prov_fork_enter();
-    status = gk_key_read(tpm, handle, reference, err);
-    prov_fork_leave();
-    return status;
-}
-
-static enum gk_status read_reference(const struct store *store, struct gk_key **reference,
-                                     struct gk_error *err)
-{
-    enum gk_status status = store->uri.content == PROV_HANDLE
-                                ? read_handle(store->context, store->uri.handle, reference, err)
-                                : read_identity(store->context, reference, err);
-
-    if (status == GK_OK && store->uri.has_password) {
-        gk_key_set_needs_auth(*reference);
-    }
-    return status;
-}
-
-static enum gk_status make_key(const struct store *store, struct prov_key **key,
-                               struct gk_error *err)
-{
-    struct gk_key *reference;
-    enum gk_status status = read_reference(store, &reference, err);
-
-    if (status != GK_OK) {
-        return status;
-    }
-    *key = prov_key_new(store->context, reference);
-    if (*key == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    (*key)->by_handle = store->uri.content == PROV_HANDLE;
-    return GK_OK;
-}
-
-static int load_key(struct store *store, OSSL_CALLBACK *deliver, void *argument,
-                    OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
-{
-    CLEANUP(prov_key_freep) struct prov_key *key = NULL;
-    struct gk_error err = { 0 };
-    enum gk_status status = make_key(store, &key, &err);
-
-    if (status == GK_OK) {
-        prov_key_find_password(key, ask, ask_argument);
-    }
-    return PROV_ANSWER(store->context, status, &err, OPERATION_KEY) &&
-           prov_key_deliver(&key, deliver, argument);
-}
-
-static enum gk_status encode_public(const struct store *store, struct encoded *public,
-                                    struct gk_error *err)
-{
-    CLEANUP(gk_key_freep) struct gk_key *reference = NULL;
-    struct prov_software *software;
-    enum gk_status status = read_reference(store, &reference, err);
-
-    if (status == GK_OK) {
-        status = prov_context_software(store->context, &software, err);
-    }
-    if (status != GK_OK) {
-        return status;
-    }
-    public->size = prov_crypto_encode(&software->where, gk_key_public(reference), &public->der);
-    return public->size > 0 ? GK_OK
-                            : gk_fail(err, GK_CRYPTO_FAILED, "the public key cannot be encoded");
-}
-
-/*
- * As bytes, not as an object of ours: that has a private part, and whoever wants a public key is
- * not given one with it. No password is asked for, as nothing could be done with it.
- */
-static int load_public(struct store *store, OSSL_CALLBACK *deliver, void *argument)
-{
-    CLEANUP(encoded_clear) struct encoded public = { NULL, 0 };
-    struct gk_error err = { 0 };
-    enum gk_status status = encode_public(store, &public, &err);
-    int type = OSSL_OBJECT_PKEY;
-    char name[] = "RSA";
-    char structure[] = "SubjectPublicKeyInfo";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
-        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, name, 0),
-        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_STRUCTURE, structure, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, public.der, public.size),
-        OSSL_PARAM_construct_end(),
-    };
-
-    return PROV_ANSWER(store->context, status, &err, OPERATION_KEY) && deliver(params, argument);
-}
-
 /* Leave out what is not looked for; of the chain's certificates the first is the gateway's own. */
 static void select_certificates(struct store *store)
 {
@@ -281,26 +152,6 @@ static void select_certificates(struct store *store)
         }
     }
     certificates->count = kept;
-}
-
-static int deliver_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument)
-{
-    CLEANUP(encoded_clear) struct encoded encoded = { NULL, 0 };
-    int size = i2d_X509(certificate, &encoded.der);
-    int type = OSSL_OBJECT_CERT;
-    char name[] = PEM_STRING_X509;
-
-    if (size < 0) {
-        return 0;
-    }
-    encoded.size = (size_t)size;
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
-        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, name, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, encoded.der, encoded.size),
-        OSSL_PARAM_construct_end(),
-    };
-    return deliver(params, argument);
 }
 
 /* Whether this URI has what is expected; where it has the other thing, say how that is named. */
@@ -346,11 +197,12 @@ static int load_next(struct store *store, OSSL_CALLBACK *deliver, void *argument
         X509 *certificate = store->certificates.list[store->next++];
 
         store->done = store->next == store->certificates.count;
-        return deliver_certificate(certificate, deliver, argument);
+        return prov_object_certificate(certificate, deliver, argument);
     }
     store->done = true;
-    return is_public_wanted(store) ? load_public(store, deliver, argument)
-                                   : load_key(store, deliver, argument, ask, ask_argument);
+    return is_public_wanted(store)
+               ? prov_object_public(store->context, &store->uri, deliver, argument)
+               : prov_object_key(store->context, &store->uri, deliver, argument, ask, ask_argument);
 }
 
 /*
