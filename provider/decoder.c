@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoders (provider-decoder(7)): from device.pem, or from any PEM file with that block in it, to a
- * key.
+ * Decoders (provider-decoder(7)): from device.pem, from a "TSS2 PRIVATE KEY" of another tool, or
+ * from any PEM file with such a block in it, to a key.
  *
  * Two stages, because both of OpenSSL's ways to a key file go that way: PEM to "DER", then that to
- * a key. Between them travels the whole PEM block, wrapped as one OCTET STRING for the DER reader
- * in the file store. What is wrong with a block is said by the first stage, as the store drops
- * errors of the second. What is not ours is passed over in silence. Parsing asks no TPM.
+ * a key. Between them travels DER: of a reference the whole PEM block, wrapped as one OCTET STRING
+ * for the DER reader in the file store, of a TSS2 key what it is anyway. What is wrong with a block
+ * is said by the first stage, as the store drops errors of the second. What is not ours is passed
+ * over in silence. Parsing asks no TPM.
+ *
+ * The second stage takes no structure, as OpenSSL hands a file that is DER already only to such a
+ * decoder. A third decoder would do as well, but each one costs every program that reads a file by
+ * OpenSSL's store time.
  */
 #include "provider/internal.h"
 
@@ -14,10 +19,7 @@
 #include <openssl/core_object.h>
 #include <openssl/params.h>
 
-#define OPERATION "read the device key's reference"
-#define STRUCTURE "gatekey"
-#define LABEL "-----BEGIN GATEKEY DEVICE KEY-----"
-#define BLOCK_MAX 4096U /* a reference takes some 500 bytes */
+#define BLOCK_MAX 8192U /* a reference takes some 500 bytes, a TSS2 key 800 */
 #define HEAD_SIZE 4
 
 static OSSL_FUNC_decoder_newctx_fn newctx;
@@ -42,11 +44,23 @@ static int does_selection(void *provctx, int selection)
     return selection == 0 || (selection & OSSL_KEYMGMT_SELECT_KEYPAIR) != 0;
 }
 
-/* An OCTET STRING in the making: room for its head, then the block. */
+enum kind { FOREIGN, REFERENCE, TSS2, TSS2_LEGACY };
+
+/* What is ours in a PEM file, and what a failure to read it is called. */
+static const struct {
+    const char *begin;
+    const char *operation;
+} kinds[] = {
+    [REFERENCE] = { "-----BEGIN GATEKEY DEVICE KEY-----", "read the device key's reference" },
+    [TSS2] = { "-----BEGIN TSS2 PRIVATE KEY-----", "read the TSS2 private key" },
+    [TSS2_LEGACY] = { "-----BEGIN TSS2 KEY BLOB-----", "read the TSS2 private key" },
+};
+
+/* DER in the making: room for the head of an OCTET STRING, then a PEM block or what was in it. */
 struct block {
     uint8_t bytes[HEAD_SIZE + BLOCK_MAX];
     size_t size; /* of what follows the head */
-    bool ours;
+    enum kind kind;
     bool too_long;
 };
 
@@ -71,6 +85,16 @@ static bool begins(const char *line, const char *with)
     return strncmp(line, with, strlen(with)) == 0;
 }
 
+static enum kind kind_of(const char *line)
+{
+    for (enum kind kind = REFERENCE; kind <= TSS2_LEGACY; kind++) {
+        if (begins(line, kinds[kind].begin)) {
+            return kind;
+        }
+    }
+    return FOREIGN;
+}
+
 /*
  * Read on to the end of the next PEM block and no further: OpenSSL comes again for the next one.
  * Only a block of ours is kept; the lines of another may be somebody's private key.
@@ -86,9 +110,9 @@ static void read_block(const struct prov_context *context, OSSL_CORE_BIO *bio, s
     while (!done && (size = context->upcalls.bio_gets(bio, line, sizeof(line))) > 0) {
         if (at_start && !inside && begins(line, "-----BEGIN ")) {
             inside = true;
-            block->ours = begins(line, LABEL);
+            block->kind = kind_of(line);
         }
-        if (block->ours) {
+        if (block->kind != FOREIGN) {
             block_append(block, line, (size_t)size);
         }
         done = inside && at_start && begins(line, "-----END ");
@@ -97,27 +121,55 @@ static void read_block(const struct prov_context *context, OSSL_CORE_BIO *bio, s
     explicit_bzero(line, sizeof(line));
 }
 
-static enum gk_status check_block(const struct block *block, struct gk_error *err)
+static enum gk_status parse(const struct block *block, struct gk_key **key, struct gk_error *err)
+{
+    const uint8_t *content = block->bytes + HEAD_SIZE;
+
+    return block->kind == TSS2 ? prov_tss2_parse(content, block->size, key, err)
+                               : gk_key_parse(content, block->size, key, err);
+}
+
+static enum gk_status dearmour(struct block *block, struct gk_error *err)
+{
+    uint8_t der[BLOCK_MAX];
+    size_t size = 0;
+    enum gk_status status = prov_tss2_dearmour((const char *)block->bytes + HEAD_SIZE, block->size,
+                                               der, sizeof(der), &size, err);
+
+    if (status == GK_OK) {
+        memcpy(block->bytes + HEAD_SIZE, der, size);
+        block->size = size;
+    }
+    return status;
+}
+
+static enum gk_status check_block(struct block *block, struct gk_error *err)
 {
     CLEANUP(gk_key_freep) struct gk_key *key = NULL;
+    enum gk_status status = GK_OK;
 
+    if (block->kind == TSS2_LEGACY) {
+        return prov_tss2_refuse_legacy(err);
+    }
     if (block->too_long) {
         return gk_fail(err, GK_BAD_REFERENCE, "the block is longer than %u bytes", BLOCK_MAX);
     }
-    return gk_key_parse(block->bytes + HEAD_SIZE, block->size, &key, err);
+    if (block->kind == TSS2) {
+        status = dearmour(block, err);
+    }
+    return status == GK_OK ? parse(block, &key, err) : status;
 }
 
 static int hand_on(struct block *block, OSSL_CALLBACK *deliver, void *argument)
 {
     int type = OSSL_OBJECT_PKEY;
     char name[] = "RSA";
-    char structure[] = STRUCTURE;
+    size_t head = block->kind == REFERENCE ? HEAD_SIZE : 0;
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
         OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, name, 0),
-        OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_STRUCTURE, structure, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, block->bytes,
-                                          HEAD_SIZE + block->size),
+        OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_DATA, block->bytes + HEAD_SIZE - head,
+                                          head + block->size),
         OSSL_PARAM_construct_end(),
     };
 
@@ -143,11 +195,12 @@ static int decode_pem(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
         return 0;
     }
     read_block(context, bio, &block);
-    if (!block.ours) {
+    if (block.kind == FOREIGN) {
         return 1;
     }
     status = check_block(&block, &err);
-    return PROV_ANSWER(context, status, &err, OPERATION) && hand_on(&block, deliver, argument);
+    return PROV_ANSWER(context, status, &err, kinds[block.kind].operation) &&
+           hand_on(&block, deliver, argument);
 }
 
 /* Up to size bytes; how many there were. */
@@ -164,26 +217,71 @@ static size_t read_bytes(const struct prov_context *context, OSSL_CORE_BIO *bio,
     return total;
 }
 
-/*
- * One OCTET STRING as hand_on() made it, whole; anything else is not for us. Most often it is
- * somebody's private key (a SEQUENCE), so nothing but the head is copied before that is known.
- */
-static bool read_octets(const struct prov_context *context, OSSL_CORE_BIO *bio, struct block *block)
+/* The content of an OCTET STRING as hand_on() made it, whole. */
+static enum kind read_reference(const struct prov_context *context, OSSL_CORE_BIO *bio,
+                                struct block *block, size_t size)
 {
-    if (read_bytes(context, bio, block->bytes, HEAD_SIZE) < HEAD_SIZE || block->bytes[0] != 0x04 ||
-        block->bytes[1] != 0x82) {
-        return false;
+    block->size = read_bytes(context, bio, block->bytes + HEAD_SIZE, BLOCK_MAX);
+    return block->size == size && gk_key_is_reference(block->bytes + HEAD_SIZE, block->size)
+               ? REFERENCE
+               : FOREIGN;
+}
+
+/*
+ * A SEQUENCE whose head was read. Other people's private keys are SEQUENCEs too, but none of them
+ * begins with the identifier of a TSS2 key, and what is read to see that is no secret of theirs.
+ */
+static enum kind read_tss2(const struct prov_context *context, OSSL_CORE_BIO *bio,
+                           struct block *block, size_t size)
+{
+    uint8_t *der = block->bytes + HEAD_SIZE;
+    uint8_t *first = der + HEAD_SIZE;
+
+    /* A tag: private keys of others have an INTEGER here. */
+    if (read_bytes(context, bio, first, 1) < 1 || first[0] != 0x06 ||
+        read_bytes(context, bio, first + 1, PROV_TSS2_FIRST_SIZE - 1) < PROV_TSS2_FIRST_SIZE - 1 ||
+        !prov_tss2_begins(first)) {
+        return FOREIGN;
     }
-    block->size = (size_t)block->bytes[2] << 8 | block->bytes[3];
-    return block->size == read_bytes(context, bio, block->bytes + HEAD_SIZE, BLOCK_MAX) &&
-           gk_key_is_reference(block->bytes + HEAD_SIZE, block->size);
+    if (size < PROV_TSS2_FIRST_SIZE || size > BLOCK_MAX - HEAD_SIZE ||
+        read_bytes(context, bio, first + PROV_TSS2_FIRST_SIZE, size - PROV_TSS2_FIRST_SIZE) <
+            size - PROV_TSS2_FIRST_SIZE) {
+        return FOREIGN;
+    }
+    memcpy(der, block->bytes, HEAD_SIZE);
+    block->size = HEAD_SIZE + size;
+    return TSS2;
+}
+
+/*
+ * What hand_on() made, or a TSS2 key from a file that is DER; anything else is not for us. Most
+ * often it is somebody's private key, so nothing but its head is copied before that is known.
+ */
+static enum kind read_der(const struct prov_context *context, OSSL_CORE_BIO *bio,
+                          struct block *block)
+{
+    uint8_t *head = block->bytes;
+    size_t size;
+
+    if (read_bytes(context, bio, head, HEAD_SIZE) < HEAD_SIZE || head[1] != 0x82) {
+        return FOREIGN;
+    }
+    size = (size_t)head[2] << 8 | head[3];
+    switch (head[0]) {
+    case 0x04:
+        return read_reference(context, bio, block, size);
+    case 0x30:
+        return read_tss2(context, bio, block, size);
+    default:
+        return FOREIGN;
+    }
 }
 
 static enum gk_status make_key(struct prov_context *context, const struct block *block,
                                struct prov_key **key, struct gk_error *err)
 {
     struct gk_key *reference;
-    enum gk_status status = gk_key_parse(block->bytes + HEAD_SIZE, block->size, &reference, err);
+    enum gk_status status = parse(block, &reference, err);
 
     if (status != GK_OK) {
         return status;
@@ -205,14 +303,16 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
     if (context->upcalls.bio_read_ex == NULL) {
         return 0;
     }
-    if (!read_octets(context, bio, &block)) {
+    block.kind = read_der(context, bio, &block);
+    if (block.kind == FOREIGN) {
         return 1;
     }
     status = make_key(context, &block, &key, &err);
     if (status == GK_OK && !for_public) {
         prov_key_find_password(key, ask, ask_argument);
+        prov_key_find_parent_password(key);
     }
-    return PROV_ANSWER(context, status, &err, OPERATION) &&
+    return PROV_ANSWER(context, status, &err, kinds[block.kind].operation) &&
            prov_key_deliver(&key, deliver, argument);
 }
 
@@ -232,8 +332,7 @@ static const OSSL_DISPATCH der[] = {
 };
 
 const OSSL_ALGORITHM prov_decoder[] = {
-    { "DER", PROV_PROPERTIES ",input=pem", pem, "device.pem, the PEM block in it" },
-    { PROV_RSA_NAMES, PROV_PROPERTIES ",input=der,structure=" STRUCTURE, der,
-      "device.pem, the reference in it" },
+    { "DER", PROV_PROPERTIES ",input=pem", pem, "device.pem and TSS2 private keys in PEM" },
+    { PROV_RSA_NAMES, PROV_PROPERTIES ",input=der", der, "device.pem and TSS2 private keys" },
     { NULL, NULL, NULL, NULL },
 };

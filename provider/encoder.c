@@ -59,7 +59,12 @@ static void write_head(FILE *out, struct prov_context *context, const struct gk_
     }
     fprintf(out, "Private-Key: (%d bit, kept in the TPM)\n", GK_RSA2048_SIZE * 8);
     write_tpm(out, context);
-    fprintf(out, "Handle: 0x%08" PRIx32 "\n", gk_key_handle(key));
+    if (gk_key_is_loadable(key)) {
+        fprintf(out, "Parent: 0x%08" PRIx32 ", loaded under it for each signature\n",
+                gk_key_parent(key));
+    } else {
+        fprintf(out, "Handle: 0x%08" PRIx32 "\n", gk_key_handle(key));
+    }
     fprintf(out, "Password: %s\n", gk_key_needs_auth(key) ? "needed" : "none");
     fprintf(out, "PSS padding: %s\n", gk_key_pads_in_software(key) ? "in software" : "by the TPM");
 }

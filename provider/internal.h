@@ -164,8 +164,10 @@ struct prov_key {
     atomic_uint holders;
     struct gk_key *reference;        /* NULL: no key yet, and never one (keymgmt.c) */
     struct gk_auth auth;             /* empty when none is needed or none was given */
+    bool answered;                   /* when asked for a password, be it with an empty one */
     bool answer_too_long;            /* for a password; auth is then empty */
     bool by_handle;                  /* named so; no reference tells whether it has a password */
+    bool parent_auth_unread;         /* "parent-auth-file", when the key was loaded */
     _Atomic(EVP_PKEY_CTX *) checker; /* of its signatures, made at first use */
 };
 
@@ -195,9 +197,10 @@ enum gk_status prov_key_refuse_export(struct gk_error *err);
  */
 
 /*
- * Find the key's password where its reference says that there is one: in "auth-file" where that is
- * set, and nobody is asked then; else by asking. None to be had is no failure: the public part is
- * of use without it, and signing then says what is missing. Only before key is shared.
+ * Find the key's password where its reference says that there is one: the device key's in
+ * "auth-file" where that is set, and nobody is asked then; else by asking. None to be had is no
+ * failure: the public part is of use without it, and signing then says what is missing. Only before
+ * key is shared.
  */
 void prov_key_find_password(struct prov_key *key, OSSL_PASSPHRASE_CALLBACK *ask, void *argument);
 
@@ -211,6 +214,14 @@ enum gk_status prov_key_password(const struct prov_key *key, struct gk_auth *aut
 
 /* After a signature failed with GK_BAD_AUTH: what the password was, and what to do about it. */
 void prov_key_explain_password(const struct prov_key *key, struct gk_error *err);
+
+/*
+ * The same for the password above a loadable key: once, when it is loaded; and when it signs, where
+ * the file could not be read before. *with is then the key with it, the caller's to free.
+ */
+void prov_key_find_parent_password(struct prov_key *key);
+enum gk_status prov_key_parent_password(const struct prov_key *key, struct gk_key **with,
+                                        struct gk_error *err) GK_MUST_CHECK;
 
 /* --- what the store has: uri.c, certificate.c ---------------------------------------------------
  */
@@ -258,6 +269,25 @@ int prov_object_key(struct prov_context *context, const struct prov_uri *uri,
 int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
                        OSSL_CALLBACK *deliver, void *argument);
 int prov_object_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument);
+
+/* --- key files of other tools: tss2.c -----------------------------------------------------------
+ */
+
+#define PROV_TSS2_FIRST_SIZE 7
+
+/* Whether an ASN.1 SEQUENCE that begins with these bytes is such a file, of whatever kind. */
+bool prov_tss2_begins(const uint8_t first[static PROV_TSS2_FIRST_SIZE]);
+
+/* The block of a "TSS2 PRIVATE KEY" in PEM as DER. Fails with GK_BAD_REFERENCE. */
+enum gk_status prov_tss2_dearmour(const char *text, size_t size, uint8_t *der, size_t room,
+                                  size_t *der_size, struct gk_error *err) GK_MUST_CHECK;
+
+/* Fails as gk_key_from_loadable() does; asks no TPM. */
+enum gk_status prov_tss2_parse(const uint8_t *der, size_t size, struct gk_key **key,
+                               struct gk_error *err) GK_MUST_CHECK;
+
+/* The failure for a file in the format that was there before. */
+enum gk_status prov_tss2_refuse_legacy(struct gk_error *err);
 
 /* --- how a signature is to be made: scheme.c ----------------------------------------------------
  */

@@ -102,6 +102,7 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     struct prov_key *key = signature->key;
     const struct prov_scheme *scheme = &signature->scheme;
     CLEANUP(gk_auth_clear) struct gk_auth auth;
+    CLEANUP(gk_key_freep) struct gk_key *with_parent = NULL;
     struct prov_crypto where;
     struct gk_crypto crypto;
     struct gk_tpm *tpm;
@@ -117,13 +118,16 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     if (status == GK_OK) {
         status = prov_key_password(key, &auth, err);
     }
+    if (status == GK_OK) {
+        status = prov_key_parent_password(key, &with_parent, err);
+    }
     if (status != GK_OK) {
         return status;
     }
     prov_crypto_fill(&where, &crypto);
     prov_fork_enter();
-    status = gk_key_sign(tpm, key->reference, &auth, &crypto, scheme->padding, scheme->hash, digest,
-                         salt_size, out, err);
+    status = gk_key_sign(tpm, with_parent != NULL ? with_parent : key->reference, &auth, &crypto,
+                         scheme->padding, scheme->hash, digest, salt_size, out, err);
     prov_fork_leave();
     if (status == GK_BAD_AUTH) {
         prov_key_explain_password(key, err);

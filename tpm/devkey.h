@@ -167,11 +167,18 @@ struct gk_key *gk_key_copy(const struct gk_key *key); /* NULL when out of memory
 void gk_key_free(struct gk_key *key);                 /* NULL is fine */
 GK_DEFINE_CLEANUP(struct gk_key, gk_key_free)
 
+#define GK_KEY_ABOUT_SIZE 48
+
+/* What errors call the key: its handle, or what it is loaded under. */
+void gk_key_describe(const struct gk_key *key, char about[static GK_KEY_ABOUT_SIZE]);
+
 const struct gk_public *gk_key_public(const struct gk_key *key);
 uint32_t gk_key_handle(const struct gk_key *key);
 bool gk_key_needs_auth(const struct gk_key *key);
 /* From somebody who knows what gk_key_read() cannot; only before key is shared. */
 void gk_key_set_needs_auth(struct gk_key *key);
+/* A wrong password counts towards the lockout of the TPM. */
+bool gk_key_counts_attempts(const struct gk_key *key);
 /* Made as sign+decrypt, for TPMs whose own PSS salt is of no use. */
 bool gk_key_pads_in_software(const struct gk_key *key);
 /* Same public key (and so the same private one); handles may differ. */
@@ -184,7 +191,8 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
  * RSASSA and RSAPSS; for a key that pads in software and GK_RSAPSS "TPM2_RSA_Decrypt", scheme
  * null). The signature is verified with crypto before it is handed out.
  *
- * auth       the key's password; NULL or empty where gk_key_needs_auth() is false.
+ * auth       the key's password; NULL or empty where gk_key_needs_auth() is false. Of a loadable
+ * key it may be empty even so, as some tools write files that are wrong about that.
  * digest     gk_hash_size(hash) bytes; already hashed, not hashed again.
  * salt_size  bytes of PSS salt, not looked at for GK_RSASSA. A TPM's own padding makes a salt as
  * long as the hash, on some TPMs the longest that fits instead, and no other; a key that pads in

@@ -210,11 +210,6 @@ enum gk_status key_from_area(uint32_t handle, uint32_t flags, const TPM2B_PUBLIC
 
 bool handle_is_persistent(uint32_t handle);
 
-#define KEY_ABOUT_SIZE 48
-
-/* What an error calls the key: its handle, or what it is loaded under. */
-void key_describe(const struct gk_key *key, char about[static KEY_ABOUT_SIZE]);
-
 /* --- loadable keys (loadable.c, load.c) --------------------------------------------------------
  */
 

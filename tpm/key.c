@@ -158,12 +158,13 @@ uint32_t gk_key_parent(const struct gk_key *key)
     return key->loadable != NULL ? key->loadable->parent : 0;
 }
 
-void key_describe(const struct gk_key *key, char about[static KEY_ABOUT_SIZE])
+void gk_key_describe(const struct gk_key *key, char about[static GK_KEY_ABOUT_SIZE])
 {
     if (key->loadable != NULL) {
-        snprintf(about, KEY_ABOUT_SIZE, "a loaded key under 0x%08" PRIx32, key->loadable->parent);
+        snprintf(about, GK_KEY_ABOUT_SIZE, "a loaded key under 0x%08" PRIx32,
+                 key->loadable->parent);
     } else {
-        snprintf(about, KEY_ABOUT_SIZE, "0x%08" PRIx32, key->handle);
+        snprintf(about, GK_KEY_ABOUT_SIZE, "0x%08" PRIx32, key->handle);
     }
 }
 
@@ -175,6 +176,11 @@ bool gk_key_needs_auth(const struct gk_key *key)
 void gk_key_set_needs_auth(struct gk_key *key)
 {
     key->flags |= REFERENCE_HAS_PASSWORD;
+}
+
+bool gk_key_counts_attempts(const struct gk_key *key)
+{
+    return (key->area.publicArea.objectAttributes & TPMA_OBJECT_NODA) == 0;
 }
 
 bool gk_key_pads_in_software(const struct gk_key *key)

@@ -248,16 +248,20 @@ static enum gk_status fail_at_parent(struct gk_tpm *tpm, const struct loadable *
 static enum gk_status fail(struct gk_tpm *tpm, const struct gk_key *key,
                            const struct loading *loading, TSS2_RC code, struct gk_error *err)
 {
-    char about[KEY_ABOUT_SIZE];
+    char about[GK_KEY_ABOUT_SIZE];
     enum gk_status status = code_status(code);
 
     if (!loading->is_loaded && status != GK_TPM_MEMORY) {
         return fail_at_parent(tpm, key->loadable, code, err);
     }
-    key_describe(key, about);
+    gk_key_describe(key, about);
     status = tpm_fail(tpm, code, about, err);
     if (status == GK_TPM_MEMORY) {
         slot_explain_by(tpm, err);
+    } else if (status == GK_BAD_AUTH && !gk_key_needs_auth(key)) {
+        gk_advise(err, "its file says that it has none; write the file anew");
+    } else if (status == GK_BAD_AUTH) {
+        gk_advise(err, "give the key's own password as the pass phrase");
     } else if (status == GK_NO_KEY) {
         gk_advise(err, "somebody flushes what others have loaded; run it again");
     }

@@ -192,10 +192,11 @@ static enum gk_status check_scheme(const struct operation *operation, const char
 static enum gk_status check_request(const struct operation *operation, bool is_raw,
                                     size_t salt_size, const char *about, struct gk_error *err)
 {
+    /* Not tried without: on a key with dictionary-attack protection it would count as a failure. A
+     * key file of others may be wrong about it, so there an empty password is one as well. */
     if (gk_key_needs_auth(operation->key) &&
-        (operation->auth == NULL || operation->auth->size == 0)) {
-        /* Not tried without: on a key with dictionary-attack protection it would count as a
-         * failure. */
+        (operation->auth == NULL ||
+         (operation->auth->size == 0 && !gk_key_is_loadable(operation->key)))) {
         return gk_fail(err, GK_NEED_AUTH, "%s", about);
     }
     /* The two that TPMs make by themselves; which of them this one makes is seen afterwards. */
@@ -235,9 +236,9 @@ enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const s
                                    .input = digest };
     uint8_t encoded[GK_RSA2048_SIZE];
     enum gk_status status;
-    char about[KEY_ABOUT_SIZE];
+    char about[GK_KEY_ABOUT_SIZE];
 
-    key_describe(key, about);
+    gk_key_describe(key, about);
     status = check_request(&operation, is_raw, salt_size, about, err);
     if (status == GK_OK && is_raw) {
         status = pss_encode(crypto, hash, digest, salt_size, encoded, err);

@@ -2,7 +2,7 @@
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
 fuzz_targets = %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
-    %D%/fuzz-rest-reply \
+    %D%/fuzz-rest-reply %D%/fuzz-tss2 \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
 noinst_HEADERS += %D%/target.h
@@ -32,12 +32,17 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_rest_reply_SOURCES = %D%/fuzz-rest-reply.c $(fuzz_main)
 %C%_fuzz_rest_reply_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_rest_reply_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_tss2_SOURCES = %D%/fuzz-tss2.c $(fuzz_main)
+%C%_fuzz_tss2_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_fuzz_tss2_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_config_LDADD = libagent.la
 %C%_fuzz_decoder_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
     $(CRYPTO_LIBS)
 %C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_reference_LDADD = libdevkey.la liberror.la
 %C%_fuzz_rest_reply_LDADD = libagent.la $(JANSSON_LIBS)
+%C%_fuzz_tss2_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
+    $(CRYPTO_LIBS)
 
 %C%_fuzz_hub_connect_SOURCES = %D%/fuzz-hub-connect.c $(fuzz_main)
 %C%_fuzz_hub_connect_LDFLAGS = $(fuzz_link_flags)

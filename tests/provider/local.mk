@@ -28,6 +28,7 @@ provider_programs = \
     %D%/test-silence \
     %D%/test-store \
     %D%/test-threads \
+    %D%/test-tss2 \
     %D%/test-verification
 check_PROGRAMS += $(provider_programs)
 TESTS += $(provider_programs)
@@ -64,6 +65,9 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_threads_SOURCES = %D%/test-threads.c %D%/signing.c %D%/signing.h
 %C%_test_threads_CFLAGS = $(provider_test_cflags)
 %C%_test_threads_LDADD = libproviderfixture.la
+%C%_test_tss2_SOURCES = %D%/test-tss2.c %D%/tss2.c %D%/tss2.h
+%C%_test_tss2_CFLAGS = $(provider_test_cflags)
+%C%_test_tss2_LDADD = libproviderfixture.la
 %C%_test_verification_CFLAGS = $(provider_test_cflags)
 %C%_test_verification_LDADD = libproviderfixture.la
 
@@ -77,6 +81,7 @@ provider_scripts = \
     %D%/beside-other-tokens-both-keys-sign \
     %D%/certificates-come-by-uri \
     %D%/fips-is-claimed-on-the-owner-s-word-only \
+    %D%/keys-of-other-tools-sign-through-openssl \
     %D%/listed-first-it-leaves-software-keys-alone \
     %D%/loading-opens-nothing \
     %D%/one-signature-is-one-tpm-command \

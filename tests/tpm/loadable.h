@@ -56,7 +56,7 @@ enum gk_status loadable_sign_by(const struct gk_key *key, const struct gk_auth *
 /* RSA-PSS with SHA-256. */
 enum gk_status loadable_sign(const struct gk_key *key, struct gk_error *err);
 
-/* A TPM answers its first signature with TPM_RC_RETRY, to test itself before. */
+/* A TPM answers the first use of a key without noDA with TPM_RC_RETRY, to note it before. */
 void loadable_warm_up(void);
 
 /* Sign three times, with so many commands each, and nothing left loaded after any. */
