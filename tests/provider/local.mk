@@ -23,6 +23,7 @@ provider_programs = \
     %D%/test-lifetime \
     %D%/test-message \
     %D%/test-order \
+    %D%/test-reentry \
     %D%/test-settings \
     %D%/test-signature \
     %D%/test-silence \
@@ -54,6 +55,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_message_LDADD = libproviderfixture.la
 %C%_test_order_CFLAGS = $(provider_test_cflags)
 %C%_test_order_LDADD = libproviderfixture.la
+%C%_test_reentry_CFLAGS = $(provider_test_cflags)
+%C%_test_reentry_LDADD = libproviderfixture.la
 %C%_test_settings_CFLAGS = $(provider_test_cflags)
 %C%_test_settings_LDADD = libproviderfixture.la
 %C%_test_signature_CFLAGS = $(provider_test_cflags)
