@@ -67,6 +67,13 @@ bool code_is_retry(TSS2_RC code)
            (base == TPM2_RC_RETRY || base == TPM2_RC_YIELDED || base == TPM2_RC_TESTING);
 }
 
+bool code_is_stale(TSS2_RC code)
+{
+    TSS2_RC base = code_base(code);
+
+    return is_from_tpm(code) && base >= TPM2_RC_REFERENCE_H0 && base <= TPM2_RC_REFERENCE_S6;
+}
+
 static enum gk_status status_of_tpm(TSS2_RC base)
 {
     static const struct {

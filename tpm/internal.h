@@ -19,6 +19,12 @@ TSS2_RC code_base(TSS2_RC code);
  */
 bool code_is_transport(TSS2_RC code);
 
+/*
+ * True when an object or a session is not there that should be. A resource manager that was
+ * restarted, or lost what it had saved for us, says so as long as we keep the connection.
+ */
+bool code_is_stale(TSS2_RC code);
+
 /* True when the TPM asks to be sent the same command again. */
 bool code_is_retry(TSS2_RC code);
 

@@ -259,7 +259,7 @@ static TSS2_RC talk_locked(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *con
     TSS2_RC code = connect_and_talk(tpm, dialogue, context);
 
     /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
-    if (code_is_transport(code)) {
+    if (code_is_transport(code) || code_is_stale(code)) {
         code = connect_and_talk(tpm, dialogue, context);
     }
     if (tpm->held_count > 0) {

@@ -53,6 +53,8 @@ const struct fault faults[] = {
     { "answer 0x906", REFUSED, GK_TPM_MEMORY, FREE_ONE, ONE_OF_MANY },     /* OBJECT_HANDLES */
     { "answer 0x907", REFUSED, GK_TPM_FAILED, LOOK_UP, ONE_OF_MANY },      /* LOCALITY */
     { "answer 0x909", REFUSED, GK_TPM_BUSY, "run it again", ONE_OF_MANY }, /* CANCELED */
+    { "answer 0x910", STALE, GK_NO_KEY, NULL, TYPICAL },                   /* REFERENCE_H0 */
+    { "answer 0x918", STALE, GK_TPM_FAILED, LOOK_UP, ONE_OF_MANY },        /* REFERENCE_S0 */
     { "answer 0x920", REFUSED, GK_TPM_BUSY, "run it again", ONE_OF_MANY }, /* NV_RATE */
     { "answer 0x921", REFUSED, GK_LOCKED, WAIT, TYPICAL },                 /* LOCKOUT */
     { "answer 0x923", REFUSED, GK_TPM_BUSY, "run it again", ONE_OF_MANY }, /* NV_UNAVAILABLE */

@@ -29,6 +29,7 @@
 
 enum fault_kind {
     REFUSED,    /* the TPM, or a resource manager in its place, says no and does nothing */
+    STALE,      /* it knows nothing of an object or session that is there */
     AGAIN,      /* it asks for the same command again */
     CUT_BEFORE, /* the line breaks, and the TPM never hears of it */
     CUT_AFTER,  /* the line breaks, and what the TPM says is lost */

@@ -90,7 +90,7 @@ static uint32_t command_of(const struct cell *cell)
 
 static bool is_answer(const struct fault *fault)
 {
-    return fault->kind == REFUSED || fault->kind == AGAIN;
+    return fault->kind == REFUSED || fault->kind == STALE || fault->kind == AGAIN;
 }
 
 /* What is left to do after this command but to tidy up. */
