@@ -18,6 +18,7 @@ provider_programs = \
     %D%/test-contexts \
     %D%/test-decoder \
     %D%/test-exec \
+    %D%/test-faults \
     %D%/test-fork \
     %D%/test-keymgmt \
     %D%/test-lifetime \
@@ -45,6 +46,9 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_exec_CFLAGS = $(provider_test_cflags)
 %C%_test_exec_LDADD = libproviderfixture.la
 %C%_test_fork_SOURCES = %D%/test-fork.c %D%/signing.c %D%/signing.h
+%C%_test_faults_SOURCES = %D%/test-faults.c tests/tpm/faults.c tests/tpm/faults.h
+%C%_test_faults_CFLAGS = $(provider_test_cflags)
+%C%_test_faults_LDADD = libproviderfixture.la libfault.la
 %C%_test_fork_CFLAGS = $(provider_test_cflags)
 %C%_test_fork_LDADD = libproviderfixture.la
 %C%_test_keymgmt_CFLAGS = $(provider_test_cflags)
