@@ -138,6 +138,7 @@ trouble_scripts = \
     %D%/a-restarted-tpm-is-met-again \
     %D%/a-worker-without-the-group-is-told-so \
     %D%/lockout-spares-the-device-key \
+    %D%/s_server-serves-on-after-a-tpm-restart \
     %D%/several-processes-share-one-tpm
 EXTRA_DIST += %D%/abrmd.sh %D%/signer.sh
 dist_check_SCRIPTS += $(trouble_scripts)

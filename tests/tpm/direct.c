@@ -16,6 +16,10 @@
     (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN | \
      TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA)
 
+/* TPM 2.0 Library Part 2, "TPM_HC"; the TSS's own shift an int beyond its size. */
+#define TRANSIENT_FIRST 0x80000000U
+#define SESSION_FIRST 0x02000000U
+
 static TSS2_TCTI_CONTEXT *tcti;
 static TSS2_SYS_CONTEXT *sys;
 static TPMS_CONTEXT saved[DIRECT_KEY_COUNT];
@@ -58,7 +62,7 @@ static TPML_HANDLE handles_from(TPM2_HANDLE first)
 
 unsigned direct_loaded(void)
 {
-    return handles_from(TPM2_TRANSIENT_FIRST).count + handles_from(TPM2_LOADED_SESSION_FIRST).count;
+    return handles_from(TRANSIENT_FIRST).count + handles_from(SESSION_FIRST).count;
 }
 
 static void flush(TPM2_HANDLE handle)
@@ -68,7 +72,7 @@ static void flush(TPM2_HANDLE handle)
 
 void direct_flush(void)
 {
-    static const TPM2_HANDLE firsts[] = { TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST };
+    static const TPM2_HANDLE firsts[] = { TRANSIENT_FIRST, SESSION_FIRST };
 
     for (size_t i = 0; i < 2; i++) {
         TPML_HANDLE handles = handles_from(firsts[i]);
