@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* TPM 2.0 Library Part 2, "TPM_HC"; the TSS's own shifts an int beyond its size. */
+#define TRANSIENT_FIRST 0x80000000U
+
 /* TPMs have three to a dozen slots; a sentence need not name more. */
 #define NAMED_MAX 8
 #define NAME_SIZE 11 /* "0x80000000 " */
@@ -14,7 +17,7 @@ static TSS2_RC list(TSS2_SYS_CONTEXT *sys, void *context)
     TPMS_CAPABILITY_DATA *found = context;
     TPMI_YES_NO more = 0;
     TSS2_RC code =
-        Tss2_Sys_GetCapability_Prepare(sys, TPM2_CAP_HANDLES, TPM2_TRANSIENT_FIRST, NAMED_MAX);
+        Tss2_Sys_GetCapability_Prepare(sys, TPM2_CAP_HANDLES, TRANSIENT_FIRST, NAMED_MAX);
 
     if (code == TSS2_RC_SUCCESS) {
         code = tpm_execute(sys);

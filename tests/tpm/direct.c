@@ -16,7 +16,7 @@
     (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN | \
      TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA)
 
-/* TPM 2.0 Library Part 2, "TPM_HC"; the TSS's own shift an int beyond its size. */
+/* TPM 2.0 Library Part 2, "TPM_HC"; the TSS's own shifts an int beyond its size. */
 #define TRANSIENT_FIRST 0x80000000U
 #define SESSION_FIRST 0x02000000U
 
