@@ -38,10 +38,21 @@ static void freectx(void *ctx)
     (void)ctx;
 }
 
+/* True when something is asked for and no private key with it. */
+static bool is_public_wanted(int selection)
+{
+    return selection != 0 && (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0;
+}
+
+/*
+ * OpenSSL before 3.2 collects decoders anew for every certificate it reads, and each one that
+ * would take the public key in it adds a millisecond to a program that reads the system's roots. So
+ * the DER stage is for private keys alone; a public key leaves the PEM stage as one.
+ */
 static int does_selection(void *provctx, int selection)
 {
     (void)provctx;
-    return selection == 0 || (selection & OSSL_KEYMGMT_SELECT_KEYPAIR) != 0;
+    return !is_public_wanted(selection);
 }
 
 enum kind { FOREIGN, REFERENCE, TSS2, TSS2_LEGACY };
@@ -143,9 +154,8 @@ static enum gk_status dearmour(struct block *block, struct gk_error *err)
     return status;
 }
 
-static enum gk_status check_block(struct block *block, struct gk_error *err)
+static enum gk_status parse_block(struct block *block, struct gk_key **key, struct gk_error *err)
 {
-    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
     enum gk_status status = GK_OK;
 
     if (block->kind == TSS2_LEGACY) {
@@ -157,7 +167,7 @@ static enum gk_status check_block(struct block *block, struct gk_error *err)
     if (block->kind == TSS2) {
         status = dearmour(block, err);
     }
-    return status == GK_OK ? parse(block, &key, err) : status;
+    return status == GK_OK ? parse(block, key, err) : status;
 }
 
 static int hand_on(struct block *block, OSSL_CALLBACK *deliver, void *argument)
@@ -183,12 +193,12 @@ static int hand_on(struct block *block, OSSL_CALLBACK *deliver, void *argument)
 static int decode_pem(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBACK *deliver,
                       void *argument, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_argument)
 {
-    const struct prov_context *context = ctx;
+    struct prov_context *context = ctx;
+    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
     struct block block = { .size = 0 };
     struct gk_error err = { 0 };
     enum gk_status status;
 
-    (void)selection;
     (void)ask;
     (void)ask_argument;
     if (context->upcalls.bio_gets == NULL) {
@@ -198,9 +208,10 @@ static int decode_pem(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
     if (block.kind == FOREIGN) {
         return 1;
     }
-    status = check_block(&block, &err);
+    status = parse_block(&block, &key, &err);
     return PROV_ANSWER(context, status, &err, kinds[block.kind].operation) &&
-           hand_on(&block, deliver, argument);
+           (is_public_wanted(selection) ? prov_object_public_part(context, key, deliver, argument)
+                                        : hand_on(&block, deliver, argument));
 }
 
 /* Up to size bytes; how many there were. */
@@ -297,9 +308,9 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
     CLEANUP(block_clear) struct block block = { .size = 0 };
     CLEANUP(prov_key_freep) struct prov_key *key = NULL;
     struct gk_error err = { 0 };
-    bool for_public = selection != 0 && (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0;
     enum gk_status status;
 
+    (void)selection;
     if (context->upcalls.bio_read_ex == NULL) {
         return 0;
     }
@@ -308,7 +319,7 @@ static int decode_der(void *ctx, OSSL_CORE_BIO *bio, int selection, OSSL_CALLBAC
         return 1;
     }
     status = make_key(context, &block, &key, &err);
-    if (status == GK_OK && !for_public) {
+    if (status == GK_OK) {
         prov_key_find_password(key, ask, ask_argument);
         prov_key_find_parent_password(key);
     }

@@ -268,6 +268,13 @@ int prov_object_key(struct prov_context *context, const struct prov_uri *uri,
                     void *ask_argument);
 int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
                        OSSL_CALLBACK *deliver, void *argument);
+/*
+ * The public key of a reference as bytes, not as an object of ours: that has a private part, and
+ * whoever wants a public key is not given one with it. No password is asked for, as nothing could
+ * be done with it.
+ */
+int prov_object_public_part(struct prov_context *context, const struct gk_key *reference,
+                            OSSL_CALLBACK *deliver, void *argument);
 int prov_object_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument);
 
 /* --- key files of other tools: tss2.c -----------------------------------------------------------

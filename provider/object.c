@@ -97,16 +97,12 @@ int prov_object_key(struct prov_context *context, const struct prov_uri *uri,
            prov_key_deliver(&key, deliver, argument);
 }
 
-static enum gk_status encode_public(struct prov_context *context, const struct prov_uri *uri,
+static enum gk_status encode_public(struct prov_context *context, const struct gk_key *reference,
                                     struct encoded *public, struct gk_error *err)
 {
-    CLEANUP(gk_key_freep) struct gk_key *reference = NULL;
     struct prov_software *software;
-    enum gk_status status = read_reference(context, uri, &reference, err);
+    enum gk_status status = prov_context_software(context, &software, err);
 
-    if (status == GK_OK) {
-        status = prov_context_software(context, &software, err);
-    }
     if (status != GK_OK) {
         return status;
     }
@@ -115,16 +111,12 @@ static enum gk_status encode_public(struct prov_context *context, const struct p
                             : gk_fail(err, GK_CRYPTO_FAILED, "the public key cannot be encoded");
 }
 
-/*
- * As bytes, not as an object of ours: that has a private part, and whoever wants a public key is
- * not given one with it. No password is asked for, as nothing could be done with it.
- */
-int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
-                       OSSL_CALLBACK *deliver, void *argument)
+int prov_object_public_part(struct prov_context *context, const struct gk_key *reference,
+                            OSSL_CALLBACK *deliver, void *argument)
 {
     CLEANUP(encoded_clear) struct encoded public = { NULL, 0 };
     struct gk_error err = { 0 };
-    enum gk_status status = encode_public(context, uri, &public, &err);
+    enum gk_status status = encode_public(context, reference, &public, &err);
     int type = OSSL_OBJECT_PKEY;
     char name[] = "RSA";
     char structure[] = "SubjectPublicKeyInfo";
@@ -137,6 +129,17 @@ int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
     };
 
     return PROV_ANSWER(context, status, &err, OPERATION) && deliver(params, argument);
+}
+
+int prov_object_public(struct prov_context *context, const struct prov_uri *uri,
+                       OSSL_CALLBACK *deliver, void *argument)
+{
+    CLEANUP(gk_key_freep) struct gk_key *reference = NULL;
+    struct gk_error err = { 0 };
+    enum gk_status status = read_reference(context, uri, &reference, &err);
+
+    return PROV_ANSWER(context, status, &err, OPERATION) &&
+           prov_object_public_part(context, reference, deliver, argument);
 }
 
 int prov_object_certificate(X509 *certificate, OSSL_CALLBACK *deliver, void *argument)

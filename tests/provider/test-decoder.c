@@ -277,9 +277,36 @@ static void asks_nothing_for_the_public_part(void **state)
     assert_int_equal(OSSL_DECODER_from_fp(ctx, file), 1);
     assert_non_null(key);
     assert_int_equal(fixture_times_asked(), 0);
+    assert_string_equal(OSSL_PROVIDER_get0_name(EVP_PKEY_get0_provider(key)), "default");
     EVP_PKEY_free(key);
     OSSL_DECODER_CTX_free(ctx);
     fclose(file);
+}
+
+static int decoders_of_a_certificates_key(OSSL_LIB_CTX *libctx)
+{
+    EVP_PKEY *key = NULL;
+    OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new_for_pkey(&key, "DER", "SubjectPublicKeyInfo",
+                                                          "RSA", EVP_PKEY_PUBLIC_KEY, libctx, NULL);
+    int count = OSSL_DECODER_CTX_get_num_decoders(ctx);
+
+    OSSL_DECODER_CTX_free(ctx);
+    return count;
+}
+
+/* Each decoder more is paid for with every certificate that a program reads. */
+static void stands_aside_where_a_certificate_is_read(void **state)
+{
+    OSSL_LIB_CTX *plain = OSSL_LIB_CTX_new();
+    OSSL_PROVIDER *provider = OSSL_PROVIDER_load(plain, "default");
+    int without = decoders_of_a_certificates_key(plain);
+
+    (void)state;
+    assert_true(without > 0);
+    /* The PEM stage comes along: nothing asks it beforehand. */
+    assert_in_range(decoders_of_a_certificates_key(fixture.libctx), without, without + 1);
+    OSSL_PROVIDER_unload(provider);
+    OSSL_LIB_CTX_free(plain);
 }
 
 static size_t bytes_read;
@@ -338,6 +365,7 @@ int main(void)
         cmocka_unit_test(says_when_the_password_is_wrong_or_missing),
         cmocka_unit_test(refuses_a_password_no_tpm_takes),
         cmocka_unit_test(asks_nothing_for_the_public_part),
+        cmocka_unit_test(stands_aside_where_a_certificate_is_read),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
