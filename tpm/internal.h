@@ -149,10 +149,18 @@ TSS2_RC tpm_run_on(TSS2_TCTI_CONTEXT *tcti, tpm_command *command, void *context)
 
 /*
  * Run one command under the TPM's lock: connect, run, repeat while the TPM asks for it, connect
- * anew and run once more after a transport error. object is for the error.
+ * anew and run once more after a transport error, wait a while for a free slot. object is for the
+ * error.
  */
 enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
                        struct gk_error *err);
+
+/*
+ * Before a slot is asked for again, which other programs may use for a moment: 2, 4, ... 512 ms,
+ * and as much again by chance, so that two of them do not wait in step.
+ */
+#define TPM_SLOT_TRIES 9
+void tpm_wait_for_slot(int tries);
 
 /* Several commands on one connection. What it still holds in the end is flushed for it. */
 struct tpm_link;

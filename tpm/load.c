@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long other programs' short use of all slots is waited for: 2 + 4 + ... + 512 ms, and as much
- * again by chance, so that two of them do not wait in step. */
-#define SLOT_TRIES 9
-#define SLOT_FIRST_MS 2
-
 /* One signature under way. */
 struct loading {
     struct loadable *loadable;
@@ -202,18 +197,13 @@ static int tries_worth(const struct loading *loading, TSS2_RC code)
     switch ((int)code_status(code)) {
     case GK_TPM_MEMORY:
         /* Taken by programs that use a slot for a moment, as we do. */
-        return SLOT_TRIES;
+        return TPM_SLOT_TRIES;
     case GK_NO_KEY:
         /* It was loaded, so somebody flushes everything, or the TPM was reset in between. */
         return loading->is_loaded ? 1 : 0;
     default:
         return 0;
     }
-}
-
-static void wait_a_while(long pause_ms)
-{
-    clock_pause_ms(pause_ms + (long)(clock_now_ms() % pause_ms));
 }
 
 /* What the TPM says of the parent, in the words of whoever holds the key's file. */
@@ -276,11 +266,10 @@ enum gk_status loadable_run(struct gk_tpm *tpm, const struct gk_key *key, tpm_co
                                .command = command,
                                .context = context,
                                .handle = handle };
-    long pause_ms = SLOT_FIRST_MS;
     TSS2_RC code = tpm_talk(tpm, load_and_use, &loading);
 
-    for (int i = 0; i < tries_worth(&loading, code); i++, pause_ms *= 2) {
-        wait_a_while(pause_ms);
+    for (int i = 0; i < tries_worth(&loading, code); i++) {
+        tpm_wait_for_slot(i);
         code = tpm_talk(tpm, load_and_use, &loading);
     }
     return code == TSS2_RC_SUCCESS ? GK_OK : fail(tpm, key, &loading, code, err);

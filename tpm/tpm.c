@@ -16,6 +16,9 @@
 #define RETRY_COUNT 11
 #define RETRY_FIRST_MS 2
 
+/* The first wait for a slot that others use for a moment, see tpm_wait_for_slot(). */
+#define SLOT_FIRST_MS 2
+
 /* The most that is loaded at a time: a parent and its key. */
 #define HELD_MAX 2
 
@@ -307,11 +310,31 @@ static TSS2_RC send_single(struct tpm_link *link, void *context)
     return tpm_send(link, single->command, single->context);
 }
 
+void tpm_wait_for_slot(int tries)
+{
+    long pause_ms = SLOT_FIRST_MS << tries;
+
+    clock_pause_ms(pause_ms + (long)(clock_now_ms() % pause_ms));
+}
+
 enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,
                        struct gk_error *err)
 {
     struct single single = { command, context };
     TSS2_RC code = tpm_talk(tpm, send_single, &single);
+    enum gk_status status;
 
-    return code == TSS2_RC_SUCCESS ? GK_OK : tpm_fail(tpm, code, object, err);
+    /* A persistent object takes a slot as well while a command uses it. */
+    for (int i = 0; i < TPM_SLOT_TRIES && code_status(code) == GK_TPM_MEMORY; i++) {
+        tpm_wait_for_slot(i);
+        code = tpm_talk(tpm, send_single, &single);
+    }
+    if (code == TSS2_RC_SUCCESS) {
+        return GK_OK;
+    }
+    status = tpm_fail(tpm, code, object, err);
+    if (status == GK_TPM_MEMORY) {
+        slot_explain_by(tpm, err);
+    }
+    return status;
 }

@@ -347,6 +347,9 @@ const struct exception exceptions[] = {
     { "unseal under a persistent root", CC_LOAD, 0, GK_BAD_AUTH, GK_TPM_FAILED, NULL },
     { "unseal under a persistent root", CC_LOAD, 0, GK_NEED_AUTH, GK_TPM_FAILED, NULL },
     /* A slot may be free in a moment, and what somebody flushed is loaded once more. */
+    { "sign", 0, 0, GK_TPM_MEMORY, GK_OK, NULL },
+    { "sign with a key that pads in software", 0, 0, GK_TPM_MEMORY, GK_OK, NULL },
+    { "read a key", 0, 0, GK_TPM_MEMORY, GK_OK, NULL },
     { "sign with a key from a file", 0, 0, GK_TPM_MEMORY, GK_OK, NULL },
     { "sign with it again", 0, 0, GK_TPM_MEMORY, GK_OK, NULL },
     { FILE_UNDER_ROOT, 0, 0, GK_TPM_MEMORY, GK_OK, NULL },

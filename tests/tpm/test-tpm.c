@@ -129,7 +129,6 @@ static void names_what_the_tpm_refused_for(void **state)
     } refusals[] = {
         { TPM_RC_LOCKOUT, GK_LOCKED,
           "the TPM is in lockout (0x81000100, TPM 0x921 TPM_RC_LOCKOUT); wait" },
-        { TPM_RC_OBJECT_MEMORY, GK_TPM_MEMORY, "no free slot for another object" },
         { TPM_RC_INITIALIZE, GK_TPM_FAILED,
           "TPM 0x100 TPM_RC_INITIALIZE: it was not started); run tpm2_startup -c" },
         { TPM_RC_FAILURE, GK_TPM_FAILED,
@@ -156,6 +155,30 @@ static void names_what_the_tpm_refused_for(void **state)
     }
 }
 
+/* A persistent key takes a slot as well while the TPM uses it. */
+static void waits_for_a_slot_that_is_taken_for_a_moment(void **state)
+{
+    (void)state;
+    proxy_fault_next(proxy, PROXY_ANSWER, 4, TPM_RC_OBJECT_MEMORY);
+    assert_int_equal(sign(NULL), GK_OK);
+    assert_int_equal(proxy_count(proxy), 5);
+}
+
+static void names_the_slots_that_others_left_taken(void **state)
+{
+    struct gk_error err = { 0 };
+
+    (void)state;
+    fixture_run("for i in 1 2 3; do tpm2_createprimary -Q -C n -G ecc || exit 1; done");
+    assert_int_equal(sign(&err), GK_TPM_MEMORY);
+    fixture_assert_says(&err, "the TPM has no free slot for another object (taken: 0x80000000 "
+                              "0x80000001 0x80000002, TPM 0x902");
+    fixture_assert_says(&err, "as with tpm2_flushcontext 0x80000000, or use device:/dev/tpmrm0");
+    fixture_run("tpm2_flushcontext 0x80000000");
+    assert_int_equal(sign(&err), GK_OK);
+    fixture_run("tpm2_flushcontext -t");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +188,8 @@ int main(void)
         cmocka_unit_test_setup(connects_anew_after_a_cut_line, no_fault_left),
         cmocka_unit_test_setup(says_so_when_the_line_is_cut_again, no_fault_left),
         cmocka_unit_test_setup(survives_a_garbled_answer, no_fault_left),
+        cmocka_unit_test_setup(waits_for_a_slot_that_is_taken_for_a_moment, no_fault_left),
+        cmocka_unit_test_setup(names_the_slots_that_others_left_taken, no_fault_left),
         cmocka_unit_test_setup(names_what_the_tpm_refused_for, no_fault_left),
     };
 
