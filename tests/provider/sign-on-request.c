@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server in small: loads a key by its URI, as any program would, and signs when it is told to.
+ * A server in small: loads keys by their URIs, as any program would, and signs when it is told to.
  *
- *     sign-on-request URI
+ *     sign-on-request URI...
  *
  * Each line on stdin is an order and gets one line on stdout, "good" or what went wrong:
  *
- *     sign [N]         N signatures (1), each verified
- *     threads T N      N signatures in each of T threads at once
+ *     sign [N]         N signatures (1), each verified, with the first key
+ *     threads T N      N signatures in each of T threads at once, which take the keys in turn
  *     fork [N]         N signatures in a child
  *     become ID [ID]   give up all groups and root for this user, in this group alone (the same ID)
- *     free             free the key, and load it again
+ *     free             free the keys, and load them again
  */
 #include <grp.h>
 #include <openssl/err.h>
@@ -25,12 +25,14 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
+#define KEYS_MAX 16
 #define SAID_SIZE 1024
 
-static const char *uri;
-static EVP_PKEY *key;
+static char **uris;
+static int key_count;
+static EVP_PKEY *keys[KEYS_MAX];
 
-static EVP_PKEY *load(void)
+static EVP_PKEY *load(const char *uri)
 {
     OSSL_STORE_CTX *store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
     EVP_PKEY *loaded = NULL;
@@ -67,7 +69,19 @@ static bool complain(char said[SAID_SIZE])
     return false;
 }
 
-static bool sign(int number, char said[SAID_SIZE])
+static bool load_all(char said[SAID_SIZE])
+{
+    for (int i = 0; i < key_count; i++) {
+        EVP_PKEY_free(keys[i]);
+        keys[i] = load(uris[i]);
+        if (keys[i] == NULL) {
+            return complain(said);
+        }
+    }
+    return true;
+}
+
+static bool sign(EVP_PKEY *key, int number, char said[SAID_SIZE])
 {
     static const uint8_t message[] = "a message";
     EVP_MD_CTX *signing = EVP_MD_CTX_new();
@@ -93,6 +107,7 @@ static bool sign(int number, char said[SAID_SIZE])
 
 struct thread {
     pthread_t id;
+    EVP_PKEY *key;
     int number;
     bool is_good;
     char said[SAID_SIZE];
@@ -102,7 +117,7 @@ static void *sign_in_thread(void *context)
 {
     struct thread *thread = context;
 
-    thread->is_good = sign(thread->number, thread->said);
+    thread->is_good = sign(thread->key, thread->number, thread->said);
     return NULL;
 }
 
@@ -112,7 +127,7 @@ static bool sign_in_threads(int count, int number, char said[SAID_SIZE])
     bool is_good = count <= THREADS_MAX;
 
     for (int i = 0; i < count && is_good; i++) {
-        threads[i] = (struct thread){ .number = number };
+        threads[i] = (struct thread){ .key = keys[i % key_count], .number = number };
         if (pthread_create(&threads[i].id, NULL, sign_in_thread, &threads[i]) != 0) {
             exit(1);
         }
@@ -137,10 +152,10 @@ static bool sign_in_child(int number, char said[SAID_SIZE])
         exit(1);
     }
     if (child == 0) {
-        bool is_good = sign(number, said);
+        bool is_good = sign(keys[0], number, said);
 
         size = is_good ? 0 : write(line[1], said, strlen(said));
-        EVP_PKEY_free(key);
+        EVP_PKEY_free(keys[0]);
         exit(is_good ? 0 : 1);
     }
     close(line[1]);
@@ -168,7 +183,7 @@ static bool obey(const char *order, char said[SAID_SIZE])
 
     sscanf(order, "%15s %d %d", verb, &first, &second);
     if (strcmp(verb, "sign") == 0) {
-        return sign(first, said);
+        return sign(keys[0], first, said);
     }
     if (strcmp(verb, "threads") == 0) {
         return sign_in_threads(first, second, said);
@@ -180,9 +195,7 @@ static bool obey(const char *order, char said[SAID_SIZE])
         return become(first, second >= 0 ? second : first, said);
     }
     if (strcmp(verb, "free") == 0) {
-        EVP_PKEY_free(key);
-        key = load();
-        return key != NULL || complain(said);
+        return load_all(said);
     }
     snprintf(said, SAID_SIZE, "no such order: %s", verb);
     return false;
@@ -192,13 +205,12 @@ int main(int argc, char *argv[])
 {
     char order[64], said[SAID_SIZE] = "";
 
-    if (argc != 2) {
+    if (argc < 2 || argc - 1 > KEYS_MAX) {
         return 2;
     }
-    uri = argv[1];
-    key = load();
-    if (key == NULL) {
-        complain(said);
+    uris = argv + 1;
+    key_count = argc - 1;
+    if (!load_all(said)) {
         puts(said);
         return 1;
     }
@@ -206,6 +218,8 @@ int main(int argc, char *argv[])
         puts(obey(order, said) ? "good" : said);
         fflush(stdout);
     }
-    EVP_PKEY_free(key);
+    for (int i = 0; i < key_count; i++) {
+        EVP_PKEY_free(keys[i]);
+    }
     return 0;
 }

@@ -2,7 +2,8 @@
 # shellcheck shell=sh
 # For tests in which a program holds the device key while things happen to it, or to the TPM.
 #
-#   start_signer gatekey:     sign-on-request in the background; its process is $signer_pid
+#   make_loadable_keys        under-handle.pem and under-owner.pem, by other tools
+#   start_signer URI...       sign-on-request in the background; its process is $signer_pid
 #   asks "sign 3" good        what it answers, see sign-on-request.c
 #   stop_signer               and it must have ended well, without a word on stderr
 #   end_tpm TERM; start_tpm   the TPM of with-swtpm, and then ours with the same state
@@ -19,10 +20,43 @@ tidy_up() {
 }
 trap tidy_up EXIT
 
+# Objects and sessions of a step stay in the TPM, as there is no resource manager.
+tpm2_step() {
+    "$@"
+    tpm2_flushcontext -Q -t
+    tpm2_flushcontext -Q -l
+}
+
+# Key files for a parent at 0x81000001, and for one that is made of the owner's seed each time.
+make_loadable_keys() {
+    tpm2_step tpm2_createprimary -Q -C o -G ecc -c parent.ctx \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"
+    tpm2_step tpm2_evictcontrol -Q -C o -c parent.ctx 0x81000001
+    tpm2_step tpm2_create -Q -C 0x81000001 -G rsa2048 -u object.pub -r object.priv \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign"
+    # Some versions write the mark for "has no password" the wrong way round.
+    for option in -p ""; do
+        # shellcheck disable=SC2086 # one option or none
+        tpm2_step tpm2_encodeobject -Q -C 0x81000001 $option -u object.pub -r object.priv \
+            -o under-handle.pem
+        ! plain_openssl asn1parse -in under-handle.pem | grep -qE 'BOOLEAN *:(1|255)$' || break
+    done
+    (
+        unset OPENSSL_MODULES
+        OPENSSL_CONF=/dev/null TPM2OPENSSL_TCTI=$GATEKEY_TCTI openssl genpkey -provider tpm2 \
+            -provider default -propquery '?provider=tpm2' -algorithm RSA -pkeyopt bits:2048 \
+            -out under-owner.pem 2>/dev/null
+    ) || {
+        echo "tpm2-openssl is not installed; ./bootstrap installs it"
+        exit 77
+    }
+    tpm2_flushcontext -Q -t
+}
+
 start_signer() {
     rm -f orders answers
     mkfifo orders answers
-    "$signer" "$1" <orders >answers 2>signer.err &
+    "$signer" "$@" <orders >answers 2>signer.err &
     signer_pid=$!
     background="$background $signer_pid"
     exec 3>orders 4<answers
