@@ -4,6 +4,9 @@
  *
  * The proxy is a thread of the test. Its TCTI is "swtpm:path=..." as well, so the code under test
  * cannot tell; the control socket is the real one's, by a symbolic link.
+ *
+ * The fault TCTI (fault.h) can do more and is what a new test should take, but it stands in the
+ * place of tpm/line.c, our own TCTI. The proxy is what hangs up on that one.
  */
 #ifndef GATEKEY_TESTS_TPM_PROXY_H
 #define GATEKEY_TESTS_TPM_PROXY_H
