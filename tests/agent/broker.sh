@@ -74,7 +74,8 @@ stop_brokers() {
 trap stop_brokers EXIT
 trap 'exit 1' HUP INT TERM
 
-next_port=$((20000 + $$ % 20000))
+# Below those the kernel gives to clients, and far from other tests, whose process ids are near ours.
+next_port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000))
 
 # start_broker [LINE...]: listens on 127.0.0.1, with these lines in its configuration; sets port
 start_broker() {
