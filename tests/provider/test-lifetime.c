@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,24 +258,31 @@ static void another_configuration_is_named(void)
     free_key();
 }
 
-#define CASE(name)    \
-    {                 \
-#name, (name) \
+/* What is left behind on purpose, or by libcrypto when it has cleaned up, is no leak to look for.
+ */
+#define LEAVES(name)        \
+    {                       \
+#name, (name), true \
+    }
+#define CASE(name)           \
+    {                        \
+#name, (name), false \
     }
 static const struct lifetime_case {
     const char *name;
     void (*run)(void);
+    bool leaves_something;
 } cases[] = {
     CASE(unloaded_and_loaded_again),
     CASE(unloaded_and_loaded_again_in_one_context),
     CASE(the_key_outlives_its_context),
-    CASE(nothing_is_ever_freed),
+    LEAVES(nothing_is_ever_freed),
     CASE(the_key_is_freed_at_exit),
     CASE(the_key_is_used_at_exit),
-    CASE(the_key_is_freed_after_cleanup),
-    CASE(the_key_is_freed_after_cleanup_and_its_context_before),
-    CASE(the_key_is_freed_after_an_early_cleanup),
-    CASE(a_context_is_freed_after_cleanup),
+    LEAVES(the_key_is_freed_after_cleanup),
+    LEAVES(the_key_is_freed_after_cleanup_and_its_context_before),
+    LEAVES(the_key_is_freed_after_an_early_cleanup),
+    LEAVES(a_context_is_freed_after_cleanup),
     CASE(threads_sign_while_the_program_exits),
     CASE(a_thread_is_stopped_and_goes_on),
     CASE(the_configuration_is_read_again),
@@ -298,12 +306,15 @@ static int run_case(const char *name)
     return 2;
 }
 
-static void assert_ends_well(const char *name)
+static void assert_ends_well(const char *name, bool leaves_something)
 {
     pid_t child = fork();
     int status = -1;
 
     if (child == 0) {
+        if (leaves_something) {
+            setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+        }
         execl("/proc/self/exe", "test-lifetime", name, (char *)NULL);
         _exit(127);
     }
@@ -334,7 +345,7 @@ static int set_up(void **state)
     write_configuration("first.cnf", getenv("GATEKEY_TEST_DIR"));
     write_configuration("other.cnf", "/nonexistent");
     setenv("OPENSSL_CONF", "/dev/null", 1);
-    assert_ends_well("make key");
+    assert_ends_well("make key", false);
     setenv("OPENSSL_CONF", fixture_path("first.cnf"), 1);
     return 0;
 }
@@ -343,7 +354,7 @@ static void ends_well(void **state)
 {
     const struct lifetime_case *wanted = *state;
 
-    assert_ends_well(wanted->name);
+    assert_ends_well(wanted->name, wanted->leaves_something);
 }
 
 int main(int argc, char **argv)
