@@ -15,7 +15,8 @@
 #include <cmocka.h>
 
 /* With a test below for each; says_no_more_than_it_reads() holds the documents to this list. */
-static const char *const keys[] = { "identity-directory", "tcti", "auth-file", "parent-auth-file" };
+static const char *const keys[] = { "identity-directory", "tcti", "auth-file", "parent-auth-file",
+                                    "assume-fips" };
 
 static char folder[512];
 static char tcti[512];
