@@ -359,10 +359,10 @@ static bool is_wanted(const struct cell *cell, bool is_all)
         return true;
     }
     /* Asking a TPM that is busy, or full, for ever again and again takes seconds. */
-    if (cell->is_for_ever && (cell->operation->pace != QUICK ||
-                              (!cell->operation->has_sessions &&
-                               (cell->fault->kind == AGAIN ||
-                                (cell->fault->status == GK_TPM_MEMORY && cell->count > 1))))) {
+    if (cell->is_for_ever &&
+        (cell->operation->pace != QUICK ||
+         (!cell->operation->has_sessions &&
+          (cell->fault->kind == AGAIN || cell->fault->status == GK_TPM_MEMORY)))) {
         return false;
     }
     return cell->fault->weight >= least_weight(cell);
