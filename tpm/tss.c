@@ -29,7 +29,7 @@ static const char *const names[] = {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void *libraries[LIBRARIES];
-static const char *missing = names[0];
+static const char *missing;
 
 static void open_all(void)
 {
