@@ -165,6 +165,28 @@ static void tells_foreign_objects_from_keys(void **state)
     assert_int_equal(gk_admin_key_describe(admin, HANDLE + 1, &key, &err), GK_NO_KEY);
 }
 
+/* Two slots are taken and the third is enough for the parent, but not for the key as well; the
+ * parent, which is ours, is not named. */
+static void names_the_slots_that_are_taken(void **state)
+{
+    CLEANUP(gk_admin_closep) struct gk_admin *admin = admin_with("");
+    struct memory memory = { .answer = GK_OK };
+    struct gk_error err = { 0 };
+    struct gk_key *key = NULL;
+
+    (void)state;
+    fixture_run("tpm2_createprimary -Q -C n -G ecc && tpm2_createprimary -Q -C n -G ecc");
+    assert_int_equal(
+        gk_admin_key_create(admin, HANDLE, NULL, fixture_crypto(), remember, &memory, &key, &err),
+        GK_TPM_MEMORY);
+    assert_null(key);
+    fixture_assert_says(&err, "(taken: 0x80000000 0x80000001, TPM 0x");
+    fixture_assert_says(&err, "; free those that no running program uses, as with "
+                              "tpm2_flushcontext 0x80000000");
+    fixture_run("tpm2_flushcontext -t");
+    fixture_assert_nothing_left_loaded();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +196,7 @@ int main(void)
                                each_on_an_empty_tpm),
         cmocka_unit_test_setup(says_when_the_owner_authorisation_is_wrong, each_on_an_empty_tpm),
         cmocka_unit_test_setup(destroys_only_its_own_key, each_on_an_empty_tpm),
+        cmocka_unit_test_setup(names_the_slots_that_are_taken, each_on_an_empty_tpm),
         cmocka_unit_test_setup(tells_foreign_objects_from_keys, each_on_an_empty_tpm),
     };
 
