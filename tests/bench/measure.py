@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -264,7 +265,11 @@ CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, 
             "requests": requests, "memory": memory}
 
 
+LONGEST = 3600  # seconds; then something hangs, and nobody waits for it
+
+
 def main():
+    signal.alarm(LONGEST)
     at_start = machine()
     say(f"{at_start['processor']}, {at_start['processors']} processors, load {at_start['load']:.1f}; "
         f"{at_start['openssl']}; {ROUNDS} rounds")
