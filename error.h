@@ -71,7 +71,6 @@
     /* everything else */                                                                           \
     ROW(GK_USAGE, "that is not how it is used", "see --help")                                       \
     ROW(GK_NO_MEMORY, "out of memory", "free some memory and run it again")                         \
-    ROW(GK_NO_TSS, "a library of the TPM software (tpm2-tss) cannot be loaded", "install the packages libtss2-mu, libtss2-sys and libtss2-tctildr") \
     ROW(GK_NO_DESCRIPTOR, "this program has no file descriptor left", "raise its limit of open files (ulimit -n, LimitNOFILE= in its unit)") \
     ROW(GK_CRYPTO_FAILED, "the cryptographic library failed", "check the OpenSSL installation")     \
     ROW(GK_INTERNAL, "an internal error", "report it with the output of gatekey --version")

@@ -59,7 +59,6 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_BUSY:
     case GK_REFUSED:
     case GK_NO_MEMORY:
-    case GK_NO_TSS:
     case GK_NO_DESCRIPTOR:
     case GK_CRYPTO_FAILED:
     case GK_INTERNAL:

@@ -40,15 +40,6 @@ void code_describe(struct gk_error *err);
 /* Note a response code as a failure about object. */
 enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object);
 
-/* --- the TSS's libraries (tss.c) ---------------------------------------------------------------
- */
-
-/*
- * Load them, once in a process. Called where a key is taken in, so that whoever has a key has the
- * TSS. Fails with GK_NO_TSS.
- */
-enum gk_status tss_load(struct gk_error *err) GK_MUST_CHECK;
-
 /* --- waiting (clock.c) -------------------------------------------------------------------------
  */
 

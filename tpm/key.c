@@ -102,10 +102,6 @@ enum gk_status gk_key_read(struct gk_tpm *tpm, uint32_t handle, struct gk_key **
         gk_advise(err, "use a handle from 0x%x to 0x%x", GK_HANDLE_FIRST, GK_HANDLE_LAST);
         return GK_BAD_REFERENCE;
     }
-    status = tss_load(err);
-    if (status != GK_OK) {
-        return status;
-    }
     status = tpm_run(tpm, tpm_read_public, &read, about, err);
     if (status != GK_OK) {
         return status;

@@ -90,13 +90,9 @@ enum gk_status gk_key_from_loadable(const struct gk_loadable *from, struct gk_ke
     CLEANUP(gk_key_freep) struct gk_key *k = NULL;
     TPM2B_PUBLIC public_area;
     TPM2B_PRIVATE private_area;
-    const char *wrong;
-    enum gk_status status = tss_load(err);
+    const char *wrong = unmarshal(from, &public_area, &private_area);
+    enum gk_status status;
 
-    if (status != GK_OK) {
-        return status;
-    }
-    wrong = unmarshal(from, &public_area, &private_area);
     if (wrong != NULL) {
         return gk_fail(err, GK_BAD_REFERENCE, "%s", wrong);
     }

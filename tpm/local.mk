@@ -23,14 +23,13 @@ libdevkey_la_SOURCES = \
     %D%/slot.c \
     %D%/tcti.c \
     %D%/tpm.c \
-    %D%/tss.c \
     %D%/words.c
 libdevkey_la_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS)
-# No library of the TSS: tss.c loads them when there is a key.
+libdevkey_la_LIBADD = $(TSS_SYS_LIBS)
 
 libadmin_la_SOURCES = \
     %D%/admin.c \
     %D%/create.c \
     %D%/seal.c
 libadmin_la_CFLAGS = $(AM_CFLAGS) $(TSS_ESYS_CFLAGS)
-libadmin_la_LIBADD = libdevkey.la liberror.la $(TSS_ESYS_LIBS) $(TSS_SYS_LIBS)
+libadmin_la_LIBADD = libdevkey.la liberror.la $(TSS_ESYS_LIBS)

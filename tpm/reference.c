@@ -56,7 +56,6 @@ enum gk_status gk_key_parse(const void *data, size_t size, struct gk_key **key,
     size_t binary_size;
     TPM2B_PUBLIC area;
     uint32_t flags, handle;
-    enum gk_status status;
     const char *wrong;
 
     if (!gk_key_is_reference(data, size)) {
@@ -64,10 +63,6 @@ enum gk_status gk_key_parse(const void *data, size_t size, struct gk_key **key,
     }
     if (!armour_decode(LABEL, data, size, binary, sizeof(binary), &binary_size)) {
         return gk_fail(err, GK_BAD_REFERENCE, "its PEM block is garbled");
-    }
-    status = tss_load(err);
-    if (status != GK_OK) {
-        return status;
     }
     wrong = unmarshal(binary, binary_size, &flags, &handle, &area);
     if (wrong != NULL) {

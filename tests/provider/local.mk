@@ -80,7 +80,6 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 
 # Whole-product tests: stock programs on the module in the build tree.
 provider_scripts = \
-    %D%/a-missing-tss-is-named \
     %D%/a-password-file-lets-services-start-alone \
     %D%/a-password-is-asked-only-where-there-is-one \
     %D%/a-program-may-hold-its-own-libcrypto \
