@@ -82,7 +82,7 @@ static enum gk_status check_search(const OSSL_PARAM params[], struct gk_error *e
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         if (OSSL_PARAM_locate_const(params, refused[i]) != NULL) {
             (void)gk_fail(err, GK_NOT_OFFERED, "by %s", refused[i]);
-            gk_advise(err, "search by subject, or take all of gatekey:chain");
+            gk_advise(err, "search by subject, or take all of gatekey:cert and gatekey:chain");
             return GK_NOT_OFFERED;
         }
     }
@@ -134,7 +134,13 @@ static int set_ctx_params(void *loaderctx, const OSSL_PARAM params[])
     return PROV_ANSWER(store->context, status, &err, OPERATION_SEARCH);
 }
 
-/* Leave out what is not looked for; of the chain's certificates the first is the gateway's own. */
+/* The first certificate of the file is the gateway's own, the others are its chain. */
+static bool is_named(const struct store *store, size_t index)
+{
+    return (store->uri.content == PROV_CERTIFICATE) == (index == 0);
+}
+
+/* Leave out what is not looked for. */
 static void select_certificates(struct store *store)
 {
     struct prov_certificates *certificates = &store->certificates;
@@ -143,7 +149,7 @@ static void select_certificates(struct store *store)
     for (size_t i = 0; i < certificates->count; i++) {
         X509 *certificate = certificates->list[i];
 
-        if ((store->uri.content == PROV_CERTIFICATE && i > 0) ||
+        if (!is_named(store, i) ||
             (store->subject != NULL &&
              X509_NAME_cmp(store->subject, X509_get_subject_name(certificate)) != 0)) {
             X509_free(certificate);
@@ -166,8 +172,8 @@ static enum gk_status check_expected(const struct store *store, struct gk_error 
     (void)gk_fail(err, GK_USAGE, "a %s is wanted and this URI names a %s",
                   key_wanted ? "key" : "certificate", key_wanted ? "certificate" : "key");
     gk_advise(err,
-              "write gatekey: for the key, gatekey:cert for its certificate, gatekey:chain for "
-              "that and its chain");
+              "write gatekey: for the key, gatekey:cert for its certificate, gatekey:chain for the "
+              "certificates above that one");
     return GK_USAGE;
 }
 
