@@ -56,7 +56,10 @@ dist_check_SCRIPTS += %D%/replays-its-corpus
 TESTS += %D%/replays-its-corpus
 EXTRA_DIST += %D%/run %D%/corpus
 
+# make fuzz FUZZ_SECONDS=600, or FUZZ_RUNS=10000000, of all targets or of FUZZ_TARGETS='tss2 reference'.
 FUZZ_SECONDS = 60
+FUZZ_RUNS =
+FUZZ_TARGETS = reference decoder tss2 message rest-reply config hub-connect hub-request
 .PHONY: fuzz
 fuzz:
 	$(MKDIR_P) fuzz
@@ -64,6 +67,7 @@ fuzz:
 	    CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'; }
 	cd fuzz && $(MAKE) $(AM_MAKEFLAGS) $(fuzz_targets)
 	cd fuzz && abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)/fuzz' \
-	    $(srcdir_of_fuzz)/run $(FUZZ_SECONDS)
+	    $(srcdir_of_fuzz)/run $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS)) \
+	    $(FUZZ_TARGETS)
 
 srcdir_of_fuzz = $(abs_top_srcdir)/%D%
