@@ -43,6 +43,20 @@ static TSS2_RC take_output(struct operation *operation, const TPM2B_PUBLIC_KEY_R
     return TSS2_RC_SUCCESS;
 }
 
+/* Before it is unmarshalled: an algorithm unknown to it makes the TSS, from version 4 on, write a
+ * line on the application's stderr. */
+static TSS2_RC expect_scheme(TSS2_SYS_CONTEXT *sys, TPMI_ALG_RSA_SCHEME scheme)
+{
+    const uint8_t *bytes;
+    size_t size;
+    TSS2_RC code = Tss2_Sys_GetRpBuffer(sys, &size, &bytes);
+
+    if (code == TSS2_RC_SUCCESS && (size < 2 || (bytes[0] << 8 | bytes[1]) != scheme)) {
+        code = TSS2_SYS_RC_MALFORMED_RESPONSE;
+    }
+    return code;
+}
+
 static TSS2_RC sign(TSS2_SYS_CONTEXT *sys, void *context)
 {
     struct operation *operation = context;
@@ -65,15 +79,12 @@ static TSS2_RC sign(TSS2_SYS_CONTEXT *sys, void *context)
         code = tpm_execute(sys);
     }
     if (code == TSS2_RC_SUCCESS) {
+        code = expect_scheme(sys, scheme.scheme);
+    }
+    if (code == TSS2_RC_SUCCESS) {
         code = Tss2_Sys_Sign_Complete(sys, &signature);
     }
-    if (code != TSS2_RC_SUCCESS) {
-        return code;
-    }
-    if (signature.sigAlg != scheme.scheme) {
-        return TSS2_SYS_RC_MALFORMED_RESPONSE;
-    }
-    return take_output(operation, &signature.signature.rsassa.sig);
+    return code == TSS2_RC_SUCCESS ? take_output(operation, &signature.signature.rsassa.sig) : code;
 }
 
 /* The raw private-key operation on an encoded message. */
