@@ -129,7 +129,7 @@ check-tsan:
 EXTRA_DIST += %D%/tsan.supp
 
 distclean-local:
-	rm -rf asan check-debian13 tsan
+	rm -rf asan check-debian13 check-vm tsan
 
 # The reference flow, shown whole on this machine: make demo, or make demo KEEP=1 to leave it running.
 # It is a test as well: what newcomers see first must work.

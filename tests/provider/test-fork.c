@@ -188,6 +188,9 @@ static void a_tcti_may_fork_itself(void **state)
     const char *before = getenv("GATEKEY_TCTI");
 
     (void)state;
+    if (strstr(getenv("GATEKEY_TCTI"), "path=") == NULL) {
+        skip(); /* in a machine with a TPM of the kernel's; bridge.py speaks to swtpm */
+    }
     snprintf(tcti, sizeof(tcti), "cmd:/usr/bin/python3 %s/tests/provider/bridge.py %s",
              getenv("abs_top_srcdir"), strstr(before, "path=") + 5);
     setenv("GATEKEY_TCTI", tcti, 1);
