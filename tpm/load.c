@@ -229,8 +229,8 @@ static enum gk_status fail_at_parent(struct gk_tpm *tpm, const struct loadable *
     } else if (status == GK_NO_KEY) {
         gk_advise(err, "make the parent there again, as tpm2_createprimary and tpm2_evictcontrol "
                        "do, or use another key");
-    } else if (base == TPM2_RC_HIERARCHY) {
-        gk_advise(err, "this hierarchy is switched off: use a key under the owner's, 0x40000001");
+    } else if (base == TPM2_RC_HIERARCHY && loadable->parent != TPM2_RH_OWNER) {
+        gk_advise(err, "use a key under the owner's, 0x40000001");
     }
     return status;
 }

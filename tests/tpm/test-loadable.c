@@ -98,14 +98,20 @@ static void says_that_the_parent_is_missing_or_another(void **state)
 
 static void says_that_a_hierarchy_is_switched_off(void **state)
 {
-    CLEANUP(gk_key_freep) struct gk_key *key = loadable_read("owner", ENDORSEMENT, false, false);
+    CLEANUP(gk_key_freep) struct gk_key *other = loadable_read("owner", ENDORSEMENT, false, false);
+    CLEANUP(gk_key_freep) struct gk_key *key = loadable_read("owner", OWNER, false, false);
     struct gk_error err = { 0 };
 
     (void)state;
     fixture_run("tpm2_hierarchycontrol -Q -C e ehEnable clear");
-    assert_int_equal(loadable_sign(key, &err), GK_TPM_FAILED);
-    fixture_assert_says(&err, "this hierarchy is switched off");
+    assert_int_equal(loadable_sign(other, &err), GK_TPM_FAILED);
+    fixture_assert_says(&err, "TPM_RC_HIERARCHY: this hierarchy is switched off); use a key under "
+                              "the owner's");
     fixture_run("tpm2_hierarchycontrol -Q -C p ehEnable set");
+    fixture_run("tpm2_hierarchycontrol -Q -C o shEnable clear");
+    assert_int_equal(loadable_sign(key, &err), GK_TPM_FAILED);
+    fixture_assert_says(&err, "TPM_RC_HIERARCHY: this hierarchy is switched off); switch it on");
+    fixture_run("tpm2_hierarchycontrol -Q -C p shEnable set");
 }
 
 static void refuses_what_it_cannot_use_by_name(void **state)
