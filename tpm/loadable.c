@@ -15,13 +15,14 @@
 
 struct loadable *loadable_copy(const struct loadable *loadable)
 {
-    struct loadable *copy = malloc(sizeof(*copy));
+    struct loadable *copy = calloc(1, sizeof(*copy));
 
+    /* Not by a compound literal, which leaves the password on the stack. */
     if (copy != NULL) {
-        *copy = (struct loadable){ .parent = loadable->parent,
-                                   .rsa_parent = loadable->rsa_parent,
-                                   .parent_auth = loadable->parent_auth,
-                                   .private_area = loadable->private_area };
+        copy->parent = loadable->parent;
+        copy->rsa_parent = loadable->rsa_parent;
+        copy->parent_auth = loadable->parent_auth;
+        copy->private_area = loadable->private_area;
     }
     return copy;
 }

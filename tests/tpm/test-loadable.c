@@ -2,6 +2,7 @@
 /* Loadable keys: which are taken, which are refused and in what words. */
 #include "tests/tpm/loadable.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,6 +79,41 @@ static void needs_the_hierarchy_s_password(void **state)
     gk_key_set_parent_auth(key, &right);
     loadable_assert_costs(key, LOADABLE_COST_FIRST, LOADABLE_COST);
     fixture_run("tpm2_changeauth -Q -c o -p ownerpass");
+}
+
+static void *sign_and_copy(void *context)
+{
+    enum gk_status status = loadable_sign(context, NULL);
+
+    gk_key_free(gk_key_copy(context));
+    return status == GK_OK ? context : NULL;
+}
+
+static void leaves_no_password_on_the_stack(void **state)
+{
+    enum { STACK_SIZE = 1 << 18 };
+    static struct gk_auth password;
+    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
+    CLEANUP(gk_freep) uint8_t *stack = NULL;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *signed_with;
+
+    (void)state;
+    password = fixture_auth("secret");
+    loadable_make("child", "0x81000002 -P secret", "-G rsa2048:null -a '" SIGNING "'");
+    key = loadable_read("child", PERSISTENT_WITH_PASSWORD, false, false);
+    gk_key_set_parent_auth(key, &password);
+    stack = aligned_alloc(4096, STACK_SIZE);
+    assert_non_null(stack);
+    memset(stack, 0, STACK_SIZE);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_SIZE), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, sign_and_copy, key), 0);
+    assert_int_equal(pthread_join(thread, &signed_with), 0);
+    pthread_attr_destroy(&attributes);
+    assert_ptr_equal(signed_with, key);
+    assert_null(memmem(stack, STACK_SIZE, password.bytes, password.size));
 }
 
 static void says_that_the_parent_is_missing_or_another(void **state)
@@ -231,6 +267,7 @@ int main(void)
         LOADABLE_TEST(needs_the_key_s_password),
         LOADABLE_TEST(needs_the_parent_s_password),
         LOADABLE_TEST(needs_the_hierarchy_s_password),
+        LOADABLE_TEST(leaves_no_password_on_the_stack),
         LOADABLE_TEST(says_that_the_parent_is_missing_or_another),
         LOADABLE_TEST(says_that_a_hierarchy_is_switched_off),
         LOADABLE_TEST(refuses_what_it_cannot_use_by_name),
