@@ -152,5 +152,8 @@ enum gk_status code_fail(struct gk_error *err, TSS2_RC code, const char *object)
     }
     (void)gk_fail_tpm(err, status, code, "%s", object);
     code_describe(err);
+    if (code == TCTI_RC_SILENCE) {
+        gk_advise(err, "find the program that holds it open, or restart the TPM");
+    }
     return status;
 }

@@ -200,8 +200,9 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
  * receives exactly GK_RSA2048_SIZE bytes, big-endian (RFC 8017, 8.1.1 and 8.2.1).
  *
  * Blocks while the TPM works: about 100 to 300 ms on a discrete chip, longer while another program
- * holds a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY). A
- * broken connection is made anew and the command sent once more. Fails with GK_NO_TPM,
+ * holds a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY), 90
+ * seconds where one takes a command and never answers (GK_NO_TPM). A broken connection is made anew
+ * and the command sent once more. Fails with GK_NO_TPM,
  * GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY, GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH, GK_LOCKED,
  * GK_BAD_SALT, GK_BAD_SIGNATURE, GK_NOT_OFFERED (a key of others, made for another scheme or hash
  * only), GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY, a loadable key also with

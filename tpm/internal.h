@@ -53,11 +53,13 @@ void clock_pause_ms(long pause_ms);
 /* --- connections (tcti.c, device.c, line.c) ----------------------------------------------------
  */
 
-/* Codes of our own: no file descriptor is left for a connection, and see tcti_dies_in_fork(). */
+/* Codes of our own: no file descriptor is left for a connection; see tcti_dies_in_fork(); a command
+ * was sent and nothing came back in all the time that one may take. */
 #define TCTI_RC_OWN(number) \
     ((TSS2_RC)(TSS2_TCTI_RC_LAYER | (TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + (number))))
 #define TCTI_RC_NO_DESCRIPTOR TCTI_RC_OWN(1)
 #define TCTI_RC_LOST_IN_FORK TCTI_RC_OWN(2)
+#define TCTI_RC_SILENCE TCTI_RC_OWN(3)
 
 enum tcti_kind {
     TCTI_DEVICE, /* "device:", our own */
@@ -159,8 +161,9 @@ typedef TSS2_RC tpm_dialogue(struct tpm_link *link, void *context);
 
 /*
  * Have a dialogue under the TPM's lock; after a transport error connect anew and have it once more,
- * from its beginning. A line that breaks leaves nothing loaded either, as far as a TPM that can be
- * reached again allows. The code of the last try.
+ * from its beginning, but not after a silence, which was waited for long enough. A line that breaks
+ * leaves nothing loaded either, as far as a TPM that can be reached again allows. The code of the
+ * last try.
  */
 TSS2_RC tpm_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context);
 

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A command may take a discrete chip minutes (key generation); signing takes well under a second.
- */
+/* Making an RSA parent may take a slow chip most of this; signing takes well under a second. */
 #define RESPONSE_TIMEOUT_MS 90000
 
 /* How long a TPM that says RETRY, YIELDED or TESTING is asked again: 2 + 4 + ... + 2048 ms. */
@@ -32,7 +31,8 @@ struct gk_tpm {
     struct tcti_name name;
     pthread_mutex_t lock; /* over one operation, connection included */
     bool was_used;
-    bool is_lost; /* to this process, see tcti_dies_in_fork() */
+    bool is_lost;   /* to this process, see tcti_dies_in_fork() */
+    bool is_silent; /* its last line broke by TCTI_RC_SILENCE, which is waited for once only */
     struct held held[HELD_MAX];
     size_t held_count; /* between operations: what a broken line left behind, most often nothing */
 };
@@ -40,7 +40,7 @@ struct gk_tpm {
 struct tpm_link {
     struct gk_tpm *tpm;
     TSS2_TCTI_CONTEXT *tcti;
-    bool is_broken;
+    TSS2_RC broken; /* what broke it: nothing more is sent, as its answer may be another's */
 };
 
 enum gk_status gk_tpm_new(const char *tcti, struct gk_tpm **tpm, struct gk_error *err)
@@ -100,8 +100,8 @@ TSS2_RC tpm_execute(TSS2_SYS_CONTEXT *sys)
         tcti_set_close_on_exec(tcti);
     }
     code = Tss2_Sys_ExecuteFinish(sys, RESPONSE_TIMEOUT_MS);
-    /* No answer in all that time is a dead line, not a busy device. */
-    return code == TSS2_TCTI_RC_TRY_AGAIN ? TSS2_TCTI_RC_IO_ERROR : code;
+    /* The line is of no use any more: the answer may come yet, and to another command. */
+    return code == TSS2_TCTI_RC_TRY_AGAIN ? TCTI_RC_SILENCE : code;
 }
 
 TSS2_RC tpm_authorise(TSS2_SYS_CONTEXT *sys, const struct gk_auth *auth)
@@ -157,13 +157,19 @@ TSS2_RC tpm_flush(TSS2_TCTI_CONTEXT *tcti, TPM2_HANDLE handle)
 TSS2_RC tpm_send(struct tpm_link *link, tpm_command *command, void *context)
 {
     long pause_ms = RETRY_FIRST_MS;
-    TSS2_RC code = tpm_run_on(link->tcti, command, context);
+    TSS2_RC code;
 
+    if (link->broken != TSS2_RC_SUCCESS) {
+        return link->broken;
+    }
+    code = tpm_run_on(link->tcti, command, context);
     for (int i = 0; i < RETRY_COUNT && code_is_retry(code); i++, pause_ms *= 2) {
         clock_pause_ms(pause_ms);
         code = tpm_run_on(link->tcti, command, context);
     }
-    link->is_broken = link->is_broken || code_is_transport(code);
+    if (code_is_transport(code)) {
+        link->broken = code;
+    }
     return code;
 }
 
@@ -203,7 +209,7 @@ void tpm_release(struct tpm_link *link, TPM2_HANDLE handle)
 
 static void release_all(struct tpm_link *link)
 {
-    for (size_t i = link->tpm->held_count; i-- > 0 && !link->is_broken;) {
+    for (size_t i = link->tpm->held_count; i-- > 0;) {
         (void)release(link, i);
     }
 }
@@ -227,7 +233,7 @@ static TSS2_RC recover(struct tpm_link *link)
             memcmp(read.name.name, held.name.name, held.name.size) == 0) {
             code = tpm_send(link, flush, &held.handle);
         }
-        if (link->is_broken || code_is_retry(code)) {
+        if (link->broken != TSS2_RC_SUCCESS || code_is_retry(code)) {
             return code;
         }
         forget(tpm, i);
@@ -240,6 +246,7 @@ static TSS2_RC connect_and_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void
     struct tpm_link link = { .tpm = tpm };
     TSS2_RC code;
 
+    tpm->is_silent = false;
     if (tpm->is_lost) {
         return TCTI_RC_LOST_IN_FORK;
     }
@@ -253,6 +260,7 @@ static TSS2_RC connect_and_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void
         code = dialogue(&link, context);
         release_all(&link);
     }
+    tpm->is_silent = link.broken == TCTI_RC_SILENCE;
     tcti_close(&tpm->name, &link.tcti);
     return code;
 }
@@ -262,10 +270,10 @@ static TSS2_RC talk_locked(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *con
     TSS2_RC code = connect_and_talk(tpm, dialogue, context);
 
     /* A TPM or resource manager that was restarted: its old line is dead, a new one works. */
-    if (code_is_transport(code) || code_is_stale(code)) {
+    if ((code_is_transport(code) || code_is_stale(code)) && !tpm->is_silent) {
         code = connect_and_talk(tpm, dialogue, context);
     }
-    if (tpm->held_count > 0) {
+    if (tpm->held_count > 0 && !tpm->is_silent) {
         /* The line broke when all but the flushing was done, or broke again: try once, now. */
         (void)connect_and_talk(tpm, NULL, NULL);
     }

@@ -70,7 +70,7 @@ const struct fault faults[] = {
     /* The line. */
     { "cut-transmit", CUT_BEFORE, GK_NO_TPM, NULL, TYPICAL },
     { "cut-receive", CUT_AFTER, GK_NO_TPM, NULL, SAMPLE },
-    { "silence", CUT_AFTER, GK_NO_TPM, NULL, ONE_OF_MANY },
+    { "silence", SILENT, GK_NO_TPM, NULL, ONE_OF_MANY },
     { "delay 2", LATE, GK_OK, NULL, TYPICAL },
     /* Too short: none, less than a header, a header alone, a body cut, a body cut and no sign of
      * it.

@@ -33,6 +33,7 @@ enum fault_kind {
     AGAIN,      /* it asks for the same command again */
     CUT_BEFORE, /* the line breaks, and the TPM never hears of it */
     CUT_AFTER,  /* the line breaks, and what the TPM says is lost */
+    SILENT,     /* nothing comes, and the one who waits gives up */
     SPOILT,     /* what comes is no answer of a TPM, as anybody can see */
     CHANGED,    /* it looks like one, but is not what the TPM said */
     LATE,       /* nothing but time is lost */

@@ -67,7 +67,7 @@ TESTS += %D%/test-longest-salt
 %C%_test_signature_LDADD = libtpmfixture.la
 %C%_test_tpm_SOURCES = %D%/test-tpm.c %D%/proxy.c %D%/proxy.h
 %C%_test_tpm_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-%C%_test_tpm_LDADD = libtpmfixture.la
+%C%_test_tpm_LDADD = libtpmfixture.la libfault.la
 %C%_test_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_tcti_LDADD = libtpmfixture.la $(TSS_SYS_LIBS)
 

@@ -142,6 +142,9 @@ static bool recovers(const struct cell *cell)
     if (fault->kind == LATE || (fault->kind == AGAIN && !cell->is_for_ever)) {
         return true;
     }
+    if (fault->kind == SILENT) {
+        return command_of(cell) == CC_FLUSH_CONTEXT && is_last_of_substance(cell);
+    }
     if (command_of(cell) == CC_FLUSH_CONTEXT) {
         return (!cell->is_for_ever && (is_answer(fault) || !is_enhanced)) ||
                is_last_of_substance(cell);
@@ -187,6 +190,9 @@ static bool may_leave(const struct cell *cell)
 
     if (cell->is_for_ever) {
         return true; /* flushing goes wrong as well */
+    }
+    if (kind == SILENT) {
+        return true; /* that is waited for once, so what is known of is left to the next call */
     }
     return (kind == CUT_AFTER || kind == SPOILT || kind == CHANGED) &&
            (command == CC_CREATE_PRIMARY || command == CC_LOAD || command == CC_CONTEXT_LOAD ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections to the TPM: how many commands go out, and what happens when one goes wrong. */
+#include "tests/tpm/fault.h"
 #include "tests/tpm/fixture.h"
 #include "tests/tpm/proxy.h"
 
@@ -52,13 +53,18 @@ static int no_fault_left(void **state)
     return 0;
 }
 
-static enum gk_status sign(struct gk_error *err)
+static enum gk_status sign_at(struct gk_tpm *where, struct gk_error *err)
 {
     static const uint8_t digest[GK_HASH_MAX_SIZE];
     uint8_t signature[GK_RSA2048_SIZE];
 
-    return gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA256, digest, 32,
+    return gk_key_sign(where, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA256, digest, 32,
                        signature, err);
+}
+
+static enum gk_status sign(struct gk_error *err)
+{
+    return sign_at(tpm, err);
 }
 
 static void costs_one_command_a_signature(void **state)
@@ -118,6 +124,23 @@ static void survives_a_garbled_answer(void **state)
     assert_int_equal(sign(&err), GK_TPM_GARBLED);
     fixture_assert_says(&err, "the TPM's answer makes no sense");
     assert_int_equal(sign(&err), GK_OK);
+}
+
+/* A swtpm whose only connection somebody holds takes a command and answers none. */
+static void waits_once_for_a_tpm_that_does_not_answer(void **state)
+{
+    CLEANUP(gk_tpm_freep) struct gk_tpm *silent = NULL;
+    struct gk_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(gk_tpm_new(fault_tcti(), &silent, NULL), GK_OK);
+    fault_plan("* * silence\n");
+    assert_int_equal(sign_at(silent, &err), GK_NO_TPM);
+    assert_int_equal(fault_count(), 1);
+    fixture_assert_says(&err, "no TPM answered (");
+    fixture_assert_says(&err, "); find the program that holds it open, or restart the TPM");
+    fault_plan("%s", "");
+    assert_int_equal(sign_at(silent, &err), GK_OK);
 }
 
 static void names_what_the_tpm_refused_for(void **state)
@@ -190,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup(survives_a_garbled_answer, no_fault_left),
         cmocka_unit_test_setup(waits_for_a_slot_that_is_taken_for_a_moment, no_fault_left),
         cmocka_unit_test_setup(names_the_slots_that_others_left_taken, no_fault_left),
+        cmocka_unit_test_setup(waits_once_for_a_tpm_that_does_not_answer, no_fault_left),
         cmocka_unit_test_setup(names_what_the_tpm_refused_for, no_fault_left),
     };
 
