@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Making an RSA parent may take a slow chip most of this; signing takes well under a second. */
 #define RESPONSE_TIMEOUT_MS 90000
@@ -321,8 +322,10 @@ static TSS2_RC send_single(struct tpm_link *link, void *context)
 void tpm_wait_for_slot(int tries)
 {
     long pause_ms = SLOT_FIRST_MS << tries;
+    uint32_t chance = 0; /* not by the clock, which those who wait have in common */
 
-    clock_pause_ms(pause_ms + (long)(clock_now_ms() % pause_ms));
+    (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+    clock_pause_ms(pause_ms + (long)(chance % (uint32_t)pause_ms));
 }
 
 enum gk_status tpm_run(struct gk_tpm *tpm, tpm_command *command, void *context, const char *object,

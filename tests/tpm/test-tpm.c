@@ -3,7 +3,9 @@
 #include "tests/tpm/fault.h"
 #include "tests/tpm/fixture.h"
 #include "tests/tpm/proxy.h"
+#include "tpm/internal.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -126,6 +128,40 @@ static void survives_a_garbled_answer(void **state)
     assert_int_equal(sign(&err), GK_OK);
 }
 
+enum { WAITING = 8 };
+static pthread_barrier_t all_refused;
+
+static void *wait_for_slot(void *took_ms)
+{
+    int64_t began_ms;
+
+    pthread_barrier_wait(&all_refused);
+    began_ms = clock_now_ms();
+    tpm_wait_for_slot(6);
+    *(int64_t *)took_ms = clock_now_ms() - began_ms;
+    return NULL;
+}
+
+static void those_refused_together_come_back_apart(void **state)
+{
+    int64_t took_ms[WAITING], shortest = INT64_MAX, longest = 0;
+    pthread_t threads[WAITING];
+
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&all_refused, NULL, WAITING), 0);
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_slot, &took_ms[i]), 0);
+    }
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        shortest = took_ms[i] < shortest ? took_ms[i] : shortest;
+        longest = took_ms[i] > longest ? took_ms[i] : longest;
+    }
+    pthread_barrier_destroy(&all_refused);
+    assert_true(shortest >= 128);
+    assert_true(longest - shortest > 16);
+}
+
 /* A swtpm whose only connection somebody holds takes a command and answers none. */
 static void waits_once_for_a_tpm_that_does_not_answer(void **state)
 {
@@ -213,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup(survives_a_garbled_answer, no_fault_left),
         cmocka_unit_test_setup(waits_for_a_slot_that_is_taken_for_a_moment, no_fault_left),
         cmocka_unit_test_setup(names_the_slots_that_others_left_taken, no_fault_left),
+        cmocka_unit_test_setup(those_refused_together_come_back_apart, no_fault_left),
         cmocka_unit_test_setup(waits_once_for_a_tpm_that_does_not_answer, no_fault_left),
         cmocka_unit_test_setup(names_what_the_tpm_refused_for, no_fault_left),
     };
