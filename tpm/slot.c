@@ -25,6 +25,15 @@ static TSS2_RC list(TSS2_SYS_CONTEXT *sys, void *context)
     return code == TSS2_RC_SUCCESS ? Tss2_Sys_GetCapability_Complete(sys, &more, found) : code;
 }
 
+/* Sessions and persistent objects have places of their own. */
+static bool is_about_objects(const struct gk_error *err)
+{
+    TSS2_RC base = err != NULL ? code_base(err->tpm_code) : TSS2_RC_SUCCESS;
+
+    return base == TPM2_RC_OBJECT_MEMORY || base == TPM2_RC_OBJECT_HANDLES ||
+           base == TPM2_RC_MEMORY;
+}
+
 static void explain(const TPML_HANDLE *taken, struct gk_error *err)
 {
     char names[NAMED_MAX * NAME_SIZE + 1] = "";
@@ -39,6 +48,7 @@ static void explain(const TPML_HANDLE *taken, struct gk_error *err)
                  taken->handle[i]);
     }
     (void)gk_fail_tpm(err, err->status, err->tpm_code, "taken:%s", names);
+    code_describe(err);
     gk_advise(err,
               "free those that no running program uses, as with tpm2_flushcontext 0x%08" PRIx32
               ", or use device:/dev/tpmrm0",
@@ -49,7 +59,7 @@ void slot_explain(TSS2_TCTI_CONTEXT *tcti, struct gk_error *err)
 {
     TPMS_CAPABILITY_DATA found = { 0 };
 
-    if (err != NULL && tpm_run_on(tcti, list, &found) == TSS2_RC_SUCCESS) {
+    if (is_about_objects(err) && tpm_run_on(tcti, list, &found) == TSS2_RC_SUCCESS) {
         explain(&found.data.handles, err);
     }
 }
@@ -58,7 +68,7 @@ void slot_explain_by(struct gk_tpm *tpm, struct gk_error *err)
 {
     TPMS_CAPABILITY_DATA found = { 0 };
 
-    if (err != NULL && tpm_run(tpm, list, &found, "", NULL) == GK_OK) {
+    if (is_about_objects(err) && tpm_run(tpm, list, &found, "", NULL) == GK_OK) {
         explain(&found.data.handles, err);
     }
 }

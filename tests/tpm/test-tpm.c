@@ -17,6 +17,8 @@
 #define TPM_RC_LOCKOUT 0x921U
 #define TPM_RC_INITIALIZE 0x100U
 #define TPM_RC_OBJECT_MEMORY 0x902U
+#define TPM_RC_SESSION_MEMORY 0x903U
+#define TPM_RC_NV_SPACE 0x14bU
 #define TPM_RC_FAILURE 0x101U
 #define TPM_RC_SCHEME 0x092U
 #define TPM_RC_AUTH_FAIL 0x08eU
@@ -128,6 +130,30 @@ static void survives_a_garbled_answer(void **state)
     assert_int_equal(sign(&err), GK_OK);
 }
 
+/* Flushing others' objects would free neither sessions nor what is persistent. */
+static void blames_no_object_for_want_of_something_else(void **state)
+{
+    static const struct {
+        uint32_t code;
+        const char *says;
+    } wants[] = {
+        { TPM_RC_SESSION_MEMORY, "TPM_RC_SESSION_MEMORY: of sessions); free one with "
+                                 "tpm2_flushcontext -l" },
+        { TPM_RC_NV_SPACE, "TPM_RC_NV_SPACE: its memory is full); free a persistent object" },
+    };
+
+    (void)state;
+    fixture_run("tpm2_createprimary -Q -C n -G ecc");
+    for (size_t i = 0; i < sizeof(wants) / sizeof(wants[0]); i++) {
+        struct gk_error err = { 0 };
+
+        proxy_fault_next(proxy, PROXY_ANSWER, 1 + TPM_SLOT_TRIES, wants[i].code);
+        assert_int_equal(sign(&err), GK_TPM_MEMORY);
+        fixture_assert_says(&err, wants[i].says);
+    }
+    fixture_run("tpm2_flushcontext -t");
+}
+
 enum { WAITING = 8 };
 static pthread_barrier_t all_refused;
 
@@ -231,7 +257,7 @@ static void names_the_slots_that_others_left_taken(void **state)
     fixture_run("for i in 1 2 3; do tpm2_createprimary -Q -C n -G ecc || exit 1; done");
     assert_int_equal(sign(&err), GK_TPM_MEMORY);
     fixture_assert_says(&err, "the TPM has no free slot for another object (taken: 0x80000000 "
-                              "0x80000001 0x80000002, TPM 0x902");
+                              "0x80000001 0x80000002, TPM 0x902 TPM_RC_OBJECT_MEMORY); free");
     fixture_assert_says(&err, "as with tpm2_flushcontext 0x80000000, or use device:/dev/tpmrm0");
     fixture_run("tpm2_flushcontext 0x80000000");
     assert_int_equal(sign(&err), GK_OK);
@@ -249,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup(survives_a_garbled_answer, no_fault_left),
         cmocka_unit_test_setup(waits_for_a_slot_that_is_taken_for_a_moment, no_fault_left),
         cmocka_unit_test_setup(names_the_slots_that_others_left_taken, no_fault_left),
+        cmocka_unit_test_setup(blames_no_object_for_want_of_something_else, no_fault_left),
         cmocka_unit_test_setup(those_refused_together_come_back_apart, no_fault_left),
         cmocka_unit_test_setup(waits_once_for_a_tpm_that_does_not_answer, no_fault_left),
         cmocka_unit_test_setup(names_what_the_tpm_refused_for, no_fault_left),
