@@ -288,11 +288,16 @@ int prov_digest_sign_final(void *ctx, unsigned char *out, size_t *size, size_t r
     return PROV_ANSWER(signature->context, status, &err, OPERATION);
 }
 
-/* Without it EVP would duplicate the context for every message. */
+/*
+ * Without it EVP would duplicate the context for every message. Whoever has too little room may try
+ * again with the same message, so it must not be hashed before that is known.
+ */
 int prov_digest_sign(void *ctx, unsigned char *out, size_t *size, size_t room,
                      const unsigned char *data, size_t data_size)
 {
-    return (out == NULL || prov_signature_update(ctx, data, data_size)) &&
+    bool will_sign = out != NULL && room >= GK_RSA2048_SIZE;
+
+    return (!will_sign || prov_signature_update(ctx, data, data_size)) &&
            prov_digest_sign_final(ctx, out, size, room);
 }
 
