@@ -179,6 +179,10 @@ static enum gk_status take(const struct tss2_file *file, struct gk_key **key, st
     return gk_key_from_loadable(&loadable, key, err);
 }
 
+/*
+ * OpenSSL takes BER as well. A file has 64 kB at most here, so a length of more than two bytes
+ * (0x82) is not DER, and the decoder for DER files would pass over it without a word.
+ */
 static struct tss2_file *decode(const uint8_t *der, size_t size)
 {
     const uint8_t *at = der;
@@ -186,7 +190,7 @@ static struct tss2_file *decode(const uint8_t *der, size_t size)
     struct tss2_file *file =
         (struct tss2_file *)ASN1_item_d2i(NULL, &at, (long)size, ASN1_ITEM_rptr(TSS2_FILE));
 
-    return file != NULL && at == der + size ? TAKE(file) : NULL;
+    return file != NULL && at == der + size && der[1] <= 0x82 ? TAKE(file) : NULL;
 }
 
 enum gk_status prov_tss2_parse(const uint8_t *der, size_t size, struct gk_key **key,
@@ -200,13 +204,11 @@ enum gk_status prov_tss2_parse(const uint8_t *der, size_t size, struct gk_key **
     status = check_kind(der, size, err);
     if (status == GK_OK) {
         file = decode(der, size);
+        status = file != NULL ? take(file, key, err)
+                              : gk_fail(err, GK_BAD_REFERENCE, "its ASN.1 is garbled");
     }
     ERR_pop_to_mark();
-    if (status != GK_OK) {
-        return status;
-    }
-    return file != NULL ? take(file, key, err)
-                        : gk_fail(err, GK_BAD_REFERENCE, "its ASN.1 is garbled");
+    return status;
 }
 
 enum gk_status prov_tss2_dearmour(const char *text, size_t size, uint8_t *der, size_t room,
