@@ -22,7 +22,7 @@
     ROW(GK_OK, "done", "")                                                                          \
     /* the TPM and the device key */                                                                \
     ROW(GK_NO_TPM, "no TPM answered", "check that the TPM in [tpm] tcti exists and is switched on") \
-    ROW(GK_TPM_DENIED, "this user may not open the TPM", "join the group tss, or run it as a user who is in it") \
+    ROW(GK_TPM_DENIED, "this user may not open the TPM", "join the group tss, which may open /dev/tpmrm0 but not /dev/tpm0") \
     ROW(GK_TPM_BUSY, "the TPM stays busy", "find the program that holds it open, or use /dev/tpmrm0") \
     ROW(GK_LOST_IN_FORK, "tpm2-abrmd cannot be used in a child of a process that used it before", "use device:/dev/tpmrm0, or sign in the children only") \
     ROW(GK_TPM_FAILED, "the TPM refused", "look the code up with tpm2_rc_decode")                   \
