@@ -123,9 +123,10 @@ configure_root() {
 
 # Afterwards there is an up-to-date Debian in $root.
 prepare_root() {
-    mirror=$(mirror_of '')
+    mirror=${DEBIAN_MIRROR:-$(mirror_of '')}
     security=$(mirror_of -security)
-    mirror=${mirror:-http://deb.debian.org/debian}
+    [ -n "$mirror" ] ||
+        cannot "make a Debian ($suite): apt has no Debian mirror here; run it again with DEBIAN_MIRROR=URL"
     root_is_whole || make_root
     configure_root
     # shellcheck disable=SC2016 # for the shell there
