@@ -61,6 +61,12 @@ struct prov_settings {
     char *assume_fips;      /* "assume-fips": yes, if all of it is to claim fips=yes */
 };
 
+/* How far order.c has got with the other providers. */
+struct prov_visit {
+    atomic_bool under_way; /* a thread is there; others wait for it */
+    atomic_bool made;      /* something was found: from now on nobody waits */
+};
+
 struct prov_context {
     const OSSL_CORE_HANDLE *core;
     struct prov_upcalls upcalls;
@@ -75,6 +81,8 @@ struct prov_context {
 
     struct prov_context *next; /* fork.c's list */
     bool watched;
+
+    struct prov_visit visits[OSSL_OP_ASYM_CIPHER + 1]; /* by operation */
 };
 
 /* NULL when out of memory; nothing else can fail. Opens no file, asks no TPM, fetches nothing. */
@@ -121,6 +129,8 @@ void prov_fork_leave(void);
 /*
  * Before anything for RSA is handed out: let what the other providers have be there first. False
  * when this call is on its way to them; it must then find nothing here.
+ *
+ * While another thread is there for the first time this waits for it, but not for ever.
  */
 bool prov_order_step_back(struct prov_context *context, int operation);
 

@@ -31,6 +31,7 @@ provider_programs = \
     %D%/test-store \
     %D%/test-threads \
     %D%/test-tss2 \
+    %D%/test-turns \
     %D%/test-verification
 check_PROGRAMS += $(provider_programs)
 TESTS += $(provider_programs)
@@ -75,6 +76,8 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_tss2_SOURCES = %D%/test-tss2.c %D%/tss2.c %D%/tss2.h
 %C%_test_tss2_CFLAGS = $(provider_test_cflags)
 %C%_test_tss2_LDADD = libproviderfixture.la
+%C%_test_turns_CFLAGS = $(provider_test_cflags)
+%C%_test_turns_LDADD = libproviderfixture.la
 %C%_test_verification_CFLAGS = $(provider_test_cflags)
 %C%_test_verification_LDADD = libproviderfixture.la
 
