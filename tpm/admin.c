@@ -223,23 +223,7 @@ static enum gk_status fits_as_storage_root(struct gk_admin *admin, const struct 
 static enum gk_status create_primary(struct gk_admin *admin, struct object *root,
                                      struct gk_error *err)
 {
-    static const TPM2B_PUBLIC template = {
-        .publicArea = {
-            .type = TPM2_ALG_ECC,
-            .nameAlg = TPM2_ALG_SHA256,
-            .objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-                                TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
-                                TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT,
-            .parameters.eccDetail = {
-                .symmetric = {
-                    .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB
-                },
-                .scheme.scheme = TPM2_ALG_NULL,
-                .curveID = TPM2_ECC_NIST_P256,
-                .kdf.scheme = TPM2_ALG_NULL,
-            },
-        },
-    };
+    const TPM2B_PUBLIC template = tpm_primary_template(false);
     static const TPM2B_SENSITIVE_CREATE no_password;
     static const TPM2B_DATA no_data;
     static const TPML_PCR_SELECTION no_pcr;

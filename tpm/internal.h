@@ -233,6 +233,12 @@ struct loadable {
     TPM2B_NAME name;
 };
 
+/*
+ * TCG EK Credential Profile, "Template H-1" (RSA) and "Template H-2" (P-256), with an empty unique:
+ * what others make keys under too, bit for bit.
+ */
+TPM2B_PUBLIC tpm_primary_template(bool rsa);
+
 /* Of the hierarchies that can have keys: owner, endorsement, platform, null. */
 bool handle_is_hierarchy(uint32_t handle);
 

@@ -19,9 +19,7 @@ struct loading {
     bool is_loaded; /* so whatever fails then is the command's own failure */
 };
 
-/* TCG EK Credential Profile, "Template H-1" and "Template H-2", with an empty unique: what others
- * made the key under, bit for bit. */
-static TPM2B_PUBLIC primary_template(bool rsa)
+TPM2B_PUBLIC tpm_primary_template(bool rsa)
 {
     static const TPMT_SYM_DEF_OBJECT aes_128_cfb = { .algorithm = TPM2_ALG_AES,
                                                      .keyBits.aes = 128,
@@ -54,7 +52,7 @@ static TSS2_RC create_primary(TSS2_SYS_CONTEXT *sys, void *context)
     struct loading *loading = context;
     const struct loadable *loadable = loading->loadable;
     const TPM2B_SENSITIVE_CREATE no_password = { .size = 0 };
-    const TPM2B_PUBLIC template = primary_template(loadable->rsa_parent);
+    const TPM2B_PUBLIC template = tpm_primary_template(loadable->rsa_parent);
     const TPM2B_DATA no_data = { .size = 0 };
     const TPML_PCR_SELECTION no_pcr = { .count = 0 };
     TPM2B_PUBLIC area = { .size = 0 };
