@@ -24,6 +24,8 @@ static uint8_t with_rsa(enum gk_hash hash)
         return 12;
     case GK_SHA512:
         return 13;
+    case GK_SHA1:
+        break; /* scheme.c knows no name for it */
     }
     return 0;
 }
@@ -38,6 +40,8 @@ static uint8_t hash_arc(enum gk_hash hash)
         return 2;
     case GK_SHA512:
         return 3;
+    case GK_SHA1:
+        break;
     }
     return 0;
 }

@@ -23,6 +23,8 @@ const char *prov_crypto_hash_name(enum gk_hash hash)
         return "SHA384";
     case GK_SHA512:
         return "SHA512";
+    case GK_SHA1:
+        return "SHA1"; /* to verify; scheme.c knows no name for it */
     }
     return NULL;
 }
@@ -96,6 +98,8 @@ static size_t digest_size(enum gk_hash hash)
         return 48;
     case GK_SHA512:
         return 64;
+    case GK_SHA1:
+        return 20;
     }
     return 0;
 }

@@ -30,7 +30,8 @@
 #define GK_HANDLE_LAST 0x817fffffU
 #define GK_HANDLE_DEFAULT 0x81000100U
 
-enum gk_hash { GK_SHA256, GK_SHA384, GK_SHA512 };
+/* GK_SHA1 for digests that come as such from elsewhere: for GK_RSASSA only. */
+enum gk_hash { GK_SHA256, GK_SHA384, GK_SHA512, GK_SHA1 };
 
 /* RFC 8017, 8.2 (RSASSA-PKCS1-v1_5) and 8.1 (RSASSA-PSS). */
 enum gk_scheme { GK_RSASSA, GK_RSAPSS };
@@ -202,11 +203,11 @@ bool gk_key_identical(const struct gk_key *a, const struct gk_key *b);
  * Blocks while the TPM works: about 100 to 300 ms on a discrete chip, longer while another program
  * holds a TPM that has no resource manager (given up after about ten seconds with GK_TPM_BUSY), 90
  * seconds where one takes a command and never answers (GK_NO_TPM). A broken connection is made anew
- * and the command sent once more. Fails with GK_NO_TPM,
- * GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY, GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH, GK_LOCKED,
- * GK_BAD_SALT, GK_BAD_SIGNATURE, GK_NOT_OFFERED (a key of others, made for another scheme or hash
- * only), GK_TPM_FAILED, GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY, a loadable key also with
- * GK_TPM_MEMORY and GK_NOT_LOADED; signature is then untouched.
+ * and the command sent once more. Fails with GK_NO_TPM, GK_TPM_DENIED, GK_TPM_BUSY, GK_NO_KEY,
+ * GK_WRONG_KEY, GK_NEED_AUTH, GK_BAD_AUTH, GK_LOCKED, GK_BAD_SALT, GK_BAD_SIGNATURE, GK_NOT_OFFERED
+ * (RSA-PSS with SHA-1; a key of others, made for another scheme or hash only), GK_TPM_FAILED,
+ * GK_TPM_GARBLED, GK_CRYPTO_FAILED, GK_NO_MEMORY, a loadable key also with GK_TPM_MEMORY and
+ * GK_NOT_LOADED; signature is then untouched.
  */
 enum gk_status gk_key_sign(struct gk_tpm *tpm, const struct gk_key *key, const struct gk_auth *auth,
                            const struct gk_crypto *crypto, enum gk_scheme scheme, enum gk_hash hash,

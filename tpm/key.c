@@ -11,7 +11,12 @@
 
 size_t gk_hash_size(enum gk_hash hash)
 {
-    static const size_t sizes[] = { [GK_SHA256] = 32, [GK_SHA384] = 48, [GK_SHA512] = 64 };
+    static const size_t sizes[] = {
+        [GK_SHA256] = 32,
+        [GK_SHA384] = 48,
+        [GK_SHA512] = 64,
+        [GK_SHA1] = 20,
+    };
 
     return sizes[hash];
 }

@@ -11,6 +11,7 @@ static TPMI_ALG_HASH hash_of(enum gk_hash hash)
         [GK_SHA256] = TPM2_ALG_SHA256,
         [GK_SHA384] = TPM2_ALG_SHA384,
         [GK_SHA512] = TPM2_ALG_SHA512,
+        [GK_SHA1] = TPM2_ALG_SHA1,
     };
 
     return algorithms[hash];
@@ -181,6 +182,7 @@ static const char *hash_name(TPMI_ALG_HASH hash)
     return hash == TPM2_ALG_SHA256   ? "SHA-256"
            : hash == TPM2_ALG_SHA384 ? "SHA-384"
            : hash == TPM2_ALG_SHA512 ? "SHA-512"
+           : hash == TPM2_ALG_SHA1   ? "SHA-1"
                                      : "another hash";
 }
 
@@ -209,6 +211,9 @@ static enum gk_status check_request(const struct operation *operation, bool is_r
         (operation->auth == NULL ||
          (operation->auth->size == 0 && !gk_key_is_loadable(operation->key)))) {
         return gk_fail(err, GK_NEED_AUTH, "%s", about);
+    }
+    if (operation->scheme == GK_RSAPSS && operation->hash == GK_SHA1) {
+        return gk_fail(err, GK_NOT_OFFERED, "RSA-PSS with SHA-1");
     }
     /* The two that TPMs make by themselves; which of them this one makes is seen afterwards. */
     if (operation->scheme == GK_RSAPSS && !is_raw && salt_size != gk_hash_size(operation->hash) &&

@@ -69,6 +69,38 @@ static void signs_every_scheme_and_hash(void **state)
     }
 }
 
+/* What PKCS #11 applications sign now and then, and a TPM still does. */
+static void signs_a_sha1_digest_by_rsassa(void **state)
+{
+    const struct gk_crypto *crypto = fixture_crypto();
+    uint8_t signature[GK_RSA2048_SIZE];
+
+    (void)state;
+    assert_int_equal(gk_hash_size(GK_SHA1), 20);
+    assert_int_equal(
+        gk_key_sign(tpm, key, NULL, crypto, GK_RSASSA, GK_SHA1, digest, 0, signature, NULL), GK_OK);
+    assert_int_equal(crypto->verify(crypto->context, gk_key_public(key), GK_RSASSA, GK_SHA1, 0,
+                                    digest, signature),
+                     1);
+    signature[100] ^= 1;
+    assert_int_equal(crypto->verify(crypto->context, gk_key_public(key), GK_RSASSA, GK_SHA1, 0,
+                                    digest, signature),
+                     0);
+}
+
+static void refuses_rsa_pss_with_sha1(void **state)
+{
+    uint8_t signature[GK_RSA2048_SIZE] = { 42 };
+    struct gk_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(gk_key_sign(tpm, key, NULL, fixture_crypto(), GK_RSAPSS, GK_SHA1, digest, 20,
+                                 signature, &err),
+                     GK_NOT_OFFERED);
+    fixture_assert_says(&err, "the device key does not do that (RSA-PSS with SHA-1)");
+    assert_int_equal(signature[0], 42);
+}
+
 static void refuses_a_salt_the_tpm_does_not_make(void **state)
 {
     struct gk_error err = { 0 };
@@ -261,6 +293,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signs_every_scheme_and_hash),
+        cmocka_unit_test(signs_a_sha1_digest_by_rsassa),
+        cmocka_unit_test(refuses_rsa_pss_with_sha1),
         cmocka_unit_test(refuses_a_salt_the_tpm_does_not_make),
         cmocka_unit_test(says_the_key_is_missing),
         cmocka_unit_test(refuses_a_transient_handle),
