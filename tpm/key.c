@@ -189,6 +189,13 @@ bool gk_key_pads_in_software(const struct gk_key *key)
     return (key->area.publicArea.objectAttributes & TPMA_OBJECT_DECRYPT) != 0;
 }
 
+bool gk_key_is_local(const struct gk_key *key)
+{
+    const TPMA_OBJECT local = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_SENSITIVEDATAORIGIN;
+
+    return (key->area.publicArea.objectAttributes & local) == local;
+}
+
 bool gk_key_equal(const struct gk_key *a, const struct gk_key *b)
 {
     return memcmp(a->public_part.modulus, b->public_part.modulus, GK_RSA2048_SIZE) == 0 &&

@@ -187,13 +187,20 @@ static const char *hash_name(TPMI_ALG_HASH hash)
 }
 
 /* A key may be made for one scheme and hash only; ours have none, but those of others may. */
+bool gk_key_offers(const struct gk_key *key, enum gk_scheme scheme, enum gk_hash hash)
+{
+    const TPMT_RSA_SCHEME *own = &key->area.publicArea.parameters.rsaDetail.scheme;
+
+    return own->scheme == TPM2_ALG_NULL ||
+           (own->scheme == scheme_of(scheme) && own->details.anySig.hashAlg == hash_of(hash));
+}
+
 static enum gk_status check_scheme(const struct operation *operation, const char *about,
                                    struct gk_error *err)
 {
     const TPMT_RSA_SCHEME *own = &operation->key->area.publicArea.parameters.rsaDetail.scheme;
 
-    if (own->scheme == TPM2_ALG_NULL || (own->scheme == scheme_of(operation->scheme) &&
-                                         own->details.anySig.hashAlg == hash_of(operation->hash))) {
+    if (gk_key_offers(operation->key, operation->scheme, operation->hash)) {
         return GK_OK;
     }
     (void)gk_fail(err, GK_NOT_OFFERED, "%s is made for %s with %s only", about,
