@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
-fuzz_targets = %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
+fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
     %D%/fuzz-rest-reply %D%/fuzz-tss2 \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
@@ -17,6 +17,10 @@ fuzz_link_flags = $(AM_LDFLAGS)
 endif
 EXTRA_DIST += %D%/replay.c
 
+%C%_fuzz_chain_SOURCES = %D%/fuzz-chain.c $(fuzz_main)
+%C%_fuzz_chain_CFLAGS = $(AM_CFLAGS) $(P11_KIT_CFLAGS) $(NETTLE_CFLAGS) $(TASN1_CFLAGS)
+%C%_fuzz_chain_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_chain_LDADD = libpkcs11.la libdevkey.la libidentity.la liberror.la
 %C%_fuzz_config_SOURCES = %D%/fuzz-config.c $(fuzz_main)
 %C%_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_config_LDFLAGS = $(fuzz_link_flags)
@@ -59,7 +63,7 @@ EXTRA_DIST += %D%/run %D%/corpus
 # make fuzz FUZZ_SECONDS=600, or FUZZ_RUNS=10000000, of all targets or of FUZZ_TARGETS='tss2 reference'.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference decoder tss2 message rest-reply config hub-connect hub-request
+FUZZ_TARGETS = reference chain decoder tss2 message rest-reply config hub-connect hub-request
 .PHONY: fuzz
 fuzz:
 	$(MKDIR_P) fuzz
