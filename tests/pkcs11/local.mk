@@ -5,6 +5,8 @@
 pkcs11_parts = libpkcs11.la libdevkey.la libidentity.la liberror.la $(CMOCKA_LIBS)
 pkcs11_test_cflags = $(AM_CFLAGS) $(P11_KIT_CFLAGS) $(NETTLE_CFLAGS) $(TASN1_CFLAGS) $(CMOCKA_CFLAGS)
 
+EXTRA_DIST += %D%/setup.sh
+
 # Digests, signatures and verification, apart from the library.
 pkcs11_operation_tests = %D%/test-crypto %D%/test-mechanism
 check_PROGRAMS += $(pkcs11_operation_tests)
@@ -15,13 +17,18 @@ software_key_sources = %D%/software-key.c %D%/software-key.h
 %C%_test_crypto_LDADD = $(pkcs11_parts) $(CRYPTO_LIBS)
 %C%_test_mechanism_CFLAGS = $(pkcs11_test_cflags)
 %C%_test_mechanism_LDADD = $(pkcs11_parts)
+check_PROGRAMS += %D%/test-operations
+TESTS += %D%/test-operations
+TPM_TESTS += %D%/test-operations
+%C%_test_operations_CFLAGS = $(pkcs11_test_cflags)
+%C%_test_operations_LDADD = libpkcs11.la libtpmfixture.la libidentity.la liberror.la $(CMOCKA_LIBS)
 
 # Objects, certificates and the token, without a TPM. test-object stands in the library's place itself.
 check_LTLIBRARIES += libpkcs11files.la
 libpkcs11files_la_SOURCES = %D%/files.c %D%/files.h %D%/sample.c %D%/sample.h
 libpkcs11files_la_CFLAGS = $(pkcs11_test_cflags) $(CRYPTO_CFLAGS) $(TSS_SYS_CFLAGS)
 libpkcs11files_la_LIBADD = $(pkcs11_parts) $(CRYPTO_LIBS)
-pkcs11_object_tests = %D%/test-certificate %D%/test-chain %D%/test-contents \
+pkcs11_object_tests = %D%/test-certificate %D%/test-chain %D%/test-contents %D%/test-object \
     %D%/test-shortage %D%/test-token
 check_PROGRAMS += $(pkcs11_object_tests)
 TESTS += $(pkcs11_object_tests)
@@ -31,6 +38,9 @@ TESTS += $(pkcs11_object_tests)
 %C%_test_chain_LDADD = libpkcs11files.la
 %C%_test_contents_CFLAGS = $(pkcs11_test_cflags) $(CRYPTO_CFLAGS)
 %C%_test_contents_LDADD = libpkcs11files.la
+%C%_test_object_SOURCES = %D%/test-object.c pkcs11/attribute.c pkcs11/find.c pkcs11/object.c
+%C%_test_object_CFLAGS = $(pkcs11_test_cflags)
+%C%_test_object_LDADD = $(CMOCKA_LIBS)
 %C%_test_shortage_CFLAGS = $(pkcs11_test_cflags) $(CRYPTO_CFLAGS)
 %C%_test_shortage_LDADD = libpkcs11files.la
 %C%_test_shortage_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
