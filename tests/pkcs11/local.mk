@@ -46,3 +46,8 @@ TESTS += $(pkcs11_object_tests)
 %C%_test_shortage_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_test_token_CFLAGS = $(pkcs11_test_cflags) $(CRYPTO_CFLAGS)
 %C%_test_token_LDADD = libpkcs11files.la
+# Conformance: these load the module in the build tree, as an application does. OpenSSL is there to check it.
+check_LTLIBRARIES += libpkcs11fixture.la
+libpkcs11fixture_la_SOURCES = %D%/fixture.c %D%/fixture.h %D%/identity.c %D%/calls.c %D%/calls.h
+libpkcs11fixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CMOCKA_CFLAGS)
+libpkcs11fixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
