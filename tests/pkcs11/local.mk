@@ -51,3 +51,42 @@ check_LTLIBRARIES += libpkcs11fixture.la
 libpkcs11fixture_la_SOURCES = %D%/fixture.c %D%/fixture.h %D%/identity.c %D%/calls.c %D%/calls.h
 libpkcs11fixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CMOCKA_CFLAGS)
 libpkcs11fixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+pkcs11_conformance = \
+    %D%/test-attribute \
+    %D%/test-digest \
+    %D%/test-find \
+    %D%/test-interface \
+    %D%/test-library \
+    %D%/test-login \
+    %D%/test-refusal \
+    %D%/test-session \
+    %D%/test-sign \
+    %D%/test-slot \
+    %D%/test-verify
+check_PROGRAMS += $(pkcs11_conformance)
+TESTS += $(pkcs11_conformance)
+TPM_TESTS += $(pkcs11_conformance)
+pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_attribute_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_attribute_LDADD = libpkcs11fixture.la
+%C%_test_digest_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_digest_LDADD = libpkcs11fixture.la
+%C%_test_find_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_find_LDADD = libpkcs11fixture.la
+%C%_test_interface_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_interface_LDADD = libpkcs11fixture.la
+%C%_test_library_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_library_LDADD = libpkcs11fixture.la
+%C%_test_login_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_login_LDADD = libpkcs11fixture.la libfault.la
+%C%_test_refusal_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_refusal_LDADD = libpkcs11fixture.la
+%C%_test_session_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_session_LDADD = libpkcs11fixture.la
+%C%_test_sign_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_sign_LDADD = libpkcs11fixture.la
+%C%_test_slot_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_slot_LDADD = libpkcs11fixture.la
+%C%_test_verify_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_verify_LDADD = libpkcs11fixture.la
