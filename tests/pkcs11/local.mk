@@ -56,6 +56,7 @@ pkcs11_conformance = \
     %D%/test-attribute \
     %D%/test-digest \
     %D%/test-find \
+    %D%/test-fork \
     %D%/test-interface \
     %D%/test-library \
     %D%/test-login \
@@ -63,6 +64,7 @@ pkcs11_conformance = \
     %D%/test-session \
     %D%/test-sign \
     %D%/test-slot \
+    %D%/test-threads \
     %D%/test-verify
 check_PROGRAMS += $(pkcs11_conformance)
 TESTS += $(pkcs11_conformance)
@@ -90,3 +92,9 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_slot_LDADD = libpkcs11fixture.la
 %C%_test_verify_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_verify_LDADD = libpkcs11fixture.la
+%C%_test_fork_SOURCES = %D%/test-fork.c %D%/rounds.c %D%/rounds.h
+%C%_test_fork_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_fork_LDADD = libpkcs11fixture.la
+%C%_test_threads_SOURCES = %D%/test-threads.c %D%/rounds.c %D%/rounds.h
+%C%_test_threads_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_threads_LDADD = libpkcs11fixture.la
