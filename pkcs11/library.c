@@ -119,7 +119,9 @@ static void take_token(struct p11_token *token)
 
     if (older != NULL) {
         p11_token_inherit(token, older);
-        if (library.logged_in && needs_login(older) && is_another_key(token, older)) {
+        /* Whoever logged in where any PIN will do has not said that of a key with a password. */
+        if (library.logged_in && (needs_login(older) || needs_login(token)) &&
+            is_another_key(token, older)) {
             p11_library_log_out();
         }
     }
