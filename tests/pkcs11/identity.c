@@ -152,28 +152,28 @@ static X509 *issue(const char *subject, EVP_PKEY *public, const char *issuer, EV
     return certificate;
 }
 
-/* The issuer's key is of another kind than ours, as it may well be. */
+/* The issuer is the same for all, and its key of another kind than ours, as it may well be. */
 void fixture_certify(const char *reference, const char *subject, const char *name)
 {
     static EVP_PKEY *issuer;
+    static X509 *above;
     static long serial = 1000;
     EVP_PKEY *public = fixture_public(reference);
     BIO *text = BIO_new(BIO_s_mem());
-    X509 *leaf, *above;
+    X509 *leaf;
     char *data = NULL;
     long size;
 
     if (issuer == NULL) {
         issuer = EVP_EC_gen("P-256");
+        above = issue("issuer", issuer, "issuer", issuer, 1);
     }
-    above = issue("issuer", issuer, "issuer", issuer, 1);
     leaf = issue(subject, public, "issuer", issuer, ++serial);
     assert_int_equal(PEM_write_bio_X509(text, leaf), 1);
     assert_int_equal(PEM_write_bio_X509(text, above), 1);
     size = BIO_get_mem_data(text, &data);
     fixture_write(name, data, (size_t)size);
     X509_free(leaf);
-    X509_free(above);
     BIO_free(text);
     EVP_PKEY_free(public);
 }

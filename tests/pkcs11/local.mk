@@ -61,6 +61,7 @@ pkcs11_conformance = \
     %D%/test-library \
     %D%/test-login \
     %D%/test-refusal \
+    %D%/test-renewal \
     %D%/test-session \
     %D%/test-sign \
     %D%/test-slot \
@@ -98,3 +99,5 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_threads_SOURCES = %D%/test-threads.c %D%/rounds.c %D%/rounds.h
 %C%_test_threads_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_threads_LDADD = libpkcs11fixture.la
+%C%_test_renewal_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_renewal_LDADD = libpkcs11fixture.la
