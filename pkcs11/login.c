@@ -25,12 +25,16 @@ static CK_RV try_password(struct p11_token *token, const struct gk_auth *auth)
         .hash = GK_SHA256,
         .digest = digest,
     };
+    CK_RV rv;
 
     /* Of random bytes, so that nobody chose what the key signs here. */
     if (getrandom(digest, sizeof(digest), 0) != (ssize_t)sizeof(digest)) {
         return CKR_FUNCTION_FAILED;
     }
-    return p11_library_sign(&request, signature);
+    rv = p11_library_sign(&request, signature);
+    /* A TPM that misses the password it was given; the standard has this code for others than
+     * C_Login. */
+    return rv == CKR_USER_NOT_LOGGED_IN ? CKR_DEVICE_ERROR : rv;
 }
 
 /*

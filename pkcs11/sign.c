@@ -13,6 +13,19 @@ CK_RV C_SignInit(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_HA
     return rv == CKR_OK ? p11_signing_begin(&session->sign, P11_SIGN, mechanism, key) : rv;
 }
 
+/* The standard has codes about PINs for C_Login only. */
+static CK_RV without_pin(CK_RV rv)
+{
+    switch (rv) {
+    case CKR_PIN_INCORRECT:
+        return CKR_USER_NOT_LOGGED_IN; /* the key takes another password, or one at all */
+    case CKR_PIN_LOCKED:
+        return CKR_DEVICE_ERROR;
+    default:
+        return rv;
+    }
+}
+
 /*
  * The operation is over before the TPM works, as it would be in any case afterwards: meanwhile the
  * lock is let go, and the session may be closed. The signature may lie where the data was.
@@ -33,7 +46,7 @@ static CK_RV finish(struct p11_signing *signing, const CK_BYTE *data, CK_ULONG s
     p11_signing_end(signing);
     if (rv == CKR_OK) {
         request.salt_size = gk_hash_size(request.hash);
-        rv = p11_library_sign(&request, made);
+        rv = without_pin(p11_library_sign(&request, made));
     }
     p11_token_release(token);
     if (rv == CKR_OK) {
