@@ -55,6 +55,7 @@ libpkcs11fixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA
 pkcs11_conformance = \
     %D%/test-attribute \
     %D%/test-digest \
+    %D%/test-faults \
     %D%/test-find \
     %D%/test-fork \
     %D%/test-interface \
@@ -101,3 +102,6 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_threads_LDADD = libpkcs11fixture.la
 %C%_test_renewal_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_renewal_LDADD = libpkcs11fixture.la
+%C%_test_faults_SOURCES = %D%/test-faults.c tests/tpm/faults.c tests/tpm/faults.h
+%C%_test_faults_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_faults_LDADD = libpkcs11fixture.la libfault.la
