@@ -105,3 +105,13 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_faults_SOURCES = %D%/test-faults.c tests/tpm/faults.c tests/tpm/faults.h
 %C%_test_faults_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_faults_LDADD = libpkcs11fixture.la libfault.la
+
+# Programs that reach it through OpenSSL, by libp11's engine or pkcs11-provider.
+openssl_scripts = \
+    %D%/a-pin-is-asked-only-where-the-key-has-one \
+    %D%/an-openssl-engine-speaks-mutual-tls \
+    %D%/mosquitto-publishes-through-the-engine
+EXTRA_DIST += %D%/programs.sh
+dist_check_SCRIPTS += $(openssl_scripts)
+TESTS += $(openssl_scripts)
+TPM_TESTS += $(openssl_scripts)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034 # some are for those who source this
+# For tests of programs that reach the module through OpenSSL; sourced, on top of setup.sh.
+#
+#   private, public, certificate   what they are told, by URI
+#   gatekey/cert.pem               the device's certificate; a server that wants one listens at server_port
+. "$abs_top_srcdir/tests/pkcs11/setup.sh"
+
+private="pkcs11:token=gatekey;object=device;type=private"
+public="pkcs11:token=gatekey;object=device;type=public"
+certificate="pkcs11:token=gatekey;object=device;type=cert"
+engines=$(openssl version -e | sed 's/.*: "\(.*\)"/\1/')
+
+# needs_engine: libp11's, or the test is skipped; it then finds the module by the environment
+needs_engine() {
+    [ -e "$engines/pkcs11.so" ] || {
+        echo "libp11's engine is not installed"
+        exit 77
+    }
+    export PKCS11_MODULE_PATH="$module"
+}
+
+# make_locked_key: another identity, and so token, "locked", whose key has the password "correct horse"; locked.pub
+make_locked_key() {
+    printf 'correct horse\n' >password
+    mkdir locked
+    "$make_key_in_tpm" locked/device.pem 0x81000101 --auth password 2>/dev/null
+    with_provider openssl req -new -key locked/device.pem -passin file:password -subj /CN=device -out request.csr
+    openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out locked/cert.pem 2>/dev/null
+    openssl x509 -in locked/cert.pem -noout -pubkey >locked.pub
+}
+
+# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
+page_shows() {
+    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
+    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
+}
+
+# gets WHO VERSION [OPTION...]: s_client fetches the server's page with these
+gets() {
+    who=$1 version=$2
+    shift 2
+    printf 'GET / HTTP/1.0\r\n\r\n' |
+        openssl s_client -connect "127.0.0.1:$server_port" "-tls$(echo "$version" | tr . _)" -CAfile hub-ca.pem \
+            -verify_return_error -quiet "$@" >page 2>client.log || {
+        cat client.log >&2
+        fail "$who, TLS $version"
+    }
+    page_shows "$who" "$version"
+}
+
+# curls WHO VERSION [OPTION...]: curl does
+curls() {
+    who=$1 version=$2
+    shift 2
+    curl -sS --cacert hub-ca.pem "--tlsv$version" --tls-max "$version" "$@" "https://localhost:$server_port/" \
+        >page 2>client.log || {
+        cat client.log >&2
+        fail "$who, TLS $version"
+    }
+    page_shows "$who" "$version"
+}
+
+# refuses TEXT COMMAND...: the command fails and says TEXT on stderr
+refuses() {
+    wanted=$1
+    shift
+    if "$@" >refuses.out 2>refuses.err; then
+        fail "this should not work: $*"
+    fi
+    grep -qF -- "$wanted" refuses.err || {
+        cat refuses.err >&2
+        fail "\"$*\" does not say \"$wanted\""
+    }
+}
+
+certify device
+make_server_certificate
+start_server -www
+openssl x509 -in gatekey/cert.pem -noout -pubkey >public.pem
+echo "a message" >message
