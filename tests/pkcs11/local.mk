@@ -110,7 +110,9 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 openssl_scripts = \
     %D%/a-pin-is-asked-only-where-the-key-has-one \
     %D%/an-openssl-engine-speaks-mutual-tls \
-    %D%/mosquitto-publishes-through-the-engine
+    %D%/gatekeyd-signs-through-pkcs11-provider \
+    %D%/mosquitto-publishes-through-the-engine \
+    %D%/pkcs11-provider-signs-with-the-device-key
 EXTRA_DIST += %D%/programs.sh
 dist_check_SCRIPTS += $(openssl_scripts)
 TESTS += $(openssl_scripts)
