@@ -109,6 +109,7 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 # Programs that reach it through OpenSSL, by libp11's engine or pkcs11-provider.
 openssl_scripts = \
     %D%/a-pin-is-asked-only-where-the-key-has-one \
+    %D%/a-protected-network-is-joined-with-the-device-key \
     %D%/an-openssl-engine-speaks-mutual-tls \
     %D%/gatekeyd-signs-through-pkcs11-provider \
     %D%/mosquitto-publishes-through-the-engine \
