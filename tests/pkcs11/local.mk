@@ -118,3 +118,12 @@ EXTRA_DIST += %D%/programs.sh
 dist_check_SCRIPTS += $(openssl_scripts)
 TESTS += $(openssl_scripts)
 TPM_TESTS += $(openssl_scripts)
+
+# What loading, listing and signing cost, and OpenSC's tool.
+dist_check_SCRIPTS += %D%/caller.py %D%/tpm-device.py
+cost_scripts = \
+    %D%/only-signing-asks-the-tpm \
+    %D%/pkcs11-tool-finds-no-errors
+dist_check_SCRIPTS += $(cost_scripts)
+TESTS += $(cost_scripts)
+TPM_TESTS += $(cost_scripts)
