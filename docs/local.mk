@@ -4,5 +4,6 @@
 dist_man_MANS += \
     %D%/gatekey.1 \
     %D%/gatekey.conf.5 \
+    %D%/gatekey-pkcs11.7 \
     %D%/gatekey-provider.7 \
     %D%/gatekeyd.8
