@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests of the PKCS#11 module.
 
+dist_check_SCRIPTS += %D%/the-manual-tells-the-truth
+TESTS += %D%/the-manual-tells-the-truth
+TPM_TESTS += %D%/the-manual-tells-the-truth
+
 # What unit tests link: the module's parts, apart from it.
 pkcs11_parts = libpkcs11.la libdevkey.la libidentity.la liberror.la $(CMOCKA_LIBS)
 pkcs11_test_cflags = $(AM_CFLAGS) $(P11_KIT_CFLAGS) $(NETTLE_CFLAGS) $(TASN1_CFLAGS) $(CMOCKA_CFLAGS)
