@@ -120,7 +120,7 @@ struct p11_token {
      * initialised), anything else is trouble with the files (CKR_DEVICE_ERROR).
      */
     enum gk_status status;
-    struct gk_error error;      /* says more where status is not GK_OK */
+    struct gk_error error;      /* says more; where status is GK_OK, of the certificates */
     struct p11_stamp stamps[3]; /* device.pem, cert.pem, identity.pem */
     char label[32 + 1];         /* the last component of the directory: "gatekey" */
     char serial[16 + 1];        /* from CKA_ID; "" without a key */

@@ -156,6 +156,9 @@ struct p11_token *p11_library_token_now(void)
             return NULL;
         }
         take_token(token);
+        if (token->status == GK_OK && token->error.status != GK_OK) {
+            (void)p11_status_report("show the certificate", &token->error);
+        }
     }
     return library.token;
 }
@@ -259,8 +262,12 @@ CK_RV p11_library_sign(const struct p11_request *request, uint8_t signature[GK_R
     if (status == GK_BAD_SALT) {
         request->token->lacks_pss = true;
     }
+    if (status == GK_BAD_AUTH) {
+        gk_advise(&err, "give the key's own password as the PIN");
+    }
     if (status != GK_OK) {
-        return p11_status_report("sign with the device key", &err);
+        return p11_status_report(
+            request->auth != NULL ? "log in to the device key" : "sign with the device key", &err);
     }
     return library.state == INITIALIZED ? CKR_OK : CKR_FUNCTION_CANCELED;
 }

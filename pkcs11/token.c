@@ -94,6 +94,14 @@ static enum gk_status parse_chain(const struct gk_content *content, const char *
     return p11_chain_parse(content, path, chain, err);
 }
 
+/* The user of a program cannot be told to become the owner of these files. */
+static void advise_about_modes(struct gk_error *err)
+{
+    if (err->status == GK_FILE_DENIED) {
+        gk_advise(err, "let everybody read it (chmod 644): it holds no secret");
+    }
+}
+
 static enum gk_status read_key(struct p11_token *token, const char *directory)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
@@ -103,23 +111,33 @@ static enum gk_status read_key(struct p11_token *token, const char *directory)
         status = parse_key(&content, directory, DEVICE, &token->key, &token->error);
     }
     note_trouble(token, DEVICE, status);
+    if (status == GK_NO_FILE) {
+        gk_advise(&token->error,
+                  "run gatekey enroll, or set GATEKEY_IDENTITY or [identity] directory");
+    }
+    advise_about_modes(&token->error);
     return status;
 }
 
 /*
  * Without certificates the key is still good for much, so what is wrong with cert.pem goes no
- * further, unless memory ran out.
+ * further than token->error, unless memory ran out. That there is none is nothing wrong.
  */
 static enum gk_status read_chain(struct p11_token *token, const char *directory,
                                  struct p11_chain *chain)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
-    enum gk_status status = gk_identity_read(directory, names[CERTIFICATE], &content, NULL);
+    struct gk_error err = { 0 };
+    enum gk_status status = gk_identity_read(directory, names[CERTIFICATE], &content, &err);
 
     if (status == GK_OK) {
-        status = parse_chain(&content, directory, CERTIFICATE, chain, NULL);
+        status = parse_chain(&content, directory, CERTIFICATE, chain, &err);
     }
     note_trouble(token, CERTIFICATE, status);
+    if (status != GK_OK && status != GK_NO_FILE) {
+        advise_about_modes(&err);
+        token->error = err;
+    }
     return status == GK_NO_MEMORY ? status : GK_OK;
 }
 
@@ -181,6 +199,11 @@ static enum gk_status read_files(struct p11_token *token, const char *directory)
     status = read_chain(token, directory, &chain);
     if (status == GK_OK && chain.count > 0 && !p11_chain_fits(&chain, token->id)) {
         status = read_both(token, directory, &chain);
+        if (!p11_chain_fits(&chain, token->id)) {
+            gk_fail(&token->error, GK_BAD_CERTIFICATE, "%s/%s: it is not of the key in %s",
+                    directory, names[CERTIFICATE], names[DEVICE]);
+            gk_advise(&token->error, "run gatekey status, then gatekey enroll");
+        }
     }
     if (status != GK_OK) {
         return status;

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests of the PKCS#11 module.
 
-dist_check_SCRIPTS += %D%/the-manual-tells-the-truth
-TESTS += %D%/the-manual-tells-the-truth
-TPM_TESTS += %D%/the-manual-tells-the-truth
+pkcs11_word_tests = %D%/debugging-says-what-is-wrong %D%/the-manual-tells-the-truth
+dist_check_SCRIPTS += $(pkcs11_word_tests)
+TESTS += $(pkcs11_word_tests)
+TPM_TESTS += $(pkcs11_word_tests)
 
 # What unit tests link: the module's parts, apart from it.
 pkcs11_parts = libpkcs11.la libdevkey.la libidentity.la liberror.la $(CMOCKA_LIBS)
