@@ -3,9 +3,9 @@
 """Print how many TPM commands a capture of the tss2 pcap TCTI holds, and their codes in order.
 
 The capture is pcapng (IETF draft-ietf-opsawg-pcapng): little-endian blocks of type, length, body, length.
-A packet is one TPM command or response behind made-up IP and TCP headers. What tells them apart is the
-header (TPM 2.0 Library Part 3, "Command/Response Structure"): tag, size, then a command code, or a
-response code, which is 0 or has bits that no command code has.
+A packet is one TPM command or response behind made-up IP and TCP headers, and the TPM's header (TPM 2.0
+Library Part 3, "Command/Response Structure"): tag, size, then a command code or a response code. An error's code
+may be a command's as well, so what tells them apart is the port: a capture begins with a command.
 """
 import struct
 import sys
@@ -13,6 +13,7 @@ import sys
 ENHANCED_PACKET = 6
 TAGS = (0x8001, 0x8002)  # TPM_ST_NO_SESSIONS, TPM_ST_SESSIONS
 FIRST, LAST = 0x11F, 0x1FF  # TPM_CC
+DESTINATION = 22  # where a packet has the port it goes to: 20 bytes of IP, and TCP's second word
 
 
 def packets(data):
@@ -26,7 +27,7 @@ def packets(data):
 
 
 def command(packet):
-    """The command code of a packet, or None for a response."""
+    """The command code of a packet, or None."""
     for start in range(len(packet) - 9):
         tag, size, code = struct.unpack_from(">HII", packet, start)
         if tag in TAGS and size == len(packet) - start:
@@ -36,7 +37,10 @@ def command(packet):
 
 try:
     with open(sys.argv[1], "rb") as capture:
-        codes = [code for code in map(command, packets(capture.read())) if code is not None]
+        seen = list(packets(capture.read()))
+    ports = [struct.unpack_from(">H", packet, DESTINATION)[0] for packet in seen]
+    commands = [command(packet) for packet, port in zip(seen, ports) if port == ports[0]]
+    codes = [code for code in commands if code is not None]
 except FileNotFoundError:
     codes = []  # nobody opened the TCTI
 print(len(codes), *(hex(code) for code in codes))
