@@ -10,79 +10,18 @@ import datetime
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
 
 import paired
-from subjects import BUILD, GATEKEY, PLAIN, TPM2, Worker, count_commands, count_of_worker, instructions, run
+from report import (ADDED, COLUMNS, ROUNDS, added_ms, compare_workers, goal, goals, heading, notes, print_goals, row,
+                    rows, say, started, time_goal)
+from subjects import BUILD, GATEKEY, HANDLE, PLAIN, TPM2, URL, Worker, count_commands, count_of_worker, run
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
 ONLY = os.environ.get("BENCH_ONLY", "").split()
-URL = os.environ["BENCH_URL"]
-HANDLE = "0x81000100"
 HAS_LOADABLE = os.path.exists("loadable.pem")
 HAS_ROOTS = os.path.exists("roots.pem")
-
-COLUMNS = "this one   {}   ratio   its quartiles   by processor  commands"
-
-rows = []
-goals = []
-notes = []
-
-
-def say(line=""):
-    print(line, flush=True)
-
-
-def heading(text, columns):
-    say()
-    say(f"{text}\n{'':44}{columns}")
-
-
-def goal(what, value, limit, unit, verdict):
-    goals.append({"goal": what, "value": value, "limit": limit, "unit": unit, "verdict": verdict})
-
-
-def time_goal(what, pairs, limit, summarise=paired.ratio, unit="x"):
-    """By the clock; where that was too noisy, by the time on the processor, with a word."""
-    blur = 2 * (limit - 1) if unit == "x" else limit
-    summary = summarise(pairs, paired.CLOCK)
-    verdict = paired.verdict(summary, limit, blur)
-    if verdict == paired.NOISY:
-        processor = summarise(pairs, paired.PROCESSOR)
-        if paired.verdict(processor, limit, blur) != paired.NOISY:
-            summary = processor
-            verdict = paired.verdict(processor, limit, blur) + " (processor)"
-    goal(what, summary["median"], limit, unit, verdict)
-
-
-def duration(ns):
-    return f"{ns / 1e6:.2f} ms" if ns >= 1e6 else f"{ns / 1e3:.1f} us"
-
-
-def row(chapter, name, beside, pairs, **more):
-    """Note and print one comparison; returns its pairs."""
-    ratio = paired.ratio(pairs)
-    processor = paired.ratio(pairs, paired.PROCESSOR)
-    this, other = paired.medians(pairs)
-    rows.append({"chapter": chapter, "what": name, "beside": beside, "this_ns": this, "beside_ns": other,
-                 "ratio": ratio, "processor_ratio": processor, "difference_ns": paired.difference(pairs),
-                 "rounds": len(pairs), **more})
-    commands = more.get("commands")
-    say(f"  {name:42}{duration(this):>10}{duration(other):>11}  {ratio['median']:6.3f}"
-        f"  {ratio['quartile_1']:6.3f} - {ratio['quartile_3']:6.3f}  {processor['median']:8.3f}"
-        + (f"{commands:10g}" if commands is not None else ""))
-    return pairs
-
-
-def compare_workers(chapter, name, beside, this, other, at_least=1, **more):
-    with Worker(*this) as this_worker, Worker(*other) as other_worker:
-        this_worker.settle(at_least)
-        other_worker.settle()
-        pairs = paired.measure(this_worker.block, other_worker.block, ROUNDS)
-    return row(chapter, name, beside, pairs, **more)
 
 
 def signer(environment, key, padding="pss", threads=1, properties=""):
@@ -172,27 +111,6 @@ def handshakes():
     goal("TPM commands of a cold handshake (curl)", commands, 1, "", "met" if commands <= 1 else "not met")
 
 
-def added_ms(pairs, kind=paired.CLOCK):
-    return paired.difference(pairs, kind, 1e6)
-
-
-def started(chapter, name, *command):
-    """A program that does not use the key, with gatekey in openssl.cnf and without; returns the pairs."""
-    for environment in (GATEKEY, PLAIN):
-        run(environment, *command)
-    pairs = paired.measure(lambda: run(GATEKEY, *command), lambda: run(PLAIN, *command), 2 * ROUNDS)
-    counts = [instructions(each, *command) for each in (GATEKEY, PLAIN)] if shutil.which("valgrind") else []
-    added, processor = added_ms(pairs), added_ms(pairs, paired.PROCESSOR)
-    this, other = paired.medians(pairs)
-    rows.append({"chapter": chapter, "what": name, "beside": "without gatekey", "this_ns": this, "beside_ns": other,
-                 "ratio": paired.ratio(pairs), "processor_ratio": paired.ratio(pairs, paired.PROCESSOR),
-                 "added_ms": added, "processor_added_ms": processor, "instructions": counts, "rounds": len(pairs)})
-    say(f"  {name:42}{duration(other):>10}{added['median']:+9.2f}  {added['quartile_1']:+6.2f} - "
-        f"{added['quartile_3']:+5.2f}  {processor['median']:+9.2f}"
-        + (f"  {(counts[0] - counts[1]) / 1e6:+8.2f} M" if counts else ""))
-    return pairs
-
-
 PROGRAMS = (
     ("openssl version -d", "openssl", "version", "-d"),
     ("openssl dgst -sha256", "openssl", "dgst", "-sha256", "plain.cnf"),
@@ -200,7 +118,6 @@ PROGRAMS = (
     ("openssl x509 -noout (reads all roots)", "openssl", "x509", "-noout", "-in", "soft-cert.pem"),
     ("python3, a TLS context (reads all roots)", "/usr/bin/python3", "-c", "import ssl; ssl.create_default_context()"),
 )
-ADDED = "without       added ms, quartiles    by processor   instructions"
 
 
 def starts():
@@ -250,15 +167,6 @@ def machine():
             "load": os.getloadavg()[0], "openssl": version_of("openssl", "version"),
             "tss": version_of("pkg-config", "--modversion", "tss2-sys"), "swtpm": version_of("swtpm", "--version"),
             "curl": version_of("curl", "--version")}
-
-
-def print_goals():
-    say("\nGoals")
-    for each in goals:
-        say(f"  {each['verdict']:20}{each['value']:8.3f} {each['unit']:3} at most {each['limit']:g} {each['unit']:3}"
-            f"{each['goal']}")
-    for note in notes:
-        say(f"  ({note})")
 
 
 CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,

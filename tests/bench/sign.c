@@ -5,25 +5,15 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/store.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define THREADS_MAX 64
 
 struct sign {
     EVP_PKEY *key;
     int padding;
     unsigned threads;
     const char *properties;
-};
-
-/* What one thread does of a block. */
-struct share {
-    pthread_t thread;
-    const struct sign *sign;
-    unsigned count;
 };
 
 /* Nobody is here to answer a prompt. */
@@ -80,23 +70,22 @@ static void *sign_open(char **arguments)
         give_up("begin");
     }
     sign->padding = strcmp(arguments[1], "pss") == 0 ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING;
-    sign->threads = (unsigned)strtoul(arguments[2], NULL, 10);
+    sign->threads = read_threads(arguments[2]);
     sign->properties = arguments[3][0] != '\0' ? arguments[3] : NULL;
-    if (sign->threads < 1 || sign->threads > THREADS_MAX) {
-        give_up("start so many threads");
-    }
     sign->key = load_key(arguments[0]);
     return sign;
 }
 
-static void sign_once(const struct sign *sign)
+static void sign_once(void *state, unsigned thread)
 {
+    const struct sign *sign = state;
     static const unsigned char message[32] = "a message of thirty-two bytes..";
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *pkey_ctx = NULL;
     unsigned char signature[512];
     size_t size = sizeof(signature);
 
+    (void)thread;
     if (ctx == NULL ||
         EVP_DigestSignInit_ex(ctx, &pkey_ctx, "SHA256", NULL, sign->properties, sign->key, NULL) !=
             1 ||
@@ -109,39 +98,11 @@ static void sign_once(const struct sign *sign)
     EVP_MD_CTX_free(ctx);
 }
 
-static void *sign_share(void *argument)
-{
-    const struct share *share = argument;
-
-    for (unsigned i = 0; i < share->count; i++) {
-        sign_once(share->sign);
-    }
-    return NULL;
-}
-
 static void sign_run(void *state, unsigned count)
 {
     const struct sign *sign = state;
-    struct share shares[THREADS_MAX];
 
-    for (unsigned i = 0; i < sign->threads; i++) {
-        shares[i] = (struct share){
-            .sign = sign,
-            .count = count / sign->threads + (i < count % sign->threads),
-        };
-    }
-    if (sign->threads == 1) {
-        sign_share(&shares[0]);
-        return;
-    }
-    for (unsigned i = 0; i < sign->threads; i++) {
-        if (pthread_create(&shares[i].thread, NULL, sign_share, &shares[i]) != 0) {
-            give_up("start a thread");
-        }
-    }
-    for (unsigned i = 0; i < sign->threads; i++) {
-        pthread_join(shares[i].thread, NULL);
-    }
+    share_out(sign->threads, count, sign_once, state);
 }
 
 static void sign_close(void *state)

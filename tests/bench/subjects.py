@@ -4,12 +4,15 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
 TCTI = os.environ["GATEKEY_TCTI"]
 TPM = int(os.environ["GATEKEY_SWTPM_PID"])
+URL = os.environ["BENCH_URL"]
+HANDLE = "0x81000100"
 PATIENCE = 120  # seconds that no block and no program needs
 
 
@@ -35,11 +38,13 @@ class Worker:
     BLOCK_NS = 40e6  # about as long as a block takes: many clock ticks, and many blocks in a minute
 
     def __init__(self, environment, *arguments):
+        self.name = " ".join(map(str, arguments))
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen([os.path.join(BUILD, "tests/bench/worker"), *map(str, arguments)],
-                                        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors, text=True)
         if self.process.stdout.readline() != "ready\n":
-            self.close()
-            raise RuntimeError("no worker: " + " ".join(map(str, arguments)))
+            self.fail()
         self.count = 1
 
     def run(self, count):
@@ -49,8 +54,16 @@ class Worker:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError("a worker ended in the middle")
+            self.fail()
         return int(answer), processor_time(self.process.pid) + processor_time(TPM) - begin
+
+    def fail(self):
+        """With its last word."""
+        self.process.wait(PATIENCE)
+        self.errors.seek(0)
+        said = self.errors.read().splitlines()
+        self.close()
+        raise RuntimeError(f"{self.name}: {said[-1] if said else 'ended without a word'}")
 
     def settle(self, at_least=1):
         """Warm up, and find out how many runs make a block."""
@@ -77,6 +90,7 @@ class Worker:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait(PATIENCE)
+        self.errors.close()
 
     def __enter__(self):
         return self
@@ -115,8 +129,8 @@ def count_commands(environment, work):
     return int(said.split()[0])
 
 
-def count_of_worker(environment, *arguments):
-    """TPM commands (when it is opened, for each run after that)."""
+def count_of_worker(environment, *arguments, before=0):
+    """TPM commands (of a process that opens it and does so many runs, for each run after that)."""
     def runs(count):
         def work(recorded):
             with Worker(recorded, *arguments) as worker:
@@ -124,8 +138,8 @@ def count_of_worker(environment, *arguments):
                     worker.run(count)
         return work
 
-    opened = count_commands(environment, runs(0))
-    return opened, (count_commands(environment, runs(4)) - opened) / 4
+    opened = count_commands(environment, runs(before))
+    return opened, (count_commands(environment, runs(before + 4)) - opened) / 4
 
 
 def instructions(environment, *command):

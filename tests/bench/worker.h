@@ -29,6 +29,15 @@ extern const struct subject subject_sign;
  */
 EVP_PKEY *load_key(const char *name);
 
+/* One run, in the thread of that number. */
+typedef void work_on(void *state, unsigned thread);
+
+/* Count runs, shared out among threads as well as it goes; back when all are done. (threads.c) */
+void share_out(unsigned threads, unsigned count, work_on *work, void *state);
+
+/* How many threads an argument asks for. */
+unsigned read_threads(const char *argument);
+
 /* End the process: what could not be done, and what OpenSSL says of it. */
 void give_up(const char *what) __attribute__((noreturn));
 
