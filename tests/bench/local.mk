@@ -6,11 +6,11 @@
 
 check_PROGRAMS += %D%/worker
 %C%_worker_SOURCES = %D%/worker.c %D%/worker.h %D%/bare.c %D%/handshake.c \
-    %D%/sign.c %D%/threads.c
-%C%_worker_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS) $(CRYPTO_CFLAGS) $(SSL_CFLAGS)
+    %D%/pkcs11.c %D%/sign.c %D%/threads.c
+%C%_worker_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS) $(CRYPTO_CFLAGS) $(SSL_CFLAGS) $(P11_KIT_CFLAGS)
 %C%_worker_LDADD = $(TSS_SYS_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 
-EXTRA_DIST += %D%/measure.py %D%/paired.py %D%/report.py %D%/subjects.py
+EXTRA_DIST += %D%/measure.py %D%/paired.py %D%/peers.sh %D%/report.py %D%/subjects.py %D%/tokens.py
 dist_check_SCRIPTS += %D%/bench
 
 .PHONY: bench

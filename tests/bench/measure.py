@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import paired
+import tokens
 from report import (ADDED, COLUMNS, ROUNDS, added_ms, compare_workers, goal, goals, heading, notes, print_goals, row,
                     rows, say, started, time_goal)
 from subjects import BUILD, GATEKEY, HANDLE, PLAIN, TPM2, URL, Worker, count_commands, count_of_worker, run
@@ -170,7 +171,7 @@ def machine():
 
 
 CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,
-            "requests": requests, "memory": memory}
+            "requests": requests, "memory": memory, **tokens.CHAPTERS}
 
 
 LONGEST = 3600  # seconds; then something hangs, and nobody waits for it

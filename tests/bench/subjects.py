@@ -25,6 +25,9 @@ def _environment(**changes):
 PLAIN = _environment(OPENSSL_CONF=os.path.abspath("plain.cnf"))
 GATEKEY = _environment(OPENSSL_CONF=os.path.abspath("gatekey.cnf"), OPENSSL_MODULES=os.path.join(BUILD, ".libs"))
 TPM2 = _environment(OPENSSL_CONF=os.path.abspath("tpm2.cnf"), TPM2OPENSSL_TCTI=TCTI, TSS2_LOG="all+NONE")
+# For programs on PKCS #11, where OpenSSL has never heard of gatekey.
+TOKENS = _environment(OPENSSL_CONF=os.path.abspath("plain.cnf"), TPM2_PKCS11_TCTI=TCTI, TPM2_PKCS11_LOG_LEVEL="0",
+                      TSS2_LOG="all+NONE")
 
 
 def processor_time(pid):
@@ -123,7 +126,8 @@ def count_commands(environment, work):
     if os.path.exists(capture):
         os.remove(capture)
     recorded = f"pcap:{TCTI}"
-    work({**environment, "TCTI_PCAP_FILE": capture, "GATEKEY_TCTI": recorded, "TPM2OPENSSL_TCTI": recorded})
+    work({**environment, "TCTI_PCAP_FILE": capture, "GATEKEY_TCTI": recorded, "TPM2OPENSSL_TCTI": recorded,
+          "TPM2_PKCS11_TCTI": recorded})
     counter = os.path.join(SOURCE, "tests/provider/count-tpm-commands.py")
     said = subprocess.run([sys.executable, counter, capture], check=True, capture_output=True, text=True).stdout
     return int(said.split()[0])

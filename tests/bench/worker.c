@@ -15,10 +15,9 @@
 #include <time.h>
 
 static const struct subject *const subjects[] = {
-    &subject_bare,
-    &subject_handshake,
-    &subject_load,
-    &subject_sign,
+    &subject_bare,        &subject_handshake,    &subject_load,
+    &subject_sign,        &subject_pkcs11_start, &subject_pkcs11_list,
+    &subject_pkcs11_find, &subject_pkcs11_sign,  &subject_pkcs11_use,
 };
 
 #define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))

@@ -24,6 +24,11 @@ extern const struct subject subject_bare;      /* bare.c */
 extern const struct subject subject_handshake; /* handshake.c */
 extern const struct subject subject_load;      /* sign.c */
 extern const struct subject subject_sign;
+extern const struct subject subject_pkcs11_start; /* pkcs11.c */
+extern const struct subject subject_pkcs11_list;
+extern const struct subject subject_pkcs11_find;
+extern const struct subject subject_pkcs11_sign;
+extern const struct subject subject_pkcs11_use;
 
 /* A private key by its file, as libssl reads it, or by any other URI, as the openssl command does.
  */
