@@ -110,11 +110,12 @@ def starts():
             compare_workers(subject, what, "bare", arguments(subject, "gatekey"), bare())
 
 
-# The first two load no module; the others load all there are, start them and ask for their tokens.
-PROGRAMS = (
+WITHOUT_MODULES = (
     ("gnutls-cli --version", "gnutls-cli", "--version"),
-    ("wget, a request with a software key", "wget", "-q", "-O", "/dev/null", "--ca-certificate=hub-ca.pem",
-     "--certificate=soft-cert.pem", "--private-key=soft.key", URL),
+    ("wget, a request with a software key", "wget", "--no-config", "--no-hsts", "-q", "-O", "/dev/null",
+     "--ca-certificate=hub-ca.pem", "--certificate=soft-cert.pem", "--private-key=soft.key", URL),
+)
+WITH_ALL_MODULES = (  # they load what is registered, start it and ask for its tokens
     ("p11-kit list-modules", "p11-kit", "list-modules"),
     ("p11tool --list-tokens", "p11tool", "--list-tokens"),
 )
@@ -130,10 +131,11 @@ def registered():
     if os.getuid() == 0:
         notes.append("registered with p11-kit: not measured as root, whose own configuration p11-kit does not read")
         return
-    programs = [program for program in PROGRAMS if shutil.which(program[1])]
     for name in MODULES:
         heading(f"A program that does not use the key, the module of {name} registered with p11-kit", ADDED)
-        for what, *command in programs:
+        for what, *command in (*WITHOUT_MODULES, *WITH_ALL_MODULES) if name == "gatekey" else WITH_ALL_MODULES:
+            if not shutil.which(command[0]):
+                continue
             pairs = started("pkcs11-registered", what, *command, this=finding(name), other=finding("nothing"),
                             module=name)
             if name == "gatekey" and command[0] != "wget":  # whose time the network's timers say
