@@ -119,7 +119,7 @@ openssl_scripts = \
     %D%/gatekeyd-signs-through-pkcs11-provider \
     %D%/mosquitto-publishes-through-the-engine \
     %D%/pkcs11-provider-signs-with-the-device-key
-EXTRA_DIST += %D%/programs.sh
+EXTRA_DIST += %D%/openssl.sh
 dist_check_SCRIPTS += $(openssl_scripts)
 TESTS += $(openssl_scripts)
 TPM_TESTS += $(openssl_scripts)

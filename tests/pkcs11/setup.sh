@@ -67,6 +67,12 @@ start_server() {
     fail "no server"
 }
 
+# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
+page_shows() {
+    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
+    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
+}
+
 # capture: the module finds the TPM behind the TSS's capturing TCTI, so that commands can be counted
 capture() {
     PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libtss2-tcti-pcap\.so\.0' || {

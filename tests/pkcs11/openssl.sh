@@ -30,12 +30,6 @@ make_locked_key() {
     openssl x509 -in locked/cert.pem -noout -pubkey >locked.pub
 }
 
-# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
-page_shows() {
-    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
-    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
-}
-
 # gets WHO VERSION [OPTION...]: s_client fetches the server's page with these
 gets() {
     who=$1 version=$2
