@@ -35,3 +35,17 @@ install-sysusers:
 uninstall-sysusers:
 	rm -f '$(DESTDIR)$(sysusersdir)/gatekey.conf'
 .PHONY: install-sysusers uninstall-sysusers
+
+# What makes the module known to p11-kit.
+dist_p11config_DATA = %D%/gatekey.module
+
+# To copy and enable, for those who want them.
+examplesdir = $(docdir)/examples
+dist_examples_DATA = %D%/gatekey-p11-kit.socket
+nodist_examples_DATA = %D%/gatekey-p11-kit@.service
+EXTRA_DIST += %D%/gatekey-p11-kit@.service.in
+CLEANFILES += %D%/gatekey-p11-kit@.service
+%D%/gatekey-p11-kit@.service: %D%/gatekey-p11-kit@.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	    sed 's|[@]p11moduledir[@]|$(p11moduledir)|g' '$(srcdir)/%D%/gatekey-p11-kit@.service.in' >$@.tmp && \
+	    mv $@.tmp $@

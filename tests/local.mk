@@ -45,7 +45,9 @@ AM_TESTS_ENVIRONMENT = \
     GATEKEY_UNITDIR='$(systemdsystemunitdir)'; export GATEKEY_UNITDIR; \
     GATEKEY_SYSUSERSDIR='$(sysusersdir)'; export GATEKEY_SYSUSERSDIR; \
     GATEKEY_PROVIDERDIR='$(providerdir)'; export GATEKEY_PROVIDERDIR; \
-    GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR;
+    GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR; \
+    GATEKEY_P11CONFIGDIR='$(p11configdir)'; export GATEKEY_P11CONFIGDIR; \
+    GATEKEY_DOCDIR='$(docdir)'; export GATEKEY_DOCDIR;
 
 # What a header needs to be compiled alone, and everything that is installed and has code.
 GATEKEY_CFLAGS = $(AM_CPPFLAGS) $(GK_CFLAGS) $(TSS_SYS_CFLAGS) $(TSS_ESYS_CFLAGS) $(CRYPTO_CFLAGS) \
