@@ -132,3 +132,18 @@ cost_scripts = \
 dist_check_SCRIPTS += $(cost_scripts)
 TESTS += $(cost_scripts)
 TPM_TESTS += $(cost_scripts)
+
+# Whole programs on TLS stacks that are not OpenSSL.
+pkcs11_program_tests = \
+    %D%/a-password-is-the-pin \
+    %D%/gnutls-proves-itself \
+    %D%/java-proves-itself \
+    %D%/nss-proves-itself \
+    %D%/p11-kit-lets-others-sign-without-the-tpm \
+    %D%/ssh-logs-in-with-the-device-key \
+    %D%/wget-and-git-find-the-key-through-p11-kit \
+    %D%/who-never-asks-for-the-key-notices-nothing
+dist_check_SCRIPTS += $(pkcs11_program_tests)
+TESTS += $(pkcs11_program_tests)
+TPM_TESTS += $(pkcs11_program_tests)
+EXTRA_DIST += %D%/programs.sh %D%/java.sh %D%/HttpsWithDeviceKey.java

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034 # some are for those who source this
+# For tests of whole programs on the PKCS#11 module; sourced, on top of setup.sh.
+. "$abs_top_srcdir/tests/pkcs11/setup.sh"
+
+# What names the key and the certificate; short enough to type.
+device="pkcs11:token=gatekey;object=device"
+
+# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
+page_shows() {
+    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
+    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
+}
+
+# until_true WHAT COMMAND...: waits for it, a while
+until_true() {
+    what=$1
+    shift
+    for _ in $(seq 600); do
+        if "$@" >/dev/null 2>&1; then
+            return 0
+        fi
+        sleep 0.05
+    done
+    fail "$what"
+}
+
+# says_nothing FILE WHO: neither the module nor what it stands on
+says_nothing() {
+    if grep -E 'gatekey-pkcs11|libtss|tss2|tcti|TPM' "$1"; then
+        fail "$2: the module is not silent"
+    fi
+}
+
+# A user whose only module is ours: p11-kit then has nothing of this machine. It does not read root's own
+# configuration, so root's tests have "as_user" be somebody else, to whom the build tree may be closed; what
+# such a user reads is copied here.
+make_user() {
+    mkdir -p user/.config/pkcs11/modules
+    cp "$module" user/gatekey-pkcs11.so
+    echo "user-config: only" >user/.config/pkcs11/pkcs11.conf
+    # As it will be installed, but for the folder.
+    sed "s|^module: |&$PWD/user/|" "$abs_top_srcdir/conf/gatekey.module" >user/.config/pkcs11/modules/gatekey.module
+    [ "$(id -u)" -eq 0 ] || return 0
+    chmod go+x . .. # not more: by hand, the second may be /tmp
+    chown -R 65534:65534 user
+    chmod 666 tpm tpm.ctrl
+    : "${TCTI_PCAP_FILE:=}"
+    [ -z "$TCTI_PCAP_FILE" ] || {
+        : >>"$TCTI_PCAP_FILE"
+        chmod 666 "$TCTI_PCAP_FILE"
+    }
+}
+
+as_user() {
+    if [ "$(id -u)" -eq 0 ]; then
+        HOME=$PWD/user setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs "$@"
+    else
+        HOME=$PWD/user "$@"
+    fi
+}
