@@ -6,6 +6,18 @@
 # What names the key and the certificate; short enough to type.
 device="pkcs11:token=gatekey;object=device"
 
+# certify_below: the device's certificate comes from an authority below device-ca, which servers do not know; so
+# whoever proves himself to them has shown that one, too
+certify_below() {
+    make_ca device-ca
+    make_ca below
+    openssl req -new -key below.key -subj /CN=below -addext basicConstraints=critical,CA:TRUE -out request.csr
+    openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out below.pem 2>/dev/null
+    with_provider openssl req -new -key gatekey/device.pem -subj /CN=device -out request.csr
+    openssl ca -config below.cnf -batch -notext -days 30 -in request.csr -out leaf.pem 2>/dev/null
+    cat leaf.pem below.pem device-ca.pem >gatekey/cert.pem
+}
+
 # page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
 page_shows() {
     grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
