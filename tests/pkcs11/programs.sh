@@ -18,12 +18,6 @@ certify_below() {
     cat leaf.pem below.pem device-ca.pem >gatekey/cert.pem
 }
 
-# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
-page_shows() {
-    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
-    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
-}
-
 # until_true WHAT COMMAND...: waits for it, a while
 until_true() {
     what=$1
