@@ -127,6 +127,10 @@ void p11_session_end_private(void)
 /*
  * The token is write-protected, and the standard has read-write sessions refused then; ssh opens no
  * others. So they open, and what would change the token is refused.
+ *
+ * A token without a key opens as well, with nothing in it: where a session is refused nothing works
+ * any more in a JVM whose list of providers names the module, and who never asks for the key is not
+ * to notice that there is none.
  */
 CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify,
                     CK_SESSION_HANDLE *handle)
@@ -151,8 +155,7 @@ CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIF
         return CKR_HOST_MEMORY;
     }
     if (token->key == NULL) {
-        rv = p11_status_report("open a session", &token->error);
-        return token->status == GK_NO_FILE ? CKR_TOKEN_NOT_RECOGNIZED : rv;
+        (void)p11_status_report("find the device key", &token->error);
     }
     return open_session(flags, handle);
 }
