@@ -115,10 +115,7 @@ struct p11_stamp {
 
 struct p11_token {
     unsigned holders;
-    /*
-     * GK_OK, or why there is no key: GK_NO_FILE before enrolment (the token then counts as not
-     * initialised), anything else is trouble with the files (CKR_DEVICE_ERROR).
-     */
+    /* GK_OK, or why there is no key; the token then counts as not initialised and is empty. */
     enum gk_status status;
     struct gk_error error;      /* says more; where status is GK_OK, of the certificates */
     struct p11_stamp stamps[3]; /* device.pem, cert.pem, identity.pem */
