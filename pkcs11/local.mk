@@ -34,8 +34,9 @@ p11module_LTLIBRARIES = gatekey-pkcs11.la
 gatekey_pkcs11_la_SOURCES =
 gatekey_pkcs11_la_LIBADD = libpkcs11.la libdevkey.la libidentity.la liberror.la
 # nodelete: fork.c leaves handlers with libc that must not dangle.
+# Bsymbolic: the names it exports are those of every such module, libp11-kit among them, and ours mean ours.
 gatekey_pkcs11_la_LDFLAGS = $(AM_LDFLAGS) $(GK_MODULE_LDFLAGS) -module -avoid-version -shared \
-    -export-symbols-regex '^C_Get(FunctionList|Interface|InterfaceList)$$' -Wl,-z,nodelete
+    -export-symbols-regex '^C_Get(FunctionList|Interface|InterfaceList)$$' -Wl,-z,nodelete,-Bsymbolic-functions
 
 install-data-hook: trim-pkcs11
 uninstall-hook: remove-pkcs11

@@ -63,6 +63,7 @@ pkcs11_conformance = \
     %D%/test-faults \
     %D%/test-find \
     %D%/test-fork \
+    %D%/test-host \
     %D%/test-interface \
     %D%/test-library \
     %D%/test-login \
@@ -102,6 +103,10 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_fork_SOURCES = %D%/test-fork.c %D%/rounds.c %D%/rounds.h
 %C%_test_fork_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_fork_LDADD = libpkcs11fixture.la
+# It has functions of the module's names, where the dynamic linker finds them.
+%C%_test_host_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_host_LDADD = libpkcs11fixture.la
+%C%_test_host_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 %C%_test_threads_SOURCES = %D%/test-threads.c %D%/rounds.c %D%/rounds.h
 %C%_test_threads_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_threads_LDADD = libpkcs11fixture.la
