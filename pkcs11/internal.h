@@ -280,10 +280,13 @@ void p11_session_end_private(void);
 /* --- the library (library.c) --------------------------------------------------------------------
  */
 
-/* Held while an entry point runs; let go by p11_leave(), at the latest when it goes out of scope.
+/*
+ * Held while an entry point runs; let go by p11_leave(), at the latest when it goes out of scope.
+ * The thread cannot be cancelled meanwhile.
  */
 struct p11_guard {
     bool locked;
+    int cancel_state; /* the thread's own */
 };
 
 /* CKR_CRYPTOKI_NOT_INITIALIZED, in a child of fork as well; guard is then not locked. */
@@ -294,8 +297,8 @@ CK_RV p11_enter_session(struct p11_guard *guard, CK_SESSION_HANDLE handle,
 /* The same for functions that take a slot: CKR_SLOT_ID_INVALID. */
 CK_RV p11_enter_slot(struct p11_guard *guard, CK_SLOT_ID slot) GK_MUST_CHECK;
 void p11_leave(struct p11_guard *guard);
-/* Wait for C_Finalize, with the lock let go meanwhile. */
-void p11_library_await_end(void);
+/* Wait for C_Finalize, or to be cancelled, with the lock let go meanwhile and afterwards. */
+void p11_library_await_end(struct p11_guard *guard);
 
 /* The token as it was last read; read now where it never was. NULL when memory ran out. */
 struct p11_token *p11_library_token(void);

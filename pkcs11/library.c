@@ -40,14 +40,22 @@ static struct {
 /* --- entering and leaving ----------------------------------------------------------------------
  */
 
+/* A thread that is cancelled in here would leave with the lock, or the TPM's, and nobody got in any
+ * more. */
+static void take_lock(struct p11_guard *guard)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &guard->cancel_state);
+    pthread_mutex_lock(&lock);
+    guard->locked = true;
+}
+
 CK_RV p11_enter(struct p11_guard *guard)
 {
-    pthread_mutex_lock(&lock);
+    take_lock(guard);
     if (library.state != INITIALIZED) {
-        pthread_mutex_unlock(&lock);
+        p11_leave(guard);
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     }
-    guard->locked = true;
     return CKR_OK;
 }
 
@@ -77,17 +85,27 @@ void p11_leave(struct p11_guard *guard)
     if (guard->locked) {
         guard->locked = false;
         pthread_mutex_unlock(&lock);
+        pthread_setcancelstate(guard->cancel_state, NULL);
     }
 }
 
-void p11_library_await_end(void)
+static void stop_waiting(void *guard)
+{
+    library.waiting--;
+    pthread_cond_broadcast(&changed);
+    p11_leave(guard);
+}
+
+void p11_library_await_end(struct p11_guard *guard)
 {
     library.waiting++;
+    /* Whoever waits for good may be cancelled here; the wait takes the lock again before that. */
+    pthread_cleanup_push(stop_waiting, guard);
+    pthread_setcancelstate(guard->cancel_state, NULL);
     while (library.state == INITIALIZED) {
         pthread_cond_wait(&changed, &lock);
     }
-    library.waiting--;
-    pthread_cond_broadcast(&changed);
+    pthread_cleanup_pop(1);
 }
 
 /* --- the token ---------------------------------------------------------------------------------
@@ -322,8 +340,7 @@ CK_RV C_Initialize(void *arguments)
     if (rv != CKR_OK) {
         return rv;
     }
-    pthread_mutex_lock(&lock);
-    guard.locked = true;
+    take_lock(&guard);
     while (library.state == ENDING) {
         pthread_cond_wait(&changed, &lock);
     }

@@ -188,6 +188,6 @@ CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID *slot, void *reserved)
     if ((flags & CKF_DONT_BLOCK) != 0) {
         return CKR_NO_EVENT;
     }
-    p11_library_await_end();
+    p11_library_await_end(&guard);
     return CKR_CRYPTOKI_NOT_INITIALIZED;
 }
