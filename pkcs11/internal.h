@@ -119,6 +119,7 @@ struct p11_token {
     enum gk_status status;
     struct gk_error error;      /* says more; where status is GK_OK, of the certificates */
     struct p11_stamp stamps[3]; /* device.pem, cert.pem, identity.pem */
+    bool is_incomplete;         /* for now: no descriptor was left, or the disk failed */
     char label[32 + 1];         /* the last component of the directory: "gatekey" */
     char serial[16 + 1];        /* from CKA_ID; "" without a key */
     struct gk_key *key;         /* NULL where status is not GK_OK */
@@ -302,7 +303,7 @@ void p11_library_await_end(struct p11_guard *guard);
 
 /* The token as it was last read; read now where it never was. NULL when memory ran out. */
 struct p11_token *p11_library_token(void);
-/* The same, read again where the files have changed since. */
+/* The same, read again where the files have changed since; the older one while they cannot be. */
 struct p11_token *p11_library_token_now(void);
 /* The object of that handle that this application may see now, or NULL. */
 struct p11_object *p11_library_object(CK_OBJECT_HANDLE handle);

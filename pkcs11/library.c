@@ -173,6 +173,11 @@ struct p11_token *p11_library_token_now(void)
         if (token == NULL) {
             return NULL;
         }
+        if (token->is_incomplete && library.token != NULL && library.token->key != NULL) {
+            /* Taken for a change, it would end the login and take all handles away. */
+            p11_token_release(token);
+            return library.token;
+        }
         take_token(token);
         if (token->status == GK_OK && token->error.status != GK_OK) {
             (void)p11_status_report("show the certificate", &token->error);

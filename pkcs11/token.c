@@ -69,6 +69,9 @@ static void note_trouble(struct p11_token *token, enum file file, enum gk_status
         status != GK_NOT_RSA2048 && status != GK_WRONG_KIND) {
         token->stamps[file] = (struct p11_stamp){ 0 };
     }
+    if (status == GK_NO_DESCRIPTOR || status == GK_FILE_FAILED) {
+        token->is_incomplete = true;
+    }
 }
 
 /* --- reading --- */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the program around the module may do to it without being wrong: have functions of the same
- * names, and cancel its threads.
+ * names, cancel its threads, and be out of descriptors.
  */
 #include "tests/pkcs11/fixture.h"
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -166,6 +167,43 @@ static void whoever_waits_for_a_slot_can_be_cancelled(void **state)
     assert_rv(p11->C_Finalize(NULL), CKR_OK);
 }
 
+/* --- descriptors --------------------------------------------------------------------------------
+ */
+
+static void open_a_session_without_descriptors(void)
+{
+    CK_SESSION_HANDLE session;
+    struct rlimit before, none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    (void)p11->C_OpenSession(0, CKF_SERIAL_SESSION, NULL, NULL, &session);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* A server at its limit. It is as it was before, and sees what is new as soon as it can. */
+static void who_is_out_of_descriptors_loses_no_key(void **state)
+{
+    CK_SESSION_HANDLE session = fixture_open();
+    CK_OBJECT_HANDLE key, certificate = fixture_find_class(session, CKO_CERTIFICATE);
+    uint8_t signature[FIXTURE_SIGNATURE_SIZE];
+    CK_ULONG size;
+
+    (void)state;
+    assert_rv(p11->C_Login(session, CKU_USER, (CK_UTF8CHAR *)FIXTURE_PIN, strlen(FIXTURE_PIN)),
+              CKR_OK);
+    key = fixture_find_class(session, CKO_PRIVATE_KEY);
+    fixture_certify("pin.pem", "device", "cert.pem");
+    open_a_session_without_descriptors();
+    assert_rv(fixture_sign(session, key, "x", 1, signature), CKR_OK);
+    assert_rv(p11->C_GetObjectSize(session, certificate, &size), CKR_OK);
+    session = fixture_open();
+    assert_rv(fixture_sign(session, key, "x", 1, signature), CKR_OK);
+    assert_rv(p11->C_GetObjectSize(session, certificate, &size), CKR_OBJECT_HANDLE_INVALID);
+    assert_int_not_equal(fixture_find_class(session, CKO_CERTIFICATE), CK_INVALID_HANDLE);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_begin, fixture_end)
 
 int main(void)
@@ -174,6 +212,8 @@ int main(void)
         TEST(the_lists_name_no_function_of_the_program),
         TEST(a_thread_cancelled_at_work_holds_nobody_up),
         TEST(whoever_waits_for_a_slot_can_be_cancelled),
+        cmocka_unit_test_setup_teardown(who_is_out_of_descriptors_loses_no_key,
+                                        fixture_begin_with_pin, fixture_end),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
