@@ -17,7 +17,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* state, signing or w
 
 static struct library {
     enum state state;
-    bool forked; /* inherited: to be forgotten at C_Initialize */
+    bool forked; /* from a process that had initialised: the environment is that one's */
     struct gk_environment environment;
     struct gk_place place; /* directory is NULL until it is known */
     struct p11_token *token;
@@ -357,7 +357,6 @@ CK_RV C_Initialize(void *arguments)
     }
     capture_environment();
     forget();
-    library.forked = false;
     library.state = INITIALIZED;
     return CKR_OK;
 }

@@ -104,6 +104,19 @@ static int initializes_and_is_gone(void)
     return p11->C_Initialize(NULL) == CKR_OK && rounds_go(plain, 1, NULL) == CKR_OK ? 0 : 101;
 }
 
+/* As nginx leaves its workers, which may end and begin more than once. */
+static int begins_twice_without_an_environment(void)
+{
+    clearenv();
+    for (int i = 0; i < 2; i++) {
+        if (p11->C_Initialize(NULL) != CKR_OK || rounds_go(plain, i, NULL) != CKR_OK ||
+            p11->C_Finalize(NULL) != CKR_OK) {
+            return 101 + i;
+        }
+    }
+    return 0;
+}
+
 static int does_nothing(void)
 {
     return 0;
@@ -136,6 +149,12 @@ static void a_child_initialises_before_and_after_the_first_use(void **state)
     assert_rv(rounds_go(plain, 1, NULL), CKR_OK);
     run_child(initializes_signs_and_ends);
     assert_rv(rounds_go(plain, 2, NULL), CKR_OK);
+}
+
+static void a_child_keeps_the_settings_of_its_parent(void **state)
+{
+    (void)state;
+    run_child(begins_twice_without_an_environment);
 }
 
 /* Sessions, operations under way, found objects: all of it is still the parent's. */
@@ -333,6 +352,7 @@ int main(void)
         TEST(a_child_may_be_the_first_to_initialise),
         TEST(a_child_is_told_that_it_has_not_initialised),
         TEST(a_child_initialises_before_and_after_the_first_use),
+        TEST(a_child_keeps_the_settings_of_its_parent),
         TEST(the_parent_never_notices),
         TEST(a_child_of_a_child_is_a_child),
         TEST(parent_and_child_sign_in_turn),
