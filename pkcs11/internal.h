@@ -305,6 +305,8 @@ void p11_library_await_end(struct p11_guard *guard);
 struct p11_token *p11_library_token(void);
 /* The same, read again where the files have changed since; the older one while they cannot be. */
 struct p11_token *p11_library_token_now(void);
+/* Its key is still that of another token, read earlier. */
+bool p11_library_has_key_of(const struct p11_token *token);
 /* The object of that handle that this application may see now, or NULL. */
 struct p11_object *p11_library_object(CK_OBJECT_HANDLE handle);
 /* False for private objects before C_Login. */

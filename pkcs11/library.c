@@ -191,6 +191,13 @@ struct p11_token *p11_library_token(void)
     return library.token != NULL ? library.token : p11_library_token_now();
 }
 
+bool p11_library_has_key_of(const struct p11_token *token)
+{
+    const struct p11_token *now = p11_library_token();
+
+    return now != NULL && !is_another_key(now, token);
+}
+
 bool p11_library_shows(const struct p11_object *object)
 {
     return !object->private || library.logged_in;

@@ -58,7 +58,7 @@ static CK_RV log_in_with_password(struct p11_token *token, CK_SESSION_HANDLE han
             rv = CKR_SESSION_CLOSED;
         } else if (p11_library_logged_in()) {
             rv = CKR_USER_ALREADY_LOGGED_IN;
-        } else if (p11_library_token() != token) {
+        } else if (!p11_library_has_key_of(token)) {
             rv = CKR_FUNCTION_FAILED;
         } else {
             p11_library_log_in(&auth);

@@ -226,6 +226,42 @@ static void threads_may_log_in_and_out_at_once(void **state)
     assert_true(fixture_verifies(with_pin, CKM_SHA256_RSA_PKCS, 0, "x", 1, signature));
 }
 
+static void *log_in_until_it_is_over(void *unused)
+{
+    CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
+
+    if (p11->C_OpenSession(0, CKF_SERIAL_SESSION, NULL, NULL, &session) != CKR_OK) {
+        atomic_fetch_add(&wrong, 1);
+    }
+    for (int i = 0; i < 30; i++) {
+        CK_RV rv = p11->C_Login(session, CKU_USER, (CK_UTF8CHAR *)FIXTURE_PIN, strlen(FIXTURE_PIN));
+
+        if (rv != CKR_OK || p11->C_Logout(session) != CKR_OK) {
+            print_error("login 0x%lx\n", rv);
+            atomic_fetch_add(&wrong, 1);
+        }
+    }
+    atomic_store(&is_over, true);
+    return unused;
+}
+
+/* While the TPM is asked about a PIN, others see a new certificate; the key is the same. */
+static void certificates_may_be_renewed_during_a_login(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    atomic_store(&wrong, 0);
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&thread, NULL, log_in_until_it_is_over, NULL), 0);
+    while (!atomic_load(&is_over)) {
+        fixture_certify("pin.pem", "device", "cert.pem");
+        assert_rv(p11->C_CloseSession(fixture_open()), CKR_OK);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&wrong), 0);
+}
+
 static void *wait_for_event(void *result)
 {
     CK_SLOT_ID slot;
@@ -266,6 +302,8 @@ int main(void)
         TEST(files_may_be_renewed_under_them),
         cmocka_unit_test_setup_teardown(threads_may_log_in_and_out_at_once, fixture_begin_with_pin,
                                         fixture_end),
+        cmocka_unit_test_setup_teardown(certificates_may_be_renewed_during_a_login,
+                                        fixture_begin_with_pin, fixture_end),
         TEST(whoever_waits_for_a_slot_is_told_of_the_end),
     };
 
