@@ -14,21 +14,32 @@ static CK_RV log_in_officer(void)
                                                                     : CKR_PIN_INCORRECT;
 }
 
+/* A signature that the key makes: those of others may be for one scheme and hash only. */
+static bool choose(struct p11_request *request)
+{
+    for (size_t i = 0; i < p11_mechanism_count; i++) {
+        const struct p11_mechanism *row = &p11_mechanisms[i];
+
+        if ((row->info.flags & CKF_SIGN) != 0 && !row->any_hash &&
+            p11_mechanism_is_offered(row, request->token)) {
+            request->scheme = row->scheme;
+            request->hash = row->hash;
+            request->salt_size = gk_hash_size(row->hash);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The one way to ask a TPM whether a password is right: use the key. Nobody gets the signature. */
 static CK_RV try_password(struct p11_token *token, const struct gk_auth *auth)
 {
     uint8_t digest[GK_HASH_MAX_SIZE], signature[GK_RSA2048_SIZE];
-    const struct p11_request request = {
-        .token = token,
-        .auth = auth,
-        .scheme = GK_RSASSA,
-        .hash = GK_SHA256,
-        .digest = digest,
-    };
+    struct p11_request request = { .token = token, .auth = auth, .digest = digest };
     CK_RV rv;
 
     /* Of random bytes, so that nobody chose what the key signs here. */
-    if (getrandom(digest, sizeof(digest), 0) != (ssize_t)sizeof(digest)) {
+    if (!choose(&request) || getrandom(digest, sizeof(digest), 0) != (ssize_t)sizeof(digest)) {
         return CKR_FUNCTION_FAILED;
     }
     rv = p11_library_sign(&request, signature);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #define COUNTING_HANDLE 0x81000102
+#define BOUND_HANDLE 0x81000103
 #define TRIES 3
 
 static EVP_PKEY *public_key;
@@ -386,6 +387,35 @@ static void without_a_pin_logout_changes_no_handle(void **state)
     assert_int_equal(fixture_find_class(session, CKO_PRIVATE_KEY), key);
 }
 
+/* Somebody else's key, that makes one kind of signature only. */
+static void a_key_for_one_scheme_takes_its_pin_too(void **state)
+{
+    CLEANUP(gk_tpm_freep) struct gk_tpm *tpm = NULL;
+    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
+    CLEANUP(gk_freep) char *text = NULL;
+    struct gk_error err = { 0 };
+    CK_SESSION_HANDLE session;
+
+    (void)state;
+    assert_int_equal(
+        system("cd \"$GATEKEY_TEST_DIR\" && tpm2_createprimary -Q -C o -c primary.ctx && "
+               "tpm2_create -Q -C primary.ctx -G rsa2048:rsapss-sha384:null -p right "
+               "-a 'sign|fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda' "
+               "-u key.pub -r key.priv && tpm2_flushcontext -t && "
+               "tpm2_load -Q -C primary.ctx -u key.pub -r key.priv -c key.ctx && "
+               "tpm2_evictcontrol -Q -C o -c key.ctx 0x81000103 && tpm2_flushcontext -t"),
+        0);
+    assert_int_equal(gk_tpm_new(getenv("GATEKEY_TCTI"), &tpm, &err), GK_OK);
+    assert_int_equal(gk_key_read(tpm, BOUND_HANDLE, &key, &err), GK_OK);
+    gk_key_set_needs_auth(key);
+    assert_int_equal(gk_key_format(key, &text, &err), GK_OK);
+    fixture_write("device.pem", text, strlen(text));
+    fixture_remove("cert.pem");
+    session = fixture_open();
+    assert_rv(login(session, CKU_USER, "wrong"), CKR_PIN_INCORRECT);
+    assert_rv(login(session, CKU_USER, "right"), CKR_OK);
+}
+
 /* A key of somebody else's making, whose wrong passwords the TPM does count. */
 static void make_counting_key(void)
 {
@@ -460,6 +490,7 @@ int main(void)
         TEST(the_pin_is_not_set_here),
         PLAIN(without_a_pin_any_pin_will_do),
         PLAIN(without_a_pin_logout_changes_no_handle),
+        TEST(a_key_for_one_scheme_takes_its_pin_too),
         TEST(a_locked_tpm_is_told),
     };
 
