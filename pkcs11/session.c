@@ -7,8 +7,8 @@
 
 #define SEAT_BITS 16
 #define SEATS_MAX ((size_t)1 << SEAT_BITS)
-/* Handles keep to 32 bits: CK_ULONG has no more on smaller machines. */
-#define TURN_MAX 0xffffUL
+/* As far as CK_ULONG goes: where it has 32 bits a handle does come again after 65535 turns. */
+#define TURN_MAX (CK_UNAVAILABLE_INFORMATION >> SEAT_BITS)
 
 struct seat {
     CK_ULONG turn; /* 1 and up; 0 has never been taken */

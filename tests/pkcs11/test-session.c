@@ -146,6 +146,25 @@ static void handles_are_not_used_twice(void **state)
     }
 }
 
+/* A server that opens a session for each signature goes through them quickly. */
+static void a_closed_handle_stays_closed_for_good(void **state)
+{
+    CK_SESSION_HANDLE closed = fixture_open();
+    CK_SESSION_INFO info;
+
+    (void)state;
+    if (sizeof(CK_ULONG) == 4) {
+        skip();
+    }
+    assert_rv(p11->C_CloseSession(closed), CKR_OK);
+    for (int i = 0; i < 0x10001; i++) {
+        CK_SESSION_HANDLE session = fixture_open();
+
+        assert_rv(p11->C_GetSessionInfo(closed, &info), CKR_SESSION_HANDLE_INVALID);
+        assert_rv(p11->C_CloseSession(session), CKR_OK);
+    }
+}
+
 static void a_full_table_of_sessions_is_told(void **state)
 {
     CK_SESSION_HANDLE session = 77, last = CK_INVALID_HANDLE;
@@ -298,6 +317,7 @@ int main(void)
         TEST(read_write_sessions_open),
         TEST(read_only_sessions_say_so),
         TEST(handles_are_not_used_twice),
+        TEST(a_closed_handle_stays_closed_for_good),
         TEST(a_full_table_of_sessions_is_told),
         TEST(closing_all_closes_all),
         TEST(closing_one_leaves_the_others),
