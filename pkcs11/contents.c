@@ -152,8 +152,8 @@ static bool begin(struct p11_object *object, CK_OBJECT_CLASS class, bool private
 }
 
 /*
- * CKA_UNIQUE_ID, the last attribute: a hash of the others, so that it is the same in every process
- * for as long as the object is.
+ * CKA_UNIQUE_ID: a hash of the attributes so far, so that it is the same in every process for as
+ * long as the object is. What may change in the meantime comes after it.
  */
 static bool finish(struct p11_object *object)
 {
@@ -225,8 +225,7 @@ static bool add_origin(struct p11_object *object, const struct gk_key *made)
 }
 
 /* What both halves of the key say. */
-static bool add_key(struct p11_object *object, const struct p11_token *token,
-                    struct p11_bytes subject)
+static bool add_key(struct p11_object *object, const struct p11_token *token)
 {
     const struct gk_public *public = gk_key_public(token->key);
     const uint32_t e = public->exponent;
@@ -235,7 +234,6 @@ static bool add_key(struct p11_object *object, const struct p11_token *token,
     uint8_t info[P11_PUBLIC_INFO_MAX];
     const struct varying rows[] = {
         { CKA_ID, { token->id, sizeof(token->id) } },
-        { CKA_SUBJECT, subject },
         { CKA_MODULUS, { public->modulus, sizeof(public->modulus) } },
         { CKA_PUBLIC_EXPONENT, minimal(exponent, sizeof(exponent)) },
         { CKA_PUBLIC_KEY_INFO, { info, p11_public_info(public, info) } },
@@ -249,18 +247,19 @@ static bool make_private_key(struct p11_object *object, const struct p11_token *
                              struct p11_bytes subject)
 {
     return begin(object, CKO_PRIVATE_KEY, gk_key_needs_auth(token->key), "device") &&
-           add_key(object, token, subject) && ADD_CONSTANTS(object, private_key) &&
+           add_key(object, token) && ADD_CONSTANTS(object, private_key) &&
            p11_object_add_bool(object, CKA_ALWAYS_SENSITIVE, gk_key_is_local(token->key)) &&
            p11_object_add_bool(object, CKA_NEVER_EXTRACTABLE, gk_key_is_local(token->key)) &&
-           add_mechanisms(object, token, CKF_SIGN) && finish(object);
+           add_mechanisms(object, token, CKF_SIGN) && finish(object) &&
+           p11_object_add(object, CKA_SUBJECT, subject.data, subject.size);
 }
 
 static bool make_public_key(struct p11_object *object, const struct p11_token *token,
                             struct p11_bytes subject)
 {
-    return begin(object, CKO_PUBLIC_KEY, false, "device") && add_key(object, token, subject) &&
+    return begin(object, CKO_PUBLIC_KEY, false, "device") && add_key(object, token) &&
            ADD_CONSTANTS(object, public_key) && add_mechanisms(object, token, CKF_VERIFY) &&
-           finish(object);
+           finish(object) && p11_object_add(object, CKA_SUBJECT, subject.data, subject.size);
 }
 
 static void sha1_of(struct p11_bytes bytes, uint8_t digest[static SHA1_DIGEST_SIZE])

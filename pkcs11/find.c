@@ -10,10 +10,13 @@ void p11_find_end(struct p11_find *find)
     *find = (struct p11_find){ 0 };
 }
 
-/* The handles of what matches now; the search goes through these and no others. */
+/*
+ * The handles of what matches now; the search goes through these and no others. Files are looked at
+ * again, as some programs keep one session for as long as they run.
+ */
 static CK_RV search(struct p11_find *find, const CK_ATTRIBUTE *template, CK_ULONG count)
 {
-    const struct p11_token *token = p11_library_token();
+    const struct p11_token *token = p11_library_token_now();
 
     if (token == NULL) {
         return CKR_HOST_MEMORY;

@@ -142,7 +142,8 @@ struct p11_token *p11_token_none(const struct gk_error *why);
 bool p11_token_is_stale(const struct p11_token *token, const char *directory);
 struct p11_token *p11_token_hold(struct p11_token *token);
 void p11_token_release(struct p11_token *token); /* NULL is fine */
-/* Objects that the older one has as well keep their handles; the others get 0. */
+/* Objects that the older one has as well, and halves of the same key, keep their handles; the
+ * others get 0. */
 void p11_token_inherit(struct p11_token *token, const struct p11_token *older);
 struct p11_object *p11_token_object(const struct p11_token *token, CK_OBJECT_HANDLE handle);
 

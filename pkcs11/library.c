@@ -179,8 +179,9 @@ struct p11_token *p11_library_token_now(void)
             return library.token;
         }
         take_token(token);
-        if (token->status == GK_OK && token->error.status != GK_OK) {
-            (void)p11_status_report("show the certificate", &token->error);
+        if (token->error.status != GK_OK) {
+            (void)p11_status_report(
+                token->key == NULL ? "find the device key" : "show the certificate", &token->error);
         }
     }
     return library.token;

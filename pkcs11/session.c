@@ -137,7 +137,6 @@ CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIF
 {
     CLEANUP(p11_leave) struct p11_guard guard = { false };
     CK_RV rv = p11_enter_slot(&guard, slot);
-    const struct p11_token *token;
 
     (void)application; /* handed to notify, which is never called: nothing here surrenders */
     (void)notify;
@@ -150,12 +149,8 @@ CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIF
     if ((flags & CKF_SERIAL_SESSION) == 0) {
         return CKR_SESSION_PARALLEL_NOT_SUPPORTED;
     }
-    token = p11_library_token_now();
-    if (token == NULL) {
+    if (p11_library_token_now() == NULL) {
         return CKR_HOST_MEMORY;
-    }
-    if (token->key == NULL) {
-        (void)p11_status_report("find the device key", &token->error);
     }
     return open_session(flags, handle);
 }

@@ -298,16 +298,29 @@ void p11_token_release(struct p11_token *token)
     free(token);
 }
 
+/* A half of the key stays the object that it is when its certificate, and so its subject, changes.
+ */
+static bool is_same_object(const struct p11_object *a, const struct p11_object *b, bool same_key)
+{
+    bool are_keys = a->class == CKO_PRIVATE_KEY || a->class == CKO_PUBLIC_KEY;
+
+    return (same_key && are_keys && a->class == b->class && a->private == b->private) ||
+           p11_object_equal(a, b);
+}
+
 void p11_token_inherit(struct p11_token *token, const struct p11_token *older)
 {
-    if (token->key != NULL && older->key != NULL && gk_key_identical(token->key, older->key)) {
+    bool same_key =
+        token->key != NULL && older->key != NULL && gk_key_identical(token->key, older->key);
+
+    if (same_key) {
         token->lacks_pss = older->lacks_pss;
     }
     for (size_t i = 0; i < token->count; i++) {
-        token->objects[i].handle = 0;
-        /* No two objects of a token are equal: each has a CKA_UNIQUE_ID. */
+        token->objects[i].handle = CK_INVALID_HANDLE;
+        /* No two objects of a token are the same: each has a CKA_UNIQUE_ID. */
         for (size_t j = 0; j < older->count; j++) {
-            if (p11_object_equal(&token->objects[i], &older->objects[j])) {
+            if (is_same_object(&token->objects[i], &older->objects[j], same_key)) {
                 token->objects[i].handle = older->objects[j].handle;
             }
         }

@@ -160,7 +160,6 @@ static void a_new_key_takes_the_place_of_the_old(void **state)
     assert_signs(before, plain);
     fixture_copy("other.pem", "device.pem");
     fixture_copy("other-cert.pem", "cert.pem");
-    assert_signs(before, plain);
     after = fixture_open();
     assert_rv(look_at(before, old), CKR_OBJECT_HANDLE_INVALID);
     assert_rv(p11->C_SignInit(before, &mechanism, old), CKR_KEY_HANDLE_INVALID);
@@ -168,6 +167,28 @@ static void a_new_key_takes_the_place_of_the_old(void **state)
     assert_signs(before, other);
     assert_signs(after, other);
     assert_true(are_joined(after));
+}
+
+/* Some programs keep one session, and the handle of the key, for as long as they run. */
+static void the_first_certificate_finds_the_key_as_it_was(void **state)
+{
+    uint8_t before[64] = { 0 }, after[64] = { 1 };
+    CK_ATTRIBUTE unique = { CKA_UNIQUE_ID, before, sizeof(before) };
+    CK_SESSION_HANDLE session;
+    CK_OBJECT_HANDLE key;
+
+    (void)state;
+    fixture_remove("cert.pem");
+    session = fixture_open();
+    key = fixture_find_class(session, CKO_PRIVATE_KEY);
+    assert_rv(p11->C_GetAttributeValue(session, key, &unique, 1), CKR_OK);
+    fixture_copy("plain-cert.pem", "cert.pem");
+    assert_true(are_joined(session));
+    assert_int_equal(fixture_find_class(session, CKO_PRIVATE_KEY), key);
+    unique.pValue = after;
+    unique.ulValueLen = sizeof(after);
+    assert_rv(p11->C_GetAttributeValue(session, key, &unique, 1), CKR_OK);
+    assert_memory_equal(before, after, unique.ulValueLen);
 }
 
 /* The one that C_SignInit was given. */
@@ -459,6 +480,7 @@ int main(void)
         TEST(what_stays_keeps_its_handle),
         TEST(a_file_touched_changes_nothing),
         TEST(a_new_key_takes_the_place_of_the_old),
+        TEST(the_first_certificate_finds_the_key_as_it_was),
         TEST(an_operation_begun_keeps_its_key),
         TEST(a_search_begun_ends_well),
         cmocka_unit_test_setup_teardown(enrolment_is_seen_without_a_restart, begin_with_nothing,
