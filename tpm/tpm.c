@@ -284,13 +284,17 @@ static TSS2_RC talk_locked(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *con
 TSS2_RC tpm_talk(struct gk_tpm *tpm, tpm_dialogue *dialogue, void *context)
 {
     struct tcti_calm calm;
+    int cancel_state;
     TSS2_RC code;
 
+    /* A thread that is cancelled in here would leave with the lock, and a connection open. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     tcti_calm_begin(&tpm->name, &calm);
     pthread_mutex_lock(&tpm->lock);
     code = talk_locked(tpm, dialogue, context);
     pthread_mutex_unlock(&tpm->lock);
     tcti_calm_end(&calm);
+    pthread_setcancelstate(cancel_state, NULL);
     return code;
 }
 

@@ -248,6 +248,31 @@ static void after_fork_in_child(void)
 }
 
 /* Forks land in the middle of the other threads' signatures; every child signs as well. */
+static void *sign_cancelled(void *argument)
+{
+    bool *has_signed = argument;
+
+    pthread_cancel(pthread_self()); /* at the next thing that blocks */
+    *has_signed = sign_with(key, fixture_crypto(), GK_RSASSA, 0, NULL) == GK_OK;
+    pthread_testcancel();
+    return NULL;
+}
+
+/* Cancelled in the middle, it would keep the lock that everybody needs. */
+static void a_cancelled_thread_signs_to_its_end(void **state)
+{
+    bool has_signed = false;
+    pthread_t thread;
+    void *ended;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, sign_cancelled, &has_signed), 0);
+    assert_int_equal(pthread_join(thread, &ended), 0);
+    assert_ptr_equal(ended, PTHREAD_CANCELED);
+    assert_true(has_signed);
+    assert_int_equal(sign_with(key, fixture_crypto(), GK_RSASSA, 0, NULL), GK_OK);
+}
+
 static void signs_in_a_child_forked_during_signatures(void **state)
 {
     pthread_t threads[4];
@@ -303,6 +328,7 @@ int main(void)
         cmocka_unit_test(notices_another_key_at_the_handle),
         cmocka_unit_test(hands_out_no_signature_that_does_not_verify),
         cmocka_unit_test(serves_several_threads),
+        cmocka_unit_test(a_cancelled_thread_signs_to_its_end),
         cmocka_unit_test(signs_in_a_child_forked_during_signatures),
         cmocka_unit_test(says_that_no_tpm_is_there),
     };
