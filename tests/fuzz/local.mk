@@ -2,7 +2,7 @@
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
 fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
-    %D%/fuzz-rest-reply %D%/fuzz-tss2 \
+    %D%/fuzz-pkcs11 %D%/fuzz-rest-reply %D%/fuzz-tss2 \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
 noinst_HEADERS += %D%/target.h
@@ -30,6 +30,10 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_message_SOURCES = %D%/fuzz-message.c $(fuzz_main)
 %C%_fuzz_message_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_message_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_pkcs11_SOURCES = %D%/fuzz-pkcs11.c %D%/pkcs11.h %D%/pkcs11-call.c %D%/pkcs11-odd.c \
+    %D%/pkcs11-scene.c %D%/pkcs11-table.c $(fuzz_main)
+%C%_fuzz_pkcs11_CFLAGS = $(AM_CFLAGS) $(P11_KIT_CFLAGS) $(NETTLE_CFLAGS) $(TASN1_CFLAGS) $(CRYPTO_CFLAGS)
+%C%_fuzz_pkcs11_LDFLAGS = $(fuzz_link_flags) -Wl,--wrap=gk_key_sign
 %C%_fuzz_reference_SOURCES = %D%/fuzz-reference.c $(fuzz_main)
 %C%_fuzz_reference_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_reference_LDFLAGS = $(fuzz_link_flags)
@@ -43,6 +47,7 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_decoder_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
     $(CRYPTO_LIBS)
 %C%_fuzz_message_LDADD = libagent.la $(JANSSON_LIBS)
+%C%_fuzz_pkcs11_LDADD = libpkcs11files.la
 %C%_fuzz_reference_LDADD = libdevkey.la liberror.la
 %C%_fuzz_rest_reply_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_tss2_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
@@ -61,9 +66,10 @@ TESTS += %D%/replays-its-corpus
 EXTRA_DIST += %D%/run %D%/corpus
 
 # make fuzz FUZZ_SECONDS=600, or FUZZ_RUNS=10000000, of all targets or of FUZZ_TARGETS='tss2 reference'.
+# Of pkcs11 the steps are counted and said: a run is a sequence of them.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference chain decoder tss2 message rest-reply config hub-connect hub-request
+FUZZ_TARGETS = reference chain decoder tss2 message rest-reply config hub-connect hub-request pkcs11
 .PHONY: fuzz
 fuzz:
 	$(MKDIR_P) fuzz
