@@ -182,6 +182,20 @@ static void without_a_beginning_nothing_goes(void **state)
     assert_rv(p11->C_DigestFinal(session, digest, &size), CKR_OPERATION_NOT_INITIALIZED);
 }
 
+static void a_beginning_is_not_repeated(void **state)
+{
+    CK_BYTE digest[64];
+    CK_ULONG size = sizeof(digest);
+
+    (void)state;
+    assert_rv(start(0), CKR_OK);
+    assert_rv(p11->C_DigestUpdate(session, data, 10), CKR_OK);
+    assert_rv(start(1), CKR_OPERATION_ACTIVE);
+    assert_rv(p11->C_DigestFinal(session, digest, &size), CKR_OK);
+    assert_int_equal(size, 32);
+    assert_digest(0, 10, digest);
+}
+
 static void other_mechanisms_are_refused(void **state)
 {
     static const CK_MECHANISM_TYPE others[] = { CKM_SHA_1,           CKM_MD5,
@@ -260,6 +274,7 @@ int main(void)
         TEST(so_it_is_with_several_parts),
         TEST(parts_are_not_followed_by_a_whole),
         TEST(without_a_beginning_nothing_goes),
+        TEST(a_beginning_is_not_repeated),
         TEST(other_mechanisms_are_refused),
         TEST(a_digest_takes_no_parameter),
         TEST(no_mechanism_cancels),

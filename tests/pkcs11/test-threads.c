@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #define THREADS 8
+#define OPENINGS 4000
 #define LIMIT_S 3000 /* whoever hangs is ended by SIGALRM */
 
 static EVP_PKEY *plain, *with_pin;
@@ -43,17 +44,6 @@ static void eight_threads_open_find_sign_and_close(void **state)
     rounds_end(rounds_start(plain, THREADS, rounds_wanted(12)));
 }
 
-/* The token is read by whoever comes first, and by nobody twice. */
-static void threads_race_for_the_first_use(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        rounds_end(rounds_start(plain, THREADS, 1));
-        assert_rv(p11->C_Finalize(NULL), CKR_OK);
-        assert_rv(p11->C_Initialize(NULL), CKR_OK);
-    }
-}
-
 static void run_all(void *(*function)(void *), void *arguments[THREADS])
 {
     pthread_t threads[THREADS];
@@ -63,6 +53,85 @@ static void run_all(void *(*function)(void *), void *arguments[THREADS])
     }
     for (int i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+}
+
+/* Nothing here waits for a TPM, so that threads meet in the table of sessions all the time. */
+struct opening {
+    CK_SESSION_HANDLE handles[OPENINGS];
+    CK_RV rv;
+};
+
+static CK_RV digest_in(CK_SESSION_HANDLE session)
+{
+    CK_MECHANISM mechanism = { CKM_SHA256, NULL, 0 };
+    uint8_t digest[32], wanted[32];
+    CK_ULONG size = sizeof(digest);
+    CK_RV rv = p11->C_DigestInit(session, &mechanism);
+
+    if (rv == CKR_OK) {
+        rv = p11->C_Digest(session, (CK_BYTE *)&session, sizeof(session), digest, &size);
+    }
+    EVP_Digest(&session, sizeof(session), wanted, NULL, EVP_sha256(), NULL);
+    return rv == CKR_OK && memcmp(digest, wanted, size) != 0 ? CKR_GENERAL_ERROR : rv;
+}
+
+static void *open_and_close(void *context)
+{
+    struct opening *opening = context;
+
+    for (int i = 0; i < OPENINGS && opening->rv == CKR_OK; i++) {
+        CK_SESSION_HANDLE *session = &opening->handles[i];
+
+        opening->rv = p11->C_OpenSession(0, CKF_SERIAL_SESSION, NULL, NULL, session);
+        if (opening->rv == CKR_OK && i % 16 == 0) {
+            opening->rv = digest_in(*session);
+        }
+        if (opening->rv == CKR_OK && i % 4 != 0) {
+            opening->rv = p11->C_CloseSession(*session);
+        }
+    }
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    CK_SESSION_HANDLE x = *(const CK_SESSION_HANDLE *)a, y = *(const CK_SESSION_HANDLE *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void no_two_sessions_have_one_handle(void **state)
+{
+    CLEANUP(gk_freep) struct opening *openings = calloc(THREADS, sizeof(*openings));
+    CLEANUP(gk_freep) CK_SESSION_HANDLE *all = calloc(THREADS * OPENINGS, sizeof(*all));
+    void *arguments[THREADS];
+
+    (void)state;
+    assert_non_null(openings);
+    assert_non_null(all);
+    for (int i = 0; i < THREADS; i++) {
+        arguments[i] = &openings[i];
+    }
+    run_all(open_and_close, arguments);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_rv(openings[i].rv, CKR_OK);
+        memcpy(all + i * OPENINGS, openings[i].handles, sizeof(openings[i].handles));
+    }
+    qsort(all, (size_t)THREADS * OPENINGS, sizeof(all[0]), compare);
+    for (size_t i = 1; i < (size_t)THREADS * OPENINGS; i++) {
+        assert_int_not_equal(all[i - 1], all[i]);
+    }
+}
+
+/* The token is read by whoever comes first, and by nobody twice. */
+static void threads_race_for_the_first_use(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        rounds_end(rounds_start(plain, THREADS, 1));
+        assert_rv(p11->C_Finalize(NULL), CKR_OK);
+        assert_rv(p11->C_Initialize(NULL), CKR_OK);
     }
 }
 
@@ -295,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(eight_threads_open_find_sign_and_close),
+        TEST(no_two_sessions_have_one_handle),
         TEST(threads_race_for_the_first_use),
         TEST(one_of_many_initialises),
         TEST(the_library_may_end_under_them),
