@@ -66,6 +66,7 @@ pkcs11_conformance = \
     %D%/test-host \
     %D%/test-interface \
     %D%/test-library \
+    %D%/test-lockout \
     %D%/test-login \
     %D%/test-refusal \
     %D%/test-renewal \
@@ -88,6 +89,8 @@ pkcs11_conformance_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CM
 %C%_test_interface_LDADD = libpkcs11fixture.la
 %C%_test_library_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_library_LDADD = libpkcs11fixture.la
+%C%_test_lockout_CFLAGS = $(pkcs11_conformance_cflags)
+%C%_test_lockout_LDADD = libpkcs11fixture.la
 %C%_test_login_CFLAGS = $(pkcs11_conformance_cflags)
 %C%_test_login_LDADD = libpkcs11fixture.la libfault.la
 %C%_test_refusal_CFLAGS = $(pkcs11_conformance_cflags)
