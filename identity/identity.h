@@ -37,7 +37,7 @@
 
 /* What the environment said when the module was loaded; either may be NULL. */
 struct gk_environment {
-    char *identity; /* GATEKEY_IDENTITY */
+    char *identity; /* GATEKEY_IDENTITY, absolute */
     char *tcti;     /* GATEKEY_TCTI */
 };
 

@@ -4,8 +4,10 @@
 #include "identity/internal.h"
 
 #include <ini.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INSTALLED_CONFIG GK_SYSCONFDIR "/gatekey/gatekey.conf"
 
@@ -19,9 +21,26 @@ static char *copy_of_environment(const char *name)
     return value != NULL && value[0] != '\0' ? strdup(value) : NULL;
 }
 
+/* From here: a program that becomes a service goes to another folder. */
+static char *made_absolute(char *path)
+{
+    CLEANUP(gk_freep) char *here = NULL;
+    char *absolute;
+
+    if (path == NULL || path[0] == '/') {
+        return path;
+    }
+    here = getcwd(NULL, 0);
+    if (here == NULL || asprintf(&absolute, "%s/%s", here, path) < 0) {
+        return path;
+    }
+    free(path);
+    return absolute;
+}
+
 void gk_environment_capture(struct gk_environment *environment)
 {
-    environment->identity = copy_of_environment("GATEKEY_IDENTITY");
+    environment->identity = made_absolute(copy_of_environment("GATEKEY_IDENTITY"));
     environment->tcti = copy_of_environment("GATEKEY_TCTI");
 }
 

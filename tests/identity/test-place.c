@@ -115,6 +115,23 @@ static void copies_the_environment(void **state)
     assert_null(environment.identity);
 }
 
+/* A program that becomes a service goes to another folder afterwards. */
+static void takes_a_relative_directory_from_where_the_program_is(void **state)
+{
+    CLEANUP(gk_freep) char *here = getcwd(NULL, 0);
+    struct gk_environment environment;
+    char wanted[4200];
+
+    (void)state;
+    assert_non_null(here);
+    setenv("GATEKEY_IDENTITY", "some/where", 1);
+    gk_environment_capture(&environment);
+    unsetenv("GATEKEY_IDENTITY");
+    snprintf(wanted, sizeof(wanted), "%s/some/where", here);
+    assert_string_equal(environment.identity, wanted);
+    gk_environment_clear(&environment);
+}
+
 static void assert_read(const char *name, enum gk_status status, const char *says)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
@@ -170,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(names_the_line_it_cannot_read, without_config),
         cmocka_unit_test_setup(reads_no_file_when_nothing_is_left_to_ask, without_config),
         cmocka_unit_test(copies_the_environment),
+        cmocka_unit_test(takes_a_relative_directory_from_where_the_program_is),
         cmocka_unit_test(reads_a_file_whole),
         cmocka_unit_test(refuses_what_is_no_plain_file),
         cmocka_unit_test(refuses_a_file_that_is_too_large),
