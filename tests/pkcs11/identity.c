@@ -2,8 +2,7 @@
 /* What the C tests of the PKCS#11 module share: the identity folder, its keys and certificates. */
 #include "tests/pkcs11/fixture.h"
 
-#include "provider/crypto.h"
-#include "tpm/admin.h"
+#include "tests/tpm/device-key.h"
 
 #include <errno.h>
 #include <openssl/core_names.h>
@@ -69,32 +68,11 @@ void fixture_remove(const char *name)
     assert_true(unlink(fixture_path(name)) == 0 || errno == ENOENT);
 }
 
-static enum gk_status write_reference(void *context, const struct gk_key *key, struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *text = NULL;
-    enum gk_status status = gk_key_format(key, &text, err);
-
-    if (status == GK_OK) {
-        fixture_write(context, text, strlen(text));
-    }
-    return status;
-}
-
 void fixture_make_key(unsigned handle, const char *password, const char *name)
 {
-    CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
-    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
-    struct prov_crypto where = { .libctx = NULL };
-    struct gk_crypto crypto;
-    struct gk_auth auth = { .size = strlen(password) };
-    struct gk_error err = { 0 };
+    CLEANUP(gk_freep) char *text = fixture_key_file(handle, password);
 
-    prov_crypto_fill(&where, &crypto);
-    memcpy(auth.bytes, password, auth.size);
-    assert_int_equal(gk_admin_open(getenv("GATEKEY_TCTI"), NULL, &admin, &err), GK_OK);
-    assert_int_equal(gk_admin_key_create(admin, handle, &auth, &crypto, write_reference,
-                                         (void *)name, &key, &err),
-                     GK_OK);
+    fixture_write(name, text, strlen(text));
 }
 
 static EVP_PKEY *key_of(const struct gk_public *public)

@@ -55,7 +55,7 @@ TESTS += $(pkcs11_object_tests)
 check_LTLIBRARIES += libpkcs11fixture.la
 libpkcs11fixture_la_SOURCES = %D%/fixture.c %D%/fixture.h %D%/identity.c %D%/calls.c %D%/calls.h
 libpkcs11fixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(P11_KIT_CFLAGS) $(CMOCKA_CFLAGS)
-libpkcs11fixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+libpkcs11fixture_la_LIBADD = libdevicekeyfixture.la $(CRYPTO_LIBS)
 
 pkcs11_conformance = \
     %D%/test-attribute \

@@ -11,7 +11,7 @@ tests_provider_test_crypto_LDADD = libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 check_LTLIBRARIES += libproviderfixture.la
 libproviderfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
 libproviderfixture_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
-libproviderfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+libproviderfixture_la_LIBADD = libdevicekeyfixture.la $(CRYPTO_LIBS)
 
 provider_programs = \
     %D%/test-certificate \

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests of tpm/.
 
+# A device key in a test's TPM, for the C tests of every folder; make-key, below, is for the others.
+check_LTLIBRARIES += libdevicekeyfixture.la
+libdevicekeyfixture_la_SOURCES = %D%/device-key.c %D%/device-key.h
+libdevicekeyfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
+libdevicekeyfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
+
 check_LTLIBRARIES += libtpmfixture.la
 libtpmfixture_la_SOURCES = %D%/fixture.c %D%/fixture.h
-libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(CRYPTO_CFLAGS)
-libtpmfixture_la_LIBADD = libadmin.la libevpcrypto.la $(CMOCKA_LIBS)
+libtpmfixture_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+libtpmfixture_la_LIBADD = libdevicekeyfixture.la
 
 # A TCTI that makes things go wrong as planned (fault-tcti.c is its manual), and what steers it. An rpath
 # makes libtool build it as the shared library that it is; it is installed nowhere.
@@ -71,7 +77,6 @@ TESTS += %D%/test-longest-salt
 %C%_test_tcti_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(TSS_SYS_CFLAGS)
 %C%_test_tcti_LDADD = libtpmfixture.la $(TSS_SYS_LIBS)
 
-# A device key in a test's TPM, for the tests of every folder.
 check_PROGRAMS += %D%/make-key
 %C%_make_key_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 %C%_make_key_LDADD = libadmin.la libevpcrypto.la
