@@ -86,7 +86,7 @@ structural_checks = \
     %D%/checks-can-fail
 dist_check_SCRIPTS += $(structural_checks)
 TESTS += $(structural_checks)
-EXTRA_DIST += %D%/abrmd.sh %D%/elf.sh %D%/sources.sh %D%/strip-comments.awk
+EXTRA_DIST += %D%/abrmd.sh %D%/elf.sh %D%/expect.sh %D%/sources.sh %D%/strip-comments.awk %D%/tls-server.sh
 
 dist_check_SCRIPTS += %D%/manual-knows-every-option
 TESTS += %D%/manual-knows-every-option

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=sh disable=SC2034 # port is for those who source this
 # For tests that source it: certificates by the stock openssl command, and a stock mosquitto broker.
-set -eu
+. "$abs_top_srcdir/tests/expect.sh"
 
 # The configuration of the machine is no part of a test.
 export OPENSSL_CONF=/dev/null
-
-fail() {
-    echo "FAIL: $*" >&2
-    exit 1
-}
 
 # make_ca NAME: NAME.key, NAME.pem
 make_ca() {

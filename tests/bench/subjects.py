@@ -128,7 +128,7 @@ def count_commands(environment, work):
     recorded = f"pcap:{TCTI}"
     work({**environment, "TCTI_PCAP_FILE": capture, "GATEKEY_TCTI": recorded, "TPM2OPENSSL_TCTI": recorded,
           "TPM2_PKCS11_TCTI": recorded})
-    counter = os.path.join(SOURCE, "tests/provider/count-tpm-commands.py")
+    counter = os.path.join(SOURCE, "tests/tpm/count-commands.py")
     said = subprocess.run([sys.executable, counter, capture], check=True, capture_output=True, text=True).stdout
     return int(said.split()[0])
 

@@ -55,21 +55,8 @@ curls() {
     page_shows "$who" "$version"
 }
 
-# refuses TEXT COMMAND...: the command fails and says TEXT on stderr
-refuses() {
-    wanted=$1
-    shift
-    if "$@" >refuses.out 2>refuses.err; then
-        fail "this should not work: $*"
-    fi
-    grep -qF -- "$wanted" refuses.err || {
-        cat refuses.err >&2
-        fail "\"$*\" does not say \"$wanted\""
-    }
-}
-
 certify device
 make_server_certificate
-start_server -www
+start_mutual_server -www
 openssl x509 -in gatekey/cert.pem -noout -pubkey >public.pem
 echo "a message" >message

@@ -18,19 +18,6 @@ certify_below() {
     cat leaf.pem below.pem device-ca.pem >gatekey/cert.pem
 }
 
-# until_true WHAT COMMAND...: waits for it, a while
-until_true() {
-    what=$1
-    shift
-    for _ in $(seq 600); do
-        if "$@" >/dev/null 2>&1; then
-            return 0
-        fi
-        sleep 0.05
-    done
-    fail "$what"
-}
-
 # says_nothing FILE WHO: neither the module nor what it stands on
 says_nothing() {
     if grep -E 'gatekey-pkcs11|libtss|tss2|tcti|TPM' "$1"; then

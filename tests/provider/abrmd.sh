@@ -5,12 +5,7 @@
 #   start_bus; start_abrmd; end_abrmd TERM      GATEKEY_TCTI leads to it from the first on
 . "$abs_top_srcdir/tests/provider/signer.sh"
 
-for program in dbus-daemon tpm2-abrmd; do
-    command -v $program >/dev/null || {
-        echo "$program is not installed"
-        exit 77
-    }
-done
+needs dbus-daemon tpm2-abrmd
 
 start_bus() {
     export DBUS_SESSION_BUS_ADDRESS="unix:path=$PWD/bus"

@@ -101,7 +101,6 @@ provider_scripts = \
     %D%/tpm2-openssl-signs-with-our-key \
     %D%/wrong-passwords-do-not-lock-the-device-key
 EXTRA_DIST += %D%/fips.c %D%/own-libcrypto.c %D%/two-tokens.c %D%/setup.sh %D%/tls.sh %D%/bridge.py
-dist_check_SCRIPTS += %D%/count-tpm-commands.py
 dist_check_SCRIPTS += $(provider_scripts)
 TESTS += $(provider_scripts)
 TPM_TESTS += $(provider_scripts)

@@ -4,41 +4,7 @@
 #
 # All of them find the TPM behind the TSS's capturing TCTI, so that what a connection cost can be counted.
 . "$abs_top_srcdir/tests/provider/tls.sh"
-
-# needs COMMAND...: or the test is skipped
-needs() {
-    for tool in "$@"; do
-        command -v "$tool" >/dev/null || {
-            echo "$tool is not installed"
-            exit 77
-        }
-    done
-}
-
-capture_tcti() {
-    PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libtss2-tcti-pcap\.so\.0' || {
-        echo "the pcap TCTI is not installed"
-        exit 77
-    }
-    export TCTI_PCAP_FILE="$PWD/capture.pcap" GATEKEY_TCTI="pcap:$GATEKEY_TCTI"
-}
-
-# costs NUMBER WHO: that many signatures since the last time, and no other command
-counted=0
-costs() {
-    counted=$((counted + $1))
-    wanted="$counted$(printf ' 0x15d%.0s' $(seq $counted))"
-    [ $counted -gt 0 ] || wanted=0
-    seen=$(/usr/bin/python3 "$abs_top_srcdir/tests/provider/count-tpm-commands.py" "$TCTI_PCAP_FILE")
-    [ "$seen" = "$wanted" ] || fail "$2: the TPM has seen $seen, not $wanted"
-    echo "$2: TPM commands: $1"
-}
-
-# page_shows WHO VERSION: what the server made of it is in the file "page": this protocol, the device
-page_shows() {
-    grep -q "Protocol *: TLSv$2\$" page || fail "$1: not TLS $2: $(head -c 300 page)"
-    grep -q "Subject: CN *= *device\$" page || fail "$1: the server saw no certificate"
-}
+. "$abs_top_srcdir/tests/tpm/capture.sh"
 
 # shows_the_device WHO PORT VERSION [OPTION...]: the server there proves that it is the device
 shows_the_device() {
@@ -86,21 +52,6 @@ serve() {
     done
     cat "$name.log" >&2
     fail "no $name"
-}
-
-# until_true WHAT COMMAND...: waits for it, a while; if it never comes, shows the file $watch
-watch=/dev/null
-until_true() {
-    what=$1
-    shift
-    for _ in $(seq 600); do
-        if "$@" >/dev/null 2>&1; then
-            return 0
-        fi
-        sleep 0.05
-    done
-    tail -5 "$watch" >&2
-    fail "$what"
 }
 
 only_root_goes_on() {

@@ -32,7 +32,8 @@ EXTRA_DIST += %D%/longest-salt.c
 check_LTLIBRARIES += libfault.la
 libfault_la_SOURCES = %D%/fault.c %D%/fault.h
 libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-EXTRA_DIST += %D%/fault.sh
+EXTRA_DIST += %D%/fault.sh %D%/capture.sh
+dist_check_SCRIPTS += %D%/count-commands.py
 
 tpm_tests_with_a_tpm = %D%/test-create %D%/test-fault-tcti %D%/test-faults %D%/test-line \
     %D%/test-load %D%/test-loadable \
