@@ -20,16 +20,6 @@ needs_engine() {
     export PKCS11_MODULE_PATH="$module"
 }
 
-# make_locked_key: another identity, and so token, "locked", whose key has the password "correct horse"; locked.pub
-make_locked_key() {
-    printf 'correct horse\n' >password
-    mkdir locked
-    "$make_key_in_tpm" locked/device.pem 0x81000101 --auth password 2>/dev/null
-    with_provider openssl req -new -key locked/device.pem -passin file:password -subj /CN=device -out request.csr
-    openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out locked/cert.pem 2>/dev/null
-    openssl x509 -in locked/cert.pem -noout -pubkey >locked.pub
-}
-
 # gets WHO VERSION [OPTION...]: s_client fetches the server's page with these
 gets() {
     who=$1 version=$2
@@ -55,7 +45,7 @@ curls() {
     page_shows "$who" "$version"
 }
 
-certify device
+certify gatekey
 make_server_certificate
 start_mutual_server -www
 openssl x509 -in gatekey/cert.pem -noout -pubkey >public.pem

@@ -12,9 +12,9 @@ certify_below() {
     make_ca device-ca
     make_ca below
     openssl req -new -key below.key -subj /CN=below -addext basicConstraints=critical,CA:TRUE -out request.csr
-    openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out below.pem 2>/dev/null
+    sign_request device-ca request.csr below.pem
     with_provider openssl req -new -key gatekey/device.pem -subj /CN=device -out request.csr
-    openssl ca -config below.cnf -batch -notext -days 30 -in request.csr -out leaf.pem 2>/dev/null
+    sign_request below request.csr leaf.pem
     cat leaf.pem below.pem device-ca.pem >gatekey/cert.pem
 }
 

@@ -23,11 +23,22 @@ with_provider() {
     OPENSSL_MODULES="$abs_top_builddir/.libs" OPENSSL_CONF="$abs_top_srcdir/conf/openssl-gatekey.cnf" "$@"
 }
 
-# certify [SUBJECT]: gatekey/cert.pem, the device's certificate and its issuer's
+# certify FOLDER [OPTION...]: leaf.pem, that the key in FOLDER is the device's; FOLDER/cert.pem, with the issuer's too
 certify() {
+    folder=$1
+    shift
     [ -f device-ca.pem ] || make_ca device-ca
-    with_provider openssl req -new -key gatekey/device.pem -subj "/CN=${1-device}" -out request.csr
-    openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out leaf.pem 2>/dev/null
-    cat leaf.pem device-ca.pem >gatekey/cert.pem.new
-    mv gatekey/cert.pem.new gatekey/cert.pem
+    with_provider openssl req -new -key "$folder/device.pem" -subj /CN=device "$@" -out request.csr
+    sign_request device-ca request.csr leaf.pem
+    cat leaf.pem device-ca.pem >"$folder/cert.pem.new"
+    mv "$folder/cert.pem.new" "$folder/cert.pem"
+}
+
+# make_locked_key: another identity, and so token, "locked", whose key has the password "correct horse"; certified.
+# The file "password" holds it without an end of line: GnuTLS would take that for a part of it.
+make_locked_key() {
+    printf 'correct horse' >password
+    mkdir locked
+    "$make_key_in_tpm" locked/device.pem 0x81000101 --auth password 2>/dev/null
+    certify locked -passin file:password
 }

@@ -19,6 +19,5 @@ start_mutual_server -www
 
 use_gatekey
 openssl req -new -key device.pem -subj /CN=device -out request.csr
-plain_openssl ca -config device-ca.cnf -batch -notext -days 30 -in request.csr -out cert.pem \
-    2>/dev/null
+sign_request device-ca request.csr cert.pem
 cat cert.pem device.pem >identity.pem
