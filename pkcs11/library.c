@@ -8,6 +8,8 @@
  */
 #include "pkcs11/internal.h"
 
+#include "config.h"
+
 #include <pthread.h>
 
 enum state { NOT_INITIALIZED, INITIALIZED, ENDING };
@@ -391,6 +393,16 @@ CK_RV C_Finalize(void *reserved)
     return CKR_OK;
 }
 
+/* Ours has three numbers; the standard has room for two. */
+static CK_VERSION own_version(void)
+{
+    char *rest;
+    unsigned long major = strtoul(PACKAGE_VERSION, &rest, 10);
+    unsigned long minor = rest[0] == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+
+    return (CK_VERSION){ (unsigned char)major, (unsigned char)minor };
+}
+
 CK_RV C_GetInfo(CK_INFO *info)
 {
     CLEANUP(p11_leave) struct p11_guard guard = { false };
@@ -402,7 +414,7 @@ CK_RV C_GetInfo(CK_INFO *info)
     if (info == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    *info = (CK_INFO){ .cryptokiVersion = { 3, 0 }, .libraryVersion = { 0, 1 } };
+    *info = (CK_INFO){ .cryptokiVersion = { 3, 0 }, .libraryVersion = own_version() };
     p11_pad(info->manufacturerID, sizeof(info->manufacturerID), P11_MANUFACTURER);
     p11_pad(info->libraryDescription, sizeof(info->libraryDescription), "TPM 2.0 device key");
     return CKR_OK;

@@ -100,7 +100,7 @@ static CK_RV log_in(CK_SESSION_HANDLE handle, CK_USER_TYPE type, const CK_UTF8CH
         return CKR_HOST_MEMORY;
     }
     if (token->key == NULL) {
-        return CKR_USER_PIN_NOT_INITIALIZED; /* it went away while the session was open */
+        return CKR_USER_PIN_NOT_INITIALIZED;
     }
     if (!gk_key_needs_auth(token->key)) {
         p11_library_log_in(NULL);

@@ -3,8 +3,11 @@
 #include "tests/pkcs11/calls.h"
 #include "tests/pkcs11/fixture.h"
 
+#include "config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +72,20 @@ static void initialising_twice_is_told(void **state)
     assert_rv(p11->C_Initialize(NULL), CKR_CRYPTOKI_ALREADY_INITIALIZED);
     assert_rv(p11->C_Initialize(&arguments), CKR_CRYPTOKI_ALREADY_INITIALIZED);
     assert_rv(p11->C_GetInfo(&info), CKR_OK);
+}
+
+static void it_says_which_version_it_is(void **state)
+{
+    char version[16];
+    CK_INFO info;
+
+    (void)state;
+    assert_rv(p11->C_GetInfo(&info), CKR_OK);
+    snprintf(version, sizeof(version), "%d.%d.", info.libraryVersion.major,
+             info.libraryVersion.minor);
+    assert_memory_equal(PACKAGE_VERSION, version, strlen(version));
+    assert_int_equal(info.cryptokiVersion.major, 3);
+    assert_int_equal(info.cryptokiVersion.minor, 0);
 }
 
 static void finalising_twice_is_told(void **state)
@@ -190,6 +207,7 @@ int main(void)
         cmocka_unit_test(only_the_lists_work_before_initialising),
         TEST(only_the_lists_work_after_finalising),
         TEST(initialising_twice_is_told),
+        TEST(it_says_which_version_it_is),
         TEST(finalising_twice_is_told),
         TEST(reserved_arguments_stay_null),
         cmocka_unit_test_teardown(mutex_callbacks_come_in_fours, fixture_end),
