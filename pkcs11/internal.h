@@ -365,7 +365,8 @@ CK_RV p11_status_code(enum gk_status status);
 /* The same, and the sentence "cannot <operation>: ..." on stderr where GATEKEY_DEBUG asks for it.
  */
 CK_RV p11_status_report(const char *operation, const struct gk_error *err);
-/* Look at the environment, at C_Initialize. */
-void p11_status_capture(void);
+/* Look at the environment, at C_Initialize. A child's may be gone: it then goes on as its parent.
+ */
+void p11_status_capture(bool is_child);
 
 #endif

@@ -19,7 +19,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* state, signing or w
 
 static struct library {
     enum state state;
-    bool forked; /* from a process that had initialised: the environment is that one's */
+    bool forked; /* a child: what its environment does not say is its parent's */
     struct gk_environment environment;
     struct gk_place place; /* directory is NULL until it is known */
     struct p11_token *token;
@@ -336,14 +336,26 @@ static void forget(void)
     library.place = (struct gk_place){ NULL, NULL };
 }
 
-/* In a child the environment may be gone; its parent's was kept. */
+static void inherit(char **own, char **from)
+{
+    if (*own == NULL) {
+        *own = TAKE(*from);
+    }
+}
+
+/* A server's workers may have no environment; what its parent was told is kept for them. */
 static void capture_environment(void)
 {
-    if (!library.forked) {
-        gk_environment_clear(&library.environment);
-        gk_environment_capture(&library.environment);
-        p11_status_capture();
+    struct gk_environment environment;
+
+    gk_environment_capture(&environment);
+    if (library.forked) {
+        inherit(&environment.identity, &library.environment.identity);
+        inherit(&environment.tcti, &library.environment.tcti);
     }
+    gk_environment_clear(&library.environment);
+    library.environment = environment;
+    p11_status_capture(library.forked);
 }
 
 CK_RV C_Initialize(void *arguments)
@@ -441,7 +453,7 @@ void p11_library_after_fork(bool child)
         gk_tpm_after_fork(way.tpm, child);
     }
     if (child) {
-        library.forked = library.forked || library.state != NOT_INITIALIZED;
+        library.forked = true;
         library.state = NOT_INITIALIZED;
         library.signing = 0;
         library.waiting = 0;

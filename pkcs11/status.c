@@ -7,11 +7,13 @@
 
 static bool is_debugging;
 
-void p11_status_capture(void)
+void p11_status_capture(bool is_child)
 {
     const char *debug = secure_getenv("GATEKEY_DEBUG");
 
-    is_debugging = debug != NULL && debug[0] != '\0';
+    if (debug != NULL || !is_child) {
+        is_debugging = debug != NULL && debug[0] != '\0';
+    }
 }
 
 CK_RV p11_status_code(enum gk_status status)

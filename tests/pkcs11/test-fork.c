@@ -117,6 +117,18 @@ static int begins_twice_without_an_environment(void)
     return 0;
 }
 
+/* As a program that starts workers for several identities. */
+static int follows_an_environment_of_its_own(void)
+{
+    CK_TOKEN_INFO token;
+
+    setenv("GATEKEY_IDENTITY", "/nowhere/another", 1);
+    return p11->C_Initialize(NULL) == CKR_OK && p11->C_GetTokenInfo(0, &token) == CKR_OK &&
+                   memcmp(token.label, "another ", 8) == 0
+               ? 0
+               : 101;
+}
+
 static int does_nothing(void)
 {
     return 0;
@@ -155,6 +167,10 @@ static void a_child_keeps_the_settings_of_its_parent(void **state)
 {
     (void)state;
     run_child(begins_twice_without_an_environment);
+    assert_rv(p11->C_Finalize(NULL), CKR_OK);
+    run_child(begins_twice_without_an_environment);
+    run_child(follows_an_environment_of_its_own);
+    assert_rv(p11->C_Initialize(NULL), CKR_OK);
 }
 
 /* Sessions, operations under way, found objects: all of it is still the parent's. */
