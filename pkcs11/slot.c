@@ -65,21 +65,31 @@ static CK_FLAGS token_flags(const struct p11_token *token)
     return flags;
 }
 
-CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+/* Of functions that tell of the token: the answer has a place to go, and there is something to
+ * tell. */
+static CK_RV enter_token(struct p11_guard *guard, CK_SLOT_ID slot, const void *answer,
+                         const struct p11_token **token)
 {
-    CLEANUP(p11_leave) struct p11_guard guard = { false };
-    CK_RV rv = p11_enter_slot(&guard, slot);
-    const struct p11_token *token;
+    CK_RV rv = p11_enter_slot(guard, slot);
 
     if (rv != CKR_OK) {
         return rv;
     }
-    if (info == NULL) {
+    if (answer == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    token = p11_library_token_now();
-    if (token == NULL) {
-        return CKR_HOST_MEMORY;
+    *token = p11_library_token_now();
+    return *token != NULL ? CKR_OK : CKR_HOST_MEMORY;
+}
+
+CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    CLEANUP(p11_leave) struct p11_guard guard = { false };
+    const struct p11_token *token = NULL;
+    CK_RV rv = enter_token(&guard, slot, info, &token);
+
+    if (rv != CKR_OK) {
+        return rv;
     }
     *info = (CK_TOKEN_INFO){
         .flags = token_flags(token),
@@ -106,19 +116,12 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 CK_RV C_GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, CK_ULONG *count)
 {
     CLEANUP(p11_leave) struct p11_guard guard = { false };
-    CK_RV rv = p11_enter_slot(&guard, slot);
-    const struct p11_token *token;
+    const struct p11_token *token = NULL;
+    CK_RV rv = enter_token(&guard, slot, count, &token);
     CK_ULONG room, offered = 0;
 
     if (rv != CKR_OK) {
         return rv;
-    }
-    if (count == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
-    token = p11_library_token();
-    if (token == NULL) {
-        return CKR_HOST_MEMORY;
     }
     room = *count;
     for (size_t i = 0; i < p11_mechanism_count; i++) {
@@ -136,18 +139,11 @@ CK_RV C_GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, CK_ULONG *cou
 CK_RV C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
 {
     CLEANUP(p11_leave) struct p11_guard guard = { false };
-    CK_RV rv = p11_enter_slot(&guard, slot);
-    const struct p11_token *token;
+    const struct p11_token *token = NULL;
+    CK_RV rv = enter_token(&guard, slot, info, &token);
 
     if (rv != CKR_OK) {
         return rv;
-    }
-    if (info == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
-    token = p11_library_token();
-    if (token == NULL) {
-        return CKR_HOST_MEMORY;
     }
     for (size_t i = 0; i < p11_mechanism_count; i++) {
         if (p11_mechanisms[i].type == type && p11_mechanism_is_offered(&p11_mechanisms[i], token)) {

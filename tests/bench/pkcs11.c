@@ -19,7 +19,7 @@
 #define VALUE_MAX 4096
 
 struct module {
-    void *library;
+    void *handle;
     CK_FUNCTION_LIST *call;
 };
 
@@ -58,12 +58,12 @@ static void module_open(struct module *module, const char *path)
 {
     CK_C_GetFunctionList get;
 
-    module->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (module->library == NULL) {
+    module->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (module->handle == NULL) {
         fprintf(stderr, "%s\n", dlerror());
         give_up("load the module");
     }
-    *(void **)&get = dlsym(module->library, "C_GetFunctionList");
+    *(void **)&get = dlsym(module->handle, "C_GetFunctionList");
     if (get == NULL) {
         give_up("find C_GetFunctionList");
     }
@@ -135,7 +135,7 @@ static void start_close(void *state)
 {
     struct module *module = state;
 
-    dlclose(module->library);
+    dlclose(module->handle);
     free(module);
 }
 
@@ -251,7 +251,7 @@ static void token_close(void *state)
     struct token *token = state;
 
     finalize(&token->module);
-    dlclose(token->module.library);
+    dlclose(token->module.handle);
     free(token->keys);
     free(token->sessions);
     free(token);
