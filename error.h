@@ -42,6 +42,7 @@
     ROW(GK_NOT_LOADED, "this TPM does not load that key", "it is another TPM's or parent's, or the TPM was cleared since; make a new key") \
     ROW(GK_WRONG_KIND, "a key of this kind is not taken", "use an unrestricted RSA-2048 signing key without a policy") \
     ROW(GK_NOT_RSA2048, "only RSA with 2048 bits is accepted", "use an RSA-2048 key")               \
+    ROW(GK_PCRS_CHANGED, "the TPM's PCRs are not what the secret was sealed to", "boot the software it was sealed under, or run gatekey enroll --secret-file to seal it anew") \
     /* files and configuration */                                                                   \
     ROW(GK_NO_FILE, "no such file", "check the path")                                               \
     ROW(GK_FILE_DENIED, "permission denied", "run it as the owner of that file")                    \
@@ -61,8 +62,13 @@
     ROW(GK_HUB_CREDENTIALS, "the hub does not accept these credentials", "check the key and the secret file, and the clock") \
     ROW(GK_HUB_GARBLED, "the hub's answer makes no sense", "check the address; it may not be the hub") \
     ROW(GK_DUPLICATE_SUBJECT, "the hub has issued a certificate for this subject already", "set [device] common_name to a name of its own") \
+    ROW(GK_BOUND_ELSEWHERE, "the hub has bound this key's certificate to another device", "find that device and revoke it there, or run gatekey reset for a new key") \
     ROW(GK_BAD_CERTIFICATE, "the certificate does not fit", "nothing was installed; ask the hub's operator") \
     ROW(GK_NOT_YET_VALID, "the certificate is not valid yet", "check this gateway's clock")         \
+    ROW(GK_EXPIRED, "the certificate has expired", "run gatekey enroll, which asks for a new one")     \
+    ROW(GK_BAD_CRL, "the revocation list is not to be believed", "check [trust] and [hub] crl_url; the list before it stays in use") \
+    ROW(GK_STALE_CRL, "the revocation list is too old", "run gatekey refresh, and see why no newer one comes") \
+    ROW(GK_CLOCK_WRONG, "this gateway's clock cannot be right", "set the clock, by NTP or by hand")   \
     ROW(GK_THROTTLED, "the hub's connect limit does not allow another attempt yet", "wait, then run it again") \
     ROW(GK_NO_SERVICE, "gatekeyd does not answer", "start it with systemctl start gatekeyd")        \
     ROW(GK_SERVICE_RUNS, "gatekeyd is running", "stop it first with systemctl stop gatekeyd")       \

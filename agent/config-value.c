@@ -3,6 +3,7 @@
  * it is used. */
 #include "agent/config-value.h"
 
+#include "agent/config.h"
 #include "tpm/devkey.h"
 
 #include <ctype.h>
@@ -131,6 +132,105 @@ const char *agent_value_url(void *field, const char *value, const struct agent_b
     return store(field, value, size);
 }
 
+/* A revocation list proves itself by its signature, so it may come by plain HTTP. */
+const char *agent_value_any_url(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    size_t size = strlen(value);
+    size_t host = strncmp(value, "https://", 8) == 0  ? 8
+                  : strncmp(value, "http://", 7) == 0 ? 7
+                                                      : size;
+
+    (void)bounds;
+    if (host >= size || value[host] == '/' || size > 1024 || !is_clean(value, " @#\"\\")) {
+        return "must be http:// or https://, a host and a path";
+    }
+    return store(field, value, size);
+}
+
+const char *agent_value_pcrs(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char problem[] = "must be a bank and its PCRs, as sha256:0,2,7";
+    const char *at = strchr(value, ':');
+
+    (void)bounds;
+    if (at == NULL || (strncmp(value, "sha256:", 7) != 0 && strncmp(value, "sha384:", 7) != 0)) {
+        return problem;
+    }
+    do {
+        char *end;
+
+        at++;
+        if (!isdigit((unsigned char)*at) || strtoul(at, &end, 10) > 23) {
+            return problem;
+        }
+        at = end;
+    } while (*at == ',');
+    return *at == '\0' ? store(field, value, strlen(value)) : problem;
+}
+
+/* Where value stands among names, -1 where it does not. */
+static int choose(const char *value, const char *const *names)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], value) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *agent_value_bool(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char *const names[] = { "no", "yes", NULL };
+    int chosen = choose(value, names);
+
+    (void)bounds;
+    if (chosen < 0) {
+        return "must be yes or no";
+    }
+    *(bool *)field = chosen == 1;
+    return NULL;
+}
+
+const char *agent_value_renew_by(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char *const names[] = { "api", "event", "hand", NULL };
+    int chosen = choose(value, names);
+
+    (void)bounds;
+    if (chosen < 0) {
+        return "must be api, event or hand";
+    }
+    *(enum agent_renew_by *)field = (enum agent_renew_by)(chosen + AGENT_RENEW_API);
+    return NULL;
+}
+
+const char *agent_value_expired(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char *const names[] = { "apply", "stop", NULL };
+    int chosen = choose(value, names);
+
+    (void)bounds;
+    if (chosen < 0) {
+        return "must be apply or stop";
+    }
+    *(enum agent_renew_expired *)field = (enum agent_renew_expired)chosen;
+    return NULL;
+}
+
+const char *agent_value_policy(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char *const names[] = { "warn", "stop", NULL };
+    int chosen = choose(value, names);
+
+    (void)bounds;
+    if (chosen < 0) {
+        return "must be warn or stop";
+    }
+    *(enum agent_policy *)field = (enum agent_policy)chosen;
+    return NULL;
+}
+
 const char *agent_value_provider(void *field, const char *value, const struct agent_bounds *bounds)
 {
     if (value[0] != '/' && (value[0] == '\0' || strchr(value, '/') != NULL)) {
@@ -198,4 +298,35 @@ const char *agent_value_handle(void *field, const char *value, const struct agen
     }
     *(uint32_t *)field = (uint32_t)number;
     return NULL;
+}
+
+const char *agent_value_seconds(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char problem[] = "is not a time in its range, as 90s, 15m, 24h or 30d";
+    static const struct {
+        const char *unit;
+        unsigned long seconds;
+    } units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+    unsigned long number;
+    char *unit;
+
+    if (!isdigit((unsigned char)value[0])) {
+        return problem;
+    }
+    errno = 0;
+    number = strtoul(value, &unit, 10);
+    if (errno != 0 || number > UINT_MAX / 86400) {
+        return problem;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(unit, units[i].unit) == 0) {
+            number *= units[i].seconds;
+            if (number < bounds->min || number > bounds->max) {
+                return problem;
+            }
+            *(unsigned *)field = (unsigned)number;
+            return NULL;
+        }
+    }
+    return problem;
 }

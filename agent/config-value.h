@@ -28,6 +28,13 @@ agent_value_read agent_value_path;   /* char *: an absolute path */
 agent_value_read agent_value_secret; /* char *: an absolute path, or credential:NAME */
 agent_value_read agent_value_ca;     /* char *: an absolute path, or "system", which is NULL */
 agent_value_read agent_value_url; /* char *: https://HOST[:PORT][/PATH], its last slashes dropped */
+agent_value_read agent_value_any_url;  /* char *: the same, or http://, and slashes stay */
+agent_value_read agent_value_pcrs;     /* char *: BANK:PCR[,PCR...], as sha256:0,2,7 */
+agent_value_read agent_value_bool;     /* bool: yes or no */
+agent_value_read agent_value_seconds;  /* unsigned: a number and s, m, h or d; min and max in s */
+agent_value_read agent_value_renew_by; /* enum agent_renew_by: api, event, hand */
+agent_value_read agent_value_expired;  /* enum agent_renew_expired: apply, stop */
+agent_value_read agent_value_policy;   /* enum agent_policy: warn, stop */
 agent_value_read agent_value_provider; /* char *: a bare name, or an absolute path */
 agent_value_read agent_value_tcti;     /* char *: NAME:SETTINGS */
 agent_value_read agent_value_unsigned; /* unsigned */

@@ -17,6 +17,8 @@
 /* The largest gatekey.conf that is read, bytes. */
 #define CONFIG_MAX ((size_t)64 * 1024)
 
+#define DAY_S 86400
+
 struct setting {
     const char *section, *name;
     agent_value_read *read;
@@ -32,6 +34,7 @@ static const struct setting settings[] = {
     { "tpm", "handle", agent_value_handle, FIELD(handle), { 0 } },
     { "tpm", "owner_auth_file", agent_value_secret, FIELD(owner_auth_file), { 0 } },
     { "tpm", "key_auth_file", agent_value_secret, FIELD(key_auth_file), { 0 } },
+    { "tpm", "seal_pcrs", agent_value_pcrs, FIELD(seal_pcrs), { 0 } },
     { "identity", "directory", agent_value_path, FIELD(directory), { 0 } },
     { "identity", "provider", agent_value_provider, FIELD(provider), { 1, 1024 } },
     { "identity", "key", agent_value_text, FIELD(key), { 1, 1024 } },
@@ -40,6 +43,7 @@ static const struct setting settings[] = {
     { "device", "device_key", agent_value_name, FIELD(device_key), { 1, 64 } },
     { "device", "product_secret_file", agent_value_secret, FIELD(product_secret_file), { 0 } },
     { "device", "common_name", agent_value_text, FIELD(common_name), { 1, 64 } },
+    { "device", "csr_extensions", agent_value_bool, FIELD(csr_extensions), { 0 } },
     { "device", "country", agent_value_text, FIELD(country), { 2, 2 } },
     { "device", "state", agent_value_text, FIELD(state), { 1, 64 } },
     { "device", "locality", agent_value_text, FIELD(locality), { 1, 64 } },
@@ -51,6 +55,7 @@ static const struct setting settings[] = {
     { "hub", "ca_file", agent_value_ca, FIELD(hub_ca_file), { 0 } },
     { "hub", "server_name", agent_value_host, FIELD(server_name), { 0 } },
     { "hub", "keepalive", agent_value_unsigned, FIELD(keepalive_s), { 60, 300 } },
+    { "hub", "crl_url", agent_value_any_url, FIELD(server_crl_url), { 0 } },
     { "api", "url", agent_value_url, FIELD(api_url), { 0 } },
     { "api", "ca_file", agent_value_ca, FIELD(api_ca_file), { 0 } },
     { "api", "app_key", agent_value_text, FIELD(app_key), { 1, 64 } },
@@ -60,6 +65,19 @@ static const struct setting settings[] = {
     { "local", "socket", agent_value_path, FIELD(socket), { 0 } },
     { "local", "socket_group", agent_value_text, FIELD(socket_group), { 0, 64 } },
     { "local", "state_directory", agent_value_path, FIELD(state_directory), { 0 } },
+    { "renew", "by", agent_value_renew_by, FIELD(renew_by), { 0 } },
+    { "renew", "rotate_key", agent_value_bool, FIELD(rotate_key), { 0 } },
+    { "renew", "settle", agent_value_seconds, FIELD(settle_s), { 0, 3600 } },
+    { "renew", "overlap", agent_value_seconds, FIELD(overlap_s), { 0, 90 * DAY_S } },
+    { "renew", "reloaded", agent_value_text, FIELD(reloaded), { 1, 160 } },
+    { "renew", "expired", agent_value_expired, FIELD(renew_expired), { 0 } },
+    { "trust", "crl_url", agent_value_any_url, FIELD(issuer_crl_url), { 0 } },
+    { "trust", "root_url", agent_value_url, FIELD(root_url), { 0 } },
+    { "trust", "refresh", agent_value_seconds, FIELD(refresh_s), { 1, 90 * DAY_S } },
+    { "trust", "grace", agent_value_seconds, FIELD(grace_s), { 0, 365 * DAY_S } },
+    { "trust", "stale", agent_value_policy, FIELD(stale), { 0 } },
+    { "clock", "on_tamper", agent_value_policy, FIELD(on_tamper), { 0 } },
+    { "clock", "tolerance", agent_value_seconds, FIELD(tolerance_s), { 1, DAY_S } },
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
@@ -303,6 +321,12 @@ static bool set_defaults(struct agent_config *config)
     config->port = 18883;
     config->keepalive_s = 60;
     config->valid_days = 365;
+    config->csr_extensions = true;
+    config->settle_s = 60;
+    config->overlap_s = DAY_S;
+    config->refresh_s = DAY_S;
+    config->grace_s = 7 * DAY_S;
+    config->tolerance_s = 60;
     /* The subject EnOS's own SDK for C asks for; C, ST and O equal those of EnOS's root. */
     return set(&config->tcti, GK_DEFAULT_TCTI) && set(&config->directory, GK_DEFAULT_DIRECTORY) &&
            set(&config->provider, "gatekey") && set(&config->key, "gatekey:") &&
@@ -367,8 +391,31 @@ enum gk_status agent_config_read(const char *path, const char *identity,
     if (c->activation_port == 0) {
         c->activation_port = c->port;
     }
+    if (c->renew_by == AGENT_RENEW_AUTO) {
+        c->renew_by = c->api_url != NULL && c->app_key != NULL ? AGENT_RENEW_API : AGENT_RENEW_HAND;
+    }
+    if (c->rotate_key && strcmp(c->key, "gatekey:") != 0) {
+        return gk_fail(err, GK_BAD_CONFIG,
+                       "%s: [renew] rotate_key needs [identity] key = gatekey:", c->path);
+    }
     *config = TAKE(c);
     return GK_OK;
+}
+
+/* Does it read into a field that owns no memory? */
+static bool is_plain(agent_value_read *read)
+{
+    static agent_value_read *const plain[] = { agent_value_unsigned, agent_value_port,
+                                               agent_value_handle,   agent_value_bool,
+                                               agent_value_seconds,  agent_value_renew_by,
+                                               agent_value_expired,  agent_value_policy };
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        if (plain[i] == read) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void agent_config_free(struct agent_config *config)
@@ -379,8 +426,7 @@ void agent_config_free(struct agent_config *config)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         agent_value_read *read = settings[i].read;
 
-        if (read != agent_value_unsigned && read != agent_value_port &&
-            read != agent_value_handle) {
+        if (!is_plain(read)) {
             free(*(char **)((char *)config + settings[i].offset));
         }
     }

@@ -22,6 +22,20 @@ struct agent_handler {
     char **argv;   /* absolute path of the program, fixed arguments, NULL */
 };
 
+/* Who gets the renewed certificate from the hub. */
+enum agent_renew_by {
+    AGENT_RENEW_AUTO,  /* api where [api] app_key is set, else hand: what is meant by default */
+    AGENT_RENEW_API,   /* gatekey, by the REST API */
+    AGENT_RENEW_EVENT, /* an application beside the hub: certificateRequest, installCertificate */
+    AGENT_RENEW_HAND,  /* somebody, by csr and install */
+};
+
+/* What to do when a certificate expired before it was renewed. */
+enum agent_renew_expired { AGENT_EXPIRED_APPLY, AGENT_EXPIRED_STOP };
+
+/* Say so and go on, or do not connect any more. */
+enum agent_policy { AGENT_WARN, AGENT_STOP };
+
 struct agent_config {
     char *path; /* the file this came from; NULL when there was none and all is default */
 
@@ -32,6 +46,7 @@ struct agent_config {
      * systemd credential; agent_secret_read_file() takes both. */
     char *owner_auth_file; /* NULL: owner authorisation is empty */
     char *key_auth_file;   /* NULL: the device key has no password */
+    char *seal_pcrs; /* "sha256:0,2,7": what the device secret is sealed to; NULL: the TPM alone */
 
     /* [identity] */
     char *directory; /* default /var/lib/gatekey; --identity, then GATEKEY_IDENTITY go before it */
@@ -43,6 +58,7 @@ struct agent_config {
     char *product_key;
     char *device_key;
     char *product_secret_file; /* NULL: no dynamic activation */
+    bool csr_extensions;       /* ask for keyUsage and EKU clientAuth; default true */
     char *common_name;         /* template, "{device_key}" is replaced; default "{device_key}" */
     /* CSR subject; EnOS's defaults */
     char *country, *state, *locality, *organization, *organizational_unit;
@@ -54,6 +70,8 @@ struct agent_config {
     char *hub_ca_file;        /* [hub] ca_file: roots, or NULL for "system" */
     char *server_name;        /* expected name where it is not host */
     unsigned keepalive_s;     /* 60 to 300, default 60 */
+    char *server_crl_url;     /* [hub] crl_url: http(s), list of the CA of the hub's certificate;
+                               * NULL: that is not checked */
 
     /* [api] */
     char *api_url;     /* https://..., NULL: no API on this gateway */
@@ -69,6 +87,26 @@ struct agent_config {
     char *state_directory; /* default /var/lib/gatekeyd: what the service may write */
     struct agent_handler *handlers;
     size_t handler_count;
+
+    /* [renew] Times are in seconds; the file takes 90, 90s, 15m, 24h, 30d. */
+    enum agent_renew_by renew_by;
+    bool rotate_key;    /* a new key at the next handle; needs key = gatekey: */
+    unsigned settle_s;  /* before a new certificate is tried; default 60 */
+    unsigned overlap_s; /* old and new valid together; default 86400 */
+    char *reloaded;     /* units to reload after a renewal, parted by blanks; NULL: none */
+    enum agent_renew_expired renew_expired;
+
+    /* [trust] */
+    char *
+        issuer_crl_url; /* crl_url: http(s), our issuing CA's list; NULL: as the certificate says */
+    char *root_url;     /* https, where new roots are published; NULL: nowhere */
+    unsigned refresh_s; /* default 86400 */
+    unsigned grace_s;   /* how long past nextUpdate a list is still used; default 7 days */
+    enum agent_policy stale; /* after that; default warn */
+
+    /* [clock] */
+    enum agent_policy on_tamper; /* default warn */
+    unsigned tolerance_s;        /* what is no step; default 60 */
 };
 
 /*

@@ -202,9 +202,10 @@ static void say_goodbye(struct conversation *talk)
 }
 
 static enum gk_status converse(struct conversation *talk, struct agent_openssl *openssl,
-                               enum enos_mode mode, const char *secret, struct gk_error *err)
+                               enum enos_mode mode, enum agent_pair pair, const char *secret,
+                               struct gk_error *err)
 {
-    const struct agent_link_options options = { mode, secret, &events, talk };
+    const struct agent_link_options options = { mode, pair, secret, &events, talk };
     CLEANUP(agent_link_freep) struct agent_link *link = NULL;
     struct agent_moment now;
     struct gk_error own = { 0 };
@@ -236,13 +237,14 @@ enum gk_status agent_link_activate(const struct agent_config *config, struct age
 {
     struct conversation talk = { .config = config, .store = store, .context = context };
 
-    return converse(&talk, openssl, ENOS_DYNAMIC, product_secret, err);
+    return converse(&talk, openssl, ENOS_DYNAMIC, AGENT_PAIR_NONE, product_secret, err);
 }
 
 enum gk_status agent_link_prove(const struct agent_config *config, struct agent_openssl *openssl,
-                                const char *device_secret, struct gk_error *err)
+                                enum agent_pair pair, const char *device_secret,
+                                struct gk_error *err)
 {
     struct conversation talk = { .config = config };
 
-    return converse(&talk, openssl, ENOS_STATIC, device_secret, err);
+    return converse(&talk, openssl, ENOS_STATIC, pair, device_secret, err);
 }

@@ -34,6 +34,7 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_BAD_SALT:
     case GK_BAD_SIGNATURE:
     case GK_SEAL_BROKEN:
+    case GK_PCRS_CHANGED:
     case GK_NOT_LOADED:
     case GK_WRONG_KIND:
     case GK_NOT_OFFERED:
@@ -52,8 +53,13 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_HUB_CREDENTIALS:
     case GK_HUB_GARBLED:
     case GK_DUPLICATE_SUBJECT:
+    case GK_BOUND_ELSEWHERE:
     case GK_BAD_CERTIFICATE:
     case GK_NOT_YET_VALID:
+    case GK_EXPIRED:
+    case GK_BAD_CRL:
+    case GK_STALE_CRL:
+    case GK_CLOCK_WRONG:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:
     case GK_BUSY:

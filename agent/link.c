@@ -145,7 +145,8 @@ enum gk_status agent_link_start(const struct agent_config *config, struct agent_
     status = sign(made, openssl, err);
     made->options.secret = NULL;
     if (status == GK_OK) {
-        status = agent_tls_new(config, openssl, mutual, &made->tls, err);
+        status = agent_tls_new(config, openssl, mutual ? options->pair : AGENT_PAIR_NONE,
+                               &made->tls, err);
     }
     if (status == GK_OK) {
         status = agent_resolve_start(config->host, &made->resolve, err);

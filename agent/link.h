@@ -18,6 +18,7 @@
 #include "agent/config.h"
 #include "agent/enos/connect.h"
 #include "agent/openssl.h"
+#include "agent/tls.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -41,8 +42,9 @@ struct agent_link_events {
 
 /* How to connect. All is borrowed until agent_link_free(). */
 struct agent_link_options {
-    enum enos_mode mode; /* ENOS_STATIC: [hub] port, mutual TLS; ENOS_DYNAMIC: activation_port */
-    const char *secret;  /* the device's or the product's; looked at in agent_link_start() only */
+    enum enos_mode mode;  /* ENOS_STATIC: [hub] port, mutual TLS; ENOS_DYNAMIC: activation_port */
+    enum agent_pair pair; /* what mutual TLS shows; ENOS_DYNAMIC shows nothing */
+    const char *secret;   /* the device's or the product's; looked at in agent_link_start() only */
     const struct agent_link_events *events;
     void *context;
 };
@@ -136,6 +138,7 @@ enum gk_status agent_link_activate(const struct agent_config *config, struct age
  * the same device, so where gatekeyd runs, let it do this ("reconnect", agent/local.h).
  */
 enum gk_status agent_link_prove(const struct agent_config *config, struct agent_openssl *openssl,
-                                const char *device_secret, struct gk_error *err) GK_MUST_CHECK;
+                                enum agent_pair pair, const char *device_secret,
+                                struct gk_error *err) GK_MUST_CHECK;
 
 #endif

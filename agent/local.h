@@ -14,7 +14,12 @@
  *         {"ok":true,"connected":true}
  *     {"op":"stop","directory":...}
  *         the same uids, the same members: disconnect and stay so until the identity is replaced
- *         {"ok":true}
+ *         {"ok":true}; with "forget":true what the service keeps for this identity (inbox, clock)
+ *         is erased too
+ *     {"op":"try","directory":...}
+ *         the same uids: disconnect, connect with the pair in next/, and stay with it when the hub
+ *         accepts it; otherwise go back to the current pair by itself, and say why
+ *         {"ok":true,"connected":true}
  *
  * What fails is answered {"ok":false,"status":"GK_HUB_REFUSED","error":"cannot publish:
  * ...","exit":1}, with "code" where the hub gave one.

@@ -16,6 +16,12 @@ static const char *const stage_names[] = {
     [AGENT_STAGE_ENROLLED] = "enrolled", [AGENT_STAGE_RESETTING] = "resetting",
 };
 
+static const char *const renewal_names[] = {
+    [AGENT_RENEWAL_NONE] = "none",       [AGENT_RENEWAL_ASKING] = "asking",
+    [AGENT_RENEWAL_READY] = "ready",     [AGENT_RENEWAL_PROMOTING] = "promoting",
+    [AGENT_RENEWAL_OVERLAP] = "overlap",
+};
+
 struct member {
     const char *name;
     size_t offset;
@@ -41,6 +47,13 @@ static const struct member members[] = {
     TIME("begun", begun),
     TIME("certified", certified),
     TIME("enrolled", enrolled),
+    TEXT("nextCertSN", next_sn),
+    TEXT("oldCertSN", old_sn),
+    TIME("next", next_at),
+    TIME("asked", asked_at),
+    TIME("oldUntil", old_until),
+    TIME("tried", tried_at),
+    TIME("failures", failures),
 };
 
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
@@ -53,6 +66,11 @@ static void freep_json(json_t **json)
 const char *agent_stage_name(enum agent_stage stage)
 {
     return stage_names[stage];
+}
+
+const char *agent_renewal_name(enum agent_renewal renewal)
+{
+    return renewal_names[renewal];
 }
 
 bool agent_state_knows_other(const struct agent_state *state, const char *serial)
@@ -68,15 +86,35 @@ bool agent_state_knows_other(const struct agent_state *state, const char *serial
     return false;
 }
 
-static bool stage_read(const char *name, enum agent_stage *stage)
+/* Where a name stands among count, -1 where it does not. */
+static int name_read(const char *name, const char *const *names, size_t count)
 {
-    for (size_t i = 0; name != NULL && i < sizeof(stage_names) / sizeof(stage_names[0]); i++) {
-        if (strcmp(name, stage_names[i]) == 0) {
-            *stage = (enum agent_stage)i;
-            return true;
+    for (size_t i = 0; name != NULL && i < count; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (int)i;
         }
     }
-    return false;
+    return -1;
+}
+
+static bool stage_read(const json_t *value, enum agent_stage *stage)
+{
+    int found = name_read(json_string_value(value), stage_names,
+                          sizeof(stage_names) / sizeof(stage_names[0]));
+
+    *stage = (enum agent_stage)(found > 0 ? found : 0);
+    return found >= 0;
+}
+
+/* A file from before there were renewals has none. */
+static bool renewal_read(const json_t *value, enum agent_renewal *renewal)
+{
+    int found = value == NULL ? 0
+                              : name_read(json_string_value(value), renewal_names,
+                                          sizeof(renewal_names) / sizeof(renewal_names[0]));
+
+    *renewal = (enum agent_renewal)(found > 0 ? found : 0);
+    return found >= 0;
 }
 
 static bool member_read(const struct member *member, const json_t *value, struct agent_state *state)
@@ -114,7 +152,8 @@ enum gk_status agent_state_read(const char *directory, struct agent_state *state
     }
     json = json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, NULL);
     if (json_integer_value(json_object_get(json, "version")) != SCHEMA_VERSION ||
-        !stage_read(json_string_value(json_object_get(json, "stage")), &s.stage)) {
+        !stage_read(json_object_get(json, "stage"), &s.stage) ||
+        !renewal_read(json_object_get(json, "renewal"), &s.renewal)) {
         return gk_fail(err, GK_BAD_FILE, "%s/%s", directory, GK_FILE_STATE);
     }
     for (size_t i = 0; i < MEMBER_COUNT; i++) {
@@ -138,8 +177,8 @@ enum gk_status agent_state_write(const char *directory, const struct agent_state
                                  struct gk_error *err)
 {
     CLEANUP(freep_json)
-    json_t *json =
-        json_pack("{si ss}", "version", SCHEMA_VERSION, "stage", stage_names[state->stage]);
+    json_t *json = json_pack("{si ss ss}", "version", SCHEMA_VERSION, "stage",
+                             stage_names[state->stage], "renewal", renewal_names[state->renewal]);
     CLEANUP(gk_freep) char *text = NULL;
     bool fine = json != NULL;
 

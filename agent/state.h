@@ -24,6 +24,19 @@ enum agent_stage {
     AGENT_STAGE_RESETTING, /* everything here is to be destroyed */
 };
 
+/*
+ * Where a renewal stands; each is written before what it announces is begun. Only an enrolled
+ * gateway has one.
+ */
+enum agent_renewal {
+    AGENT_RENEWAL_NONE,
+    AGENT_RENEWAL_ASKING, /* a new certificate was, or was about to be, asked for; next/ has the
+                           * request, and the new key where it is rotated */
+    AGENT_RENEWAL_READY,  /* next/ holds a pair that fits; the hub has not been seen to accept it */
+    AGENT_RENEWAL_PROMOTING, /* the hub accepted it; it is being moved into place */
+    AGENT_RENEWAL_OVERLAP,   /* it is in place; the one before is valid until old_until */
+};
+
 /* All texts are empty where not known. */
 struct agent_state {
     enum agent_stage stage;
@@ -35,7 +48,19 @@ struct agent_state {
      * Decimal, parted by blanks. */
     char others[512];
     int64_t begun, certified, enrolled; /* UNIX time, seconds; 0 where not yet */
+
+    enum agent_renewal renewal;
+    char next_sn[49];  /* of the certificate in next/ */
+    char old_sn[49];   /* of the one before, as long as it is to be revoked */
+    int64_t next_at;   /* when next/ was filled: "settle" counts from here */
+    int64_t asked_at;  /* when the hub's application was asked by event */
+    int64_t old_until; /* the end of the overlap */
+    int64_t tried_at;  /* the last renewal that failed */
+    int64_t failures;  /* in a row */
 };
+
+/* A renewal's name, the same. */
+const char *agent_renewal_name(enum agent_renewal renewal);
 
 /* A stage's name, as state.json and status show it. */
 const char *agent_stage_name(enum agent_stage stage);

@@ -221,14 +221,40 @@ static enum gk_status heed_crl(struct agent_tls *tls, struct gk_error *err)
     return add_crls(SSL_CTX_get_cert_store(tls->context), pem, GK_FILE_SERVER_CRL, err);
 }
 
+char *agent_pair_folder(const struct agent_config *config, enum agent_pair pair)
+{
+    char *folder;
+
+    if (pair != AGENT_PAIR_NEXT) {
+        return strdup(config->directory);
+    }
+    return asprintf(&folder, "%s/" GK_FILE_NEXT, config->directory) < 0 ? NULL : folder;
+}
+
+char *agent_pair_key(const struct agent_config *config, enum agent_pair pair)
+{
+    char *key;
+
+    if (asprintf(&key, "%s/" GK_FILE_NEXT "/" GK_FILE_DEVICE, config->directory) < 0) {
+        return NULL;
+    }
+    if (pair != AGENT_PAIR_NEXT || access(key, F_OK) != 0) {
+        free(key);
+        return strdup(config->key);
+    }
+    return key;
+}
+
 static enum gk_status show_certificate(struct agent_tls *tls, struct agent_openssl *openssl,
-                                       struct gk_error *err)
+                                       enum agent_pair pair, struct gk_error *err)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    CLEANUP(gk_freep) char *folder = agent_pair_folder(tls->config, pair);
+    CLEANUP(gk_freep) char *uri = agent_pair_key(tls->config, pair);
     CLEANUP(gk_freep) char *path = NULL;
     enum gk_status status;
 
-    if (asprintf(&path, "%s/" GK_FILE_CERTIFICATE, tls->config->directory) < 0) {
+    if (folder == NULL || uri == NULL || asprintf(&path, "%s/" GK_FILE_CERTIFICATE, folder) < 0) {
         path = NULL;
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
@@ -239,14 +265,14 @@ static enum gk_status show_certificate(struct agent_tls *tls, struct agent_opens
     if (SSL_CTX_use_certificate_chain_file(tls->context, path) != 1) {
         return agent_openssl_error(err, GK_BAD_CERTIFICATE, path);
     }
-    status = agent_openssl_load_key(openssl, tls->config->key, &key, err);
+    status = agent_openssl_load_key(openssl, uri, &key, err);
     if (status != GK_OK) {
         return status;
     }
     if (SSL_CTX_use_PrivateKey(tls->context, key) != 1 ||
         SSL_CTX_check_private_key(tls->context) != 1) {
         ERR_clear_error();
-        gk_fail(err, GK_BAD_CERTIFICATE, "%s is for another key than %s", path, tls->config->key);
+        gk_fail(err, GK_BAD_CERTIFICATE, "%s is for another key than %s", path, uri);
         gk_advise(err, "run gatekey status; the key may have been replaced after the enrolment");
         return GK_BAD_CERTIFICATE;
     }
@@ -272,7 +298,7 @@ static enum gk_status set_rules(struct agent_tls *tls, struct gk_error *err)
 }
 
 enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
-                             bool with_certificate, struct agent_tls **tls, struct gk_error *err)
+                             enum agent_pair pair, struct agent_tls **tls, struct gk_error *err)
 {
     CLEANUP(agent_tls_freep) struct agent_tls *made = calloc(1, sizeof(*made));
     enum gk_status status;
@@ -301,8 +327,8 @@ enum gk_status agent_tls_new(const struct agent_config *config, struct agent_ope
     if (status == GK_OK) {
         status = heed_crl(made, err);
     }
-    if (status == GK_OK && with_certificate) {
-        status = show_certificate(made, openssl, err);
+    if (status == GK_OK && pair != AGENT_PAIR_NONE) {
+        status = show_certificate(made, openssl, pair, err);
     }
     if (status == GK_OK) {
         *tls = TAKE(made);

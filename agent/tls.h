@@ -21,16 +21,28 @@
 
 struct agent_tls;
 
+/* With which certificate and key to go to the hub. */
+enum agent_pair {
+    AGENT_PAIR_NONE,    /* none: only the hub is authenticated */
+    AGENT_PAIR_CURRENT, /* cert.pem and [identity] key */
+    AGENT_PAIR_NEXT,    /* next/cert.pem, and next/device.pem where the key is rotated too */
+};
+
+/* The folder of a pair's certificate, and the URI of its key: allocated, NULL when out of memory.
+ */
+char *agent_pair_folder(const struct agent_config *config, enum agent_pair pair);
+char *agent_pair_key(const struct agent_config *config, enum agent_pair pair);
+
 /*
- * Make the context for one connection to [hub] host. with_certificate: show cert.pem, and sign with
- * [identity] key; else only the hub is authenticated. server-crl.pem is used where it exists, and
- * then must be valid. config and openssl must outlive the object; the caller frees it with
- * agent_tls_free(). Fails with GK_NOT_ENROLLED (no cert.pem), GK_BAD_CERTIFICATE (it makes no
- * sense, or belongs to another key), GK_BAD_FILE, GK_NO_FILE (roots, list), GK_BAD_CONFIG,
- * GK_CRYPTO_FAILED, GK_NO_MEMORY, and what loading the key fails with.
+ * Make the context for one connection to [hub] host. pair: what to show and sign with.
+ * server-crl.pem is used where it exists, and then must be valid. config and openssl must outlive
+ * the object; the caller frees it with agent_tls_free(). Fails with GK_NOT_ENROLLED (no cert.pem),
+ * GK_BAD_CERTIFICATE (it makes no sense, or belongs to another key), GK_BAD_FILE, GK_NO_FILE
+ * (roots, list), GK_BAD_CONFIG, GK_CRYPTO_FAILED, GK_NO_MEMORY, and what loading the key fails
+ * with.
  */
 enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
-                             bool with_certificate, struct agent_tls **tls,
+                             enum agent_pair pair, struct agent_tls **tls,
                              struct gk_error *err) GK_MUST_CHECK;
 void agent_tls_free(struct agent_tls *tls); /* NULL is fine */
 GK_DEFINE_CLEANUP(struct agent_tls, agent_tls_free)

@@ -31,6 +31,9 @@
 #define GK_FILE_CRL "crl.pem"
 #define GK_FILE_STATE "state.json"
 #define GK_FILE_SECRET "secret.tpm"
+#define GK_FILE_PENDING_CA "pending-ca.pem" /* roots that wait for somebody's approval */
+#define GK_FILE_DEVICE_OLD "device.pem.old" /* a rotated key, until the overlap is over */
+#define GK_FILE_NEXT "next"                 /* a folder: the pair that a renewal tries */
 
 /* The largest file any reader here accepts, bytes. */
 #define GK_FILE_MAX ((size_t)1024 * 1024)

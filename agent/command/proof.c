@@ -26,7 +26,7 @@ static enum gk_status prove(struct enrolment *e, const char **by, struct gk_erro
     *by = "gatekeyd";
     if (status == GK_NO_SERVICE) {
         *by = "gatekey";
-        status = agent_link_prove(e->config, e->openssl, e->secret.text, err);
+        status = agent_link_prove(e->config, e->openssl, AGENT_PAIR_CURRENT, e->secret.text, err);
     }
     return status;
 }

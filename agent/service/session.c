@@ -256,9 +256,9 @@ static const struct agent_link_events events = { on_up, on_message, on_unsubscri
 
 static enum gk_status start_link(struct session *session, struct gk_error *err)
 {
-    struct agent_link_options options = { .mode = ENOS_STATIC,
-                                          .events = &events,
-                                          .context = session };
+    struct agent_link_options options = {
+        .mode = ENOS_STATIC, .pair = AGENT_PAIR_CURRENT, .events = &events, .context = session
+    };
     CLEANUP(agent_secret_clear) struct agent_secret secret = { 0 };
     enum gk_status status = agent_secret_load(session->service->config, &secret, err);
 

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
         status = agent_link_init(&err);
     }
     for (int i = 0; status == GK_OK && i < (argc > 3 ? atoi(argv[3]) : 1); i++) {
-        status = agent_link_prove(config, openssl, argv[2], &err);
+        status = agent_link_prove(config, openssl, AGENT_PAIR_CURRENT, argv[2], &err);
     }
     if (status == GK_OK) {
         puts("accepted");

@@ -91,6 +91,10 @@ static void an_empty_file_means_the_defaults(void **state)
     assert_int_equal(f->config->activation_port, 18883);
     assert_int_equal(f->config->keepalive_s, 60);
     assert_int_equal(f->config->valid_days, 365);
+    assert_true(f->config->csr_extensions);
+    assert_int_equal(f->config->settle_s, 60);
+    assert_int_equal(f->config->overlap_s, 86400);
+    assert_int_equal(f->config->renew_by, AGENT_RENEW_HAND);
     assert_string_equal(f->config->socket_group, "gatekey-local");
     assert_null(f->config->host);
     assert_null(f->config->hub_ca_file);
@@ -137,6 +141,38 @@ static void reads_every_setting(void **state)
     assert_string_equal(c->handlers[1].argv[0], "/sbin/reboot");
 }
 
+static void reads_the_settings_of_an_identitys_life(void **state)
+{
+    struct fixture *f = *state;
+    struct agent_config *c;
+
+    read_text(f, "[tpm]\nseal_pcrs = sha256:0,2,7\n[device]\ncsr_extensions = no\n"
+                 "[hub]\ncrl_url = http://ca.example/crl?x=1\n[renew]\nby = event\n"
+                 "rotate_key = yes\nsettle = 30\noverlap = 2h\n"
+                 "reloaded = nginx.service other.service\nexpired = stop\n"
+                 "[trust]\ncrl_url = https://ca.example/crl\nroot_url = https://ca.example/root\n"
+                 "refresh = 15m\ngrace = 3d\nstale = stop\n[clock]\non_tamper = stop\n"
+                 "tolerance = 90s\n");
+    c = f->config;
+    assert_int_equal(f->status, GK_OK);
+    assert_string_equal(c->seal_pcrs, "sha256:0,2,7");
+    assert_false(c->csr_extensions);
+    assert_string_equal(c->server_crl_url, "http://ca.example/crl?x=1");
+    assert_int_equal(c->renew_by, AGENT_RENEW_EVENT);
+    assert_true(c->rotate_key);
+    assert_int_equal(c->settle_s, 30);
+    assert_int_equal(c->overlap_s, 7200);
+    assert_string_equal(c->reloaded, "nginx.service other.service");
+    assert_int_equal(c->renew_expired, AGENT_EXPIRED_STOP);
+    assert_string_equal(c->issuer_crl_url, "https://ca.example/crl");
+    assert_string_equal(c->root_url, "https://ca.example/root");
+    assert_int_equal(c->refresh_s, 900);
+    assert_int_equal(c->grace_s, 3 * 86400);
+    assert_int_equal(c->stale, AGENT_STOP);
+    assert_int_equal(c->on_tamper, AGENT_STOP);
+    assert_int_equal(c->tolerance_s, 90);
+}
+
 static void refuses_what_it_does_not_know(void **state)
 {
     refuses(state, "\n[tmp]\n", 2, "unknown section [tmp]");
@@ -172,6 +208,17 @@ static void refuses_values_out_of_range(void **state)
     refuses(state, "[hub]\nkeepalive = 301\n", 2, "keepalive");
     refuses(state, "[hub]\nhost = a b\n", 2, "host must be a host name");
     refuses(state, "[api]\nvalid_days = 0\n", 2, "valid_days");
+    refuses(state, "[tpm]\nseal_pcrs = sha256:24\n", 2, "seal_pcrs must be a bank");
+    refuses(state, "[tpm]\nseal_pcrs = 1,2\n", 2, "seal_pcrs must be a bank");
+    refuses(state, "[tpm]\nseal_pcrs = sha256:1,\n", 2, "seal_pcrs must be a bank");
+    refuses(state, "[renew]\nby = magic\n", 2, "by must be api, event or hand");
+    refuses(state, "[renew]\nrotate_key = true\n", 2, "rotate_key must be yes or no");
+    refuses(state, "[renew]\nsettle = 61m\n", 2, "settle is not a time in its range");
+    refuses(state, "[renew]\noverlap = 1w\n", 2, "overlap is not a time in its range");
+    refuses(state, "[renew]\nexpired = maybe\n", 2, "expired must be apply or stop");
+    refuses(state, "[trust]\ncrl_url = ftp://a/b\n", 2, "crl_url must be http:// or https://");
+    refuses(state, "[trust]\nroot_url = http://a/b\n", 2, "root_url must be https://");
+    refuses(state, "[clock]\non_tamper = panic\n", 2, "on_tamper must be warn or stop");
     refuses(state, "[tpm]\nhandle = 0x80000000\n", 2, "persistent handle");
     refuses(state, "[tpm]\nhandle = 0x81800000\n", 2, "persistent handle");
     refuses(state, "[tpm]\nhandle = 81000100\n", 2, "persistent handle");
@@ -295,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(an_empty_file_means_the_defaults),
         CLAIM(reads_every_setting),
+        CLAIM(reads_the_settings_of_an_identitys_life),
         CLAIM(refuses_what_it_does_not_know),
         CLAIM(refuses_what_stands_there_twice),
         CLAIM(refuses_lines_that_would_be_read_otherwise_than_they_look),
