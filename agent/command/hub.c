@@ -242,20 +242,33 @@ enum gk_status hub_device_get(struct hub *hub, struct enos_device *device, struc
     return call_device(hub, &(struct call){ DEVICES_PATH, "get", true, NULL }, device, err);
 }
 
-enum gk_status hub_certificate_apply(struct hub *hub, const char *csr, json_t **data,
-                                     struct enos_certificate *certificate, struct gk_error *err)
+/* The body of apply, or of renew where a serial is given. The serial is written by hand: certSn is
+ * a JSON number, and a serial may be longer than a C integer. */
+static char *format_application(const struct hub *hub, const char *serial, const char *csr)
 {
     CLEANUP(json_freep)
-    json_t *body = json_pack("{ss sI ss}", "csr", csr, "validDay",
+    json_t *body = json_pack("{ss* sI ss}", "csr", csr, "validDay",
                              (json_int_t)hub->config->valid_days, "issueAuthority", "RSA");
     CLEANUP(gk_freep) char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *whole;
+
+    if (text == NULL || serial == NULL) {
+        return TAKE(text);
+    }
+    return asprintf(&whole, "{\"certSn\":%s,%s", serial, text + 1) >= 0 ? whole : NULL;
+}
+
+static enum gk_status ask_certificate(struct hub *hub, const char *action, const char *body,
+                                      json_t **data, struct enos_certificate *certificate,
+                                      struct gk_error *err)
+{
     CLEANUP(json_freep) json_t *got = NULL;
     enum gk_status status;
 
-    if (text == NULL) {
+    if (body == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    status = make_call(hub, &(struct call){ CERTIFICATES_PATH, "apply", true, text }, &got, err);
+    status = make_call(hub, &(struct call){ CERTIFICATES_PATH, action, true, body }, &got, err);
     if (status == GK_OK) {
         status = enos_certificate_parse(got, certificate, err);
     }
@@ -263,6 +276,23 @@ enum gk_status hub_certificate_apply(struct hub *hub, const char *csr, json_t **
         *data = TAKE(got);
     }
     return status;
+}
+
+enum gk_status hub_certificate_apply(struct hub *hub, const char *csr, json_t **data,
+                                     struct enos_certificate *certificate, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *body = format_application(hub, NULL, csr);
+
+    return ask_certificate(hub, "apply", body, data, certificate, err);
+}
+
+enum gk_status hub_certificate_renew(struct hub *hub, const char *serial, const char *csr,
+                                     json_t **data, struct enos_certificate *certificate,
+                                     struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *body = format_application(hub, serial, csr);
+
+    return ask_certificate(hub, "renew", body, data, certificate, err);
 }
 
 enum gk_status hub_certificate_list(struct hub *hub, struct enos_record records[HUB_RECORDS_MAX],

@@ -44,10 +44,19 @@ enum gk_status hub_device_get(struct hub *hub, struct enos_device *device,
 
 /*
  * Apply for a certificate with a CSR in PEM. *data is the caller's to json_decref(), and
- * certificate borrows from it. Fails with GK_DUPLICATE_SUBJECT too.
+ * certificate borrows from it. Fails with GK_DUPLICATE_SUBJECT, GK_BOUND_ELSEWHERE too.
  */
 enum gk_status hub_certificate_apply(struct hub *hub, const char *csr, json_t **data,
                                      struct enos_certificate *certificate,
+                                     struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * The same for a certificate in place of the one with that serial (decimal), which stays valid. A
+ * CSR for the same common name, for the same key or another; NULL has the hub reuse the old
+ * request, hence the key. Fails with GK_REVOKED, GK_EXPIRED (the old one), GK_BOUND_ELSEWHERE too.
+ */
+enum gk_status hub_certificate_renew(struct hub *hub, const char *serial, const char *csr,
+                                     json_t **data, struct enos_certificate *certificate,
                                      struct gk_error *err) GK_MUST_CHECK;
 
 /* List the device's certificates, HUB_RECORDS_MAX at most. */

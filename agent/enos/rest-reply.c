@@ -18,17 +18,59 @@ static const struct verdict verdicts[] = {
     { 1001, GK_HUB_CREDENTIALS, false, "run it again; the hub saw this time stamp before" },
     { 1002, GK_HUB_CREDENTIALS, false, "check [api] app_key" },
     { 1003, GK_HUB_CREDENTIALS, false, "check [api] app_secret_file" },
+    { 1005, GK_HUB_REFUSED, false, "the hub's token service failed; run it again later" },
     { 1203, GK_HUB_CREDENTIALS, true, NULL },
     { 1204, GK_HUB_CREDENTIALS, true, NULL },
     { 11404, GK_HUB_REFUSED, false,
       "check [device] product_key and device_key; a new device is made with gatekey provision" },
     { 11702, GK_HUB_REFUSED, false,
       "this device is at the hub already; choose another device_key" },
-    { 11833, GK_HUB_REFUSED, false,
-      "the hub bound this certificate to another device; set [device] common_name to a name of its "
-      "own, or ask the hub's operator" },
+    { 11714, GK_HUB_REFUSED, false, "the hub could make no device key; set [device] device_key" },
+    { 11739, GK_HUB_REFUSED, false,
+      "the product is full; ask the hub's operator for another [device] product_key" },
+    { 11794, GK_HUB_REFUSED, false,
+      "the device's state at the hub forbids it; ask the hub's operator to enable it" },
+    { 11833, GK_BOUND_ELSEWHERE, false, NULL },
     { 99403, GK_HUB_CREDENTIALS, false,
-      "the application needs the right to manage devices and certificates" },
+      "the application needs the right to manage devices and certificates of this product" },
+    { 99404, GK_HUB_REFUSED, false, "check [api] organization_id and [device] product_key" },
+    { 99500, GK_HUB_REFUSED, false,
+      "the hub failed inside; run it again later, and tell its operator if that does not help" },
+};
+
+/* EnOS has one code for a dozen reasons; they are told apart by the words of its message alone. */
+#define CODE_BAD_CALL 99400
+
+static const struct {
+    const char *word, *other; /* both stand in it, in any case of letters */
+    struct verdict verdict;
+} reasons[] = {
+    { "subject", "duplicate", { CODE_BAD_CALL, GK_DUPLICATE_SUBJECT, false, NULL } },
+    { "subject", "exist", { CODE_BAD_CALL, GK_DUPLICATE_SUBJECT, false, NULL } },
+    { "revoked", "renew", { CODE_BAD_CALL, GK_REVOKED, false, NULL } },
+    { "expired", "renew", { CODE_BAD_CALL, GK_EXPIRED, false, NULL } },
+    { "validDay",
+      "exceed",
+      { CODE_BAD_CALL, GK_HUB_REFUSED, false,
+        "lower [api] valid_days to what the hub's product allows" } },
+    { "authentication",
+      "product",
+      { CODE_BAD_CALL, GK_HUB_REFUSED, false,
+        "ask the hub's operator to switch on certificates (biDirectionalAuth) for this product" } },
+    { "CA",
+      "failed",
+      { CODE_BAD_CALL, GK_HUB_REFUSED, false,
+        "the hub's CA did not answer it; run it again later, or ask the hub's operator" } },
+    { "not bound",
+      "certificate",
+      { CODE_BAD_CALL, GK_HUB_REFUSED, false,
+        "the hub does not know this certificate as this device's; compare gatekey status with the "
+        "hub's list" } },
+    { "invalid",
+      "request",
+      { CODE_BAD_CALL, GK_HUB_REFUSED, false,
+        "check the subject and the extensions of the request ([device] common_name, "
+        "csr_extensions)" } },
 };
 
 /* The same for an HTTP status that came without a reply of EnOS's own. */
@@ -52,6 +94,21 @@ static const struct verdict *find(const struct verdict *rows, size_t count, long
         }
     }
     return &refused;
+}
+
+static bool contains(const char *text, const char *word)
+{
+    return strcasestr(text, word) != NULL;
+}
+
+static const struct verdict *find_reason(const struct verdict *otherwise, const char *message)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (contains(message, reasons[i].word) && contains(message, reasons[i].other)) {
+            return &reasons[i].verdict;
+        }
+    }
+    return otherwise;
 }
 
 #define FIND(rows, code) find(rows, sizeof(rows) / sizeof((rows)[0]), code)
@@ -92,31 +149,23 @@ void enos_text_clean(const char *text, char *clean, size_t size)
     clean[used] = '\0';
 }
 
-static bool contains(const char *text, const char *word)
-{
-    return strcasestr(text, word) != NULL;
-}
-
 static enum gk_status refuse(const struct verdict *verdict, long code, const char *message,
                              bool *expired, struct gk_error *err)
 {
     char clean[161];
-    enum gk_status status = verdict->status;
 
     enos_text_clean(message, clean, sizeof(clean));
-    /* EnOS has one code for a dozen reasons; this one is told apart by its words alone. */
-    if (code == 99400 && contains(message, "subject") &&
-        (contains(message, "duplicate") || contains(message, "exist"))) {
-        status = GK_DUPLICATE_SUBJECT;
+    if (code == CODE_BAD_CALL) {
+        verdict = find_reason(verdict, message);
     }
     if (expired != NULL) {
         *expired = verdict->expired;
     }
-    gk_fail(err, status, "code %ld%s%s", code, clean[0] != '\0' ? ": " : "", clean);
+    gk_fail(err, verdict->status, "code %ld%s%s", code, clean[0] != '\0' ? ": " : "", clean);
     if (verdict->advice != NULL) {
         gk_advise(err, "%s", verdict->advice);
     }
-    return status;
+    return verdict->status;
 }
 
 static const char *text_of(const json_t *object, const char *name)
@@ -234,10 +283,15 @@ enum gk_status enos_certificate_parse(const json_t *data, struct enos_certificat
     struct enos_certificate c = {
         .certificate = json_string_value(json_object_get(data, "cert")),
         .issuer = json_string_value(json_object_get(data, "caCert")),
+        .chain_url = json_string_value(json_object_get(data, "certChainURL")),
     };
 
     if (c.certificate == NULL || c.issuer == NULL || !copy_serial(data, c.serial)) {
         return gk_fail(err, GK_HUB_GARBLED, "cert, caCert or certSN in the reply");
+    }
+    /* An address nobody could show or use is as good as none; it is optional. */
+    if (c.chain_url != NULL && !enos_text_is_clean(c.chain_url)) {
+        c.chain_url = NULL;
     }
     *certificate = c;
     return GK_OK;

@@ -63,8 +63,8 @@ char *enos_query_format(const struct enos_parameter *parameters, size_t count);
  *
  * *expired (may be NULL) is set on failure too: true when the token is no longer good and a new one
  * is worth asking for. Fails with GK_HUB_GARBLED (no JSON, no code, wrong types),
- * GK_HUB_CREDENTIALS, GK_DUPLICATE_SUBJECT, GK_UNREACHABLE (a gateway says 502 to 504),
- * GK_THROTTLED, GK_HUB_REFUSED.
+ * GK_HUB_CREDENTIALS, GK_DUPLICATE_SUBJECT, GK_BOUND_ELSEWHERE, GK_REVOKED and GK_EXPIRED (what
+ * should be renewed is), GK_UNREACHABLE (a gateway says 502 to 504), GK_THROTTLED, GK_HUB_REFUSED.
  */
 enum gk_status enos_rest_reply_parse(long http_status, const char *body, size_t size, json_t **data,
                                      bool *expired, struct gk_error *err) GK_MUST_CHECK;
@@ -81,9 +81,12 @@ struct enos_device {
 enum gk_status enos_device_parse(const json_t *data, struct enos_device *device,
                                  struct gk_error *err) GK_MUST_CHECK;
 
-/* A certificate as apply hands it over: PEM texts borrowed from data, the serial in decimal. */
+/*
+ * A certificate as apply and renew hand it over: PEM texts borrowed from data, the serial in
+ * decimal. chain_url is where the root is published, NULL where the reply does not say.
+ */
 struct enos_certificate {
-    const char *certificate, *issuer;
+    const char *certificate, *issuer, *chain_url;
     char serial[49];
 };
 enum gk_status enos_certificate_parse(const json_t *data, struct enos_certificate *certificate,

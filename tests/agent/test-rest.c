@@ -112,7 +112,14 @@ static void says_what_the_codes_mean(void **state)
         { 200, "{\"code\":99400,\"msg\":\"Duplicate Subject\"}", GK_DUPLICATE_SUBJECT, false },
         { 400, "{\"code\":99400,\"msg\":\"invalid csr\"}", GK_HUB_REFUSED, false },
         { 200, "{\"code\":99403}", GK_HUB_CREDENTIALS, false },
-        { 200, "{\"code\":11833,\"msg\":\"bound\"}", GK_HUB_REFUSED, false },
+        { 200, "{\"code\":11833,\"msg\":\"bound\"}", GK_BOUND_ELSEWHERE, false },
+        { 200, "{\"code\":99400,\"msg\":\"Certificate is revoked, cannot be RENEWED\"}", GK_REVOKED,
+          false },
+        { 200, "{\"code\":99400,\"msg\":\"certificate has expired, cannot renew\"}", GK_EXPIRED,
+          false },
+        { 200, "{\"code\":99400,\"msg\":\"the certificate is revoked already\"}", GK_HUB_REFUSED,
+          false },
+        { 200, "{\"code\":99500,\"msg\":\"cannot renew what is revoked\"}", GK_HUB_REFUSED, false },
         { 200, "{\"status\":1002,\"msg\":\"appKey\"}", GK_HUB_CREDENTIALS, false },
         { 401, "{\"status\":1203,\"msg\":\"token\"}", GK_HUB_CREDENTIALS, true },
         { 401, "", GK_HUB_CREDENTIALS, true },
@@ -263,6 +270,25 @@ static void takes_a_serial_in_every_spelling(void **state)
     }
 }
 
+static void takes_the_chains_address_where_there_is_one(void **state)
+{
+    struct enos_certificate c;
+    struct gk_error err = { 0 };
+    json_t *reply = json_pack("{ss ss ss ss}", "cert", "C", "caCert", "I", "certSN", "1",
+                              "certChainURL", "https://hub/enos/CA/cacert");
+
+    (void)state;
+    assert_int_equal(enos_certificate_parse(reply, &c, &err), GK_OK);
+    assert_string_equal(c.chain_url, "https://hub/enos/CA/cacert");
+    json_object_set_new(reply, "certChainURL", json_string("https://hub/\x1b[2J"));
+    assert_int_equal(enos_certificate_parse(reply, &c, &err), GK_OK);
+    assert_null(c.chain_url);
+    json_object_del(reply, "certChainURL");
+    assert_int_equal(enos_certificate_parse(reply, &c, &err), GK_OK);
+    assert_null(c.chain_url);
+    json_decref(reply);
+}
+
 static void takes_a_list_of_certificates(void **state)
 {
     struct enos_record records[2];
@@ -301,6 +327,7 @@ int main(void)
         cmocka_unit_test(takes_a_token),
         cmocka_unit_test(takes_a_device),
         cmocka_unit_test(takes_a_serial_in_every_spelling),
+        cmocka_unit_test(takes_the_chains_address_where_there_is_one),
         cmocka_unit_test(takes_a_list_of_certificates),
     };
 
