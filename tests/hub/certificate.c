@@ -1,47 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates of devices: EnOS's Certificate Service in front of our CA. */
-#include "tests/hub/broker.h"
-#include "tests/hub/file.h"
+/* Certificates for devices: EnOS's Certificate Service in front of our CA issues and renews them.
+ */
 #include "tests/hub/keeping.h"
-#include "tests/hub/route.h"
+#include "tests/hub/revocation.h"
 #include "tests/hub/text.h"
 
 #include <inttypes.h>
-#include <limits.h>
 
 enum code {
     CODE_BOUND_ELSEWHERE = 11833,
 };
 
-/* Revocation reasons as EnOS numbers and spells them. */
-static const struct {
-    int number;
-    const char *name;
-} reasons[] = {
-    { 0, "UNSPECIFIED" },         { 1, "KEY COMPROMISE" },         { 3, "AFFILIATION CHANGED" },
-    { 4, "SUPERSEDED" },          { 5, "CESSATION OF OPERATION" }, { 6, "CERTIFICATE HOLD" },
-    { 9, "PRIVILEGE WITHDRAWN" },
+/* What is to be issued. */
+struct order {
+    struct hub_call *call;
+    const json_t *device;
+    int64_t replaces; /* the serial it renews, 0 on an application */
+    const char *csr;
+    int days;
+    struct hub_request request;
 };
-
-static const char *reason_name(int64_t number)
-{
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (reasons[i].number == number) {
-            return reasons[i].name;
-        }
-    }
-    return NULL;
-}
-
-/* An internal fault, with what is behind it on stderr. */
-static void fault(struct hub_answer *answer, const char *operation, const struct gk_error *err)
-{
-    char sentence[800];
-
-    gk_error_sentence(err, operation, sentence, sizeof(sentence));
-    hub_say("%s", sentence);
-    hub_answer_refuse(answer, HUB_CODE_FAULT, "internal fault of the certificate service");
-}
 
 static json_t *find_product(struct hub_call *call, const json_t *device, struct hub_answer *answer)
 {
@@ -84,10 +62,9 @@ static int days_of(struct hub_call *call, const json_t *body, const json_t *prod
     return (int)(days < left ? days : left);
 }
 
-static bool read_request(const json_t *body, struct hub_request *request, struct hub_answer *answer)
+static bool read_request(struct order *order, const json_t *body, struct hub_answer *answer)
 {
     const char *authority = hub_text(body, "issueAuthority");
-    const char *csr = hub_text(body, "csr");
     struct gk_error err = { 0 };
     enum gk_status status;
 
@@ -96,11 +73,11 @@ static bool read_request(const json_t *body, struct hub_request *request, struct
                           "invalid call parameters: issueAuthority must be RSA");
         return false;
     }
-    if (*csr == '\0') {
+    if (*order->csr == '\0') {
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "csr is missing");
         return false;
     }
-    status = hub_request_read(csr, request, &err);
+    status = hub_request_read(order->csr, &order->request, &err);
     if (status != GK_OK) {
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "invalid certificate request: %s%.200s",
                           status == GK_NOT_RSA2048 ? "only RSA-2048 is accepted, but " : "",
@@ -109,43 +86,91 @@ static bool read_request(const json_t *body, struct hub_request *request, struct
     return status == GK_OK;
 }
 
-/* The subject must be new, and the key nobody else's. */
-static bool check_unique(struct hub_call *call, const json_t *device,
-                         const struct hub_request *request, struct hub_answer *answer)
+/* Whoever holds a key's certificate is its only device. */
+static bool check_key(const struct order *order, struct hub_answer *answer)
 {
     CLEANUP(json_decrefp)
-    json_t *same_key = hub_store_row(call->hub->store,
-                                     "SELECT serial FROM certificate WHERE keyDigest = ?"
-                                     " AND assetId IS NOT ?",
-                                     "ss", request->key_digest, hub_text(device, "assetId"));
-    CLEANUP(json_decrefp)
-    json_t *same_name =
-        hub_store_row(call->hub->store, "SELECT serial FROM certificate WHERE commonName = ?", "s",
-                      request->common_name);
+    json_t *other =
+        hub_store_row(order->call->hub->store,
+                      "SELECT serial FROM certificate WHERE keyDigest = ?"
+                      " AND assetId IS NOT ?",
+                      "ss", order->request.key_digest, hub_text(order->device, "assetId"));
 
-    if (same_key != NULL) {
+    if (other != NULL) {
         hub_answer_refuse(answer, CODE_BOUND_ELSEWHERE,
                           "the certificate is already bound to another device");
-        return false;
     }
-    if (same_name != NULL) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
-                          "duplicate subject: a certificate for CN %.100s was issued before",
-                          request->common_name);
-        return false;
-    }
-    return true;
+    return other == NULL;
 }
 
-static bool remember(struct hub_call *call, const json_t *device, int64_t serial,
-                     const struct hub_request *request, const struct hub_issued *issued)
+/* A first subject must be new among all that were ever issued. */
+static bool check_new_name(const struct order *order, struct hub_answer *answer)
 {
-    return hub_store_run(call->hub->store,
+    CLEANUP(json_decrefp)
+    json_t *same = hub_store_row(order->call->hub->store,
+                                 "SELECT serial FROM certificate WHERE commonName = ?", "s",
+                                 order->request.common_name);
+
+    if (same != NULL) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "duplicate subject: a certificate for CN %.100s was issued before",
+                          order->request.common_name);
+    }
+    return same == NULL;
+}
+
+/* What is renewed must be this device's and still good. Its row, or NULL with the refusal in
+ * answer.
+ */
+static json_t *find_renewable(struct hub_call *call, const json_t *device, int64_t serial,
+                              struct hub_answer *answer)
+{
+    CLEANUP(json_decrefp) json_t *old = hub_certificate_bound(call, device, serial, answer);
+
+    if (old == NULL) {
+        return NULL;
+    }
+    if (hub_number(old, "revokedMs") != 0) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "certificate %" PRId64 " is revoked and cannot be renewed", serial);
+        return NULL;
+    }
+    if (hub_number(old, "expireMs") <= hub_now_ms()) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "certificate %" PRId64 " has expired and cannot be renewed", serial);
+        return NULL;
+    }
+    return TAKE(old);
+}
+
+/* A renewal keeps the name, whatever became of the key. */
+static bool check_old_name(const struct order *order, struct hub_answer *answer)
+{
+    CLEANUP(json_decrefp)
+    json_t *old = find_renewable(order->call, order->device, order->replaces, answer);
+
+    if (old != NULL && strcmp(hub_text(old, "commonName"), order->request.common_name) != 0) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "invalid certificate request: a renewal keeps the CN %.100s",
+                          hub_text(old, "commonName"));
+        return false;
+    }
+    return old != NULL;
+}
+
+static bool remember(const struct order *order, int64_t serial, const struct hub_issued *issued)
+{
+    struct hub_store *store = order->call->hub->store;
+
+    return hub_store_run(store,
                          "INSERT INTO certificate (serial, assetId, commonName, subject, issuer,"
                          " keyDigest, pem, signMs, expireMs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                         "issssssii", serial, hub_text(device, "assetId"), request->common_name,
-                         issued->subject, issued->issuer, request->key_digest, issued->pem,
-                         issued->sign_ms, issued->expire_ms) == 1;
+                         "issssssii", serial, hub_text(order->device, "assetId"),
+                         order->request.common_name, issued->subject, issued->issuer,
+                         order->request.key_digest, issued->pem, issued->sign_ms,
+                         issued->expire_ms) == 1 &&
+           hub_store_run(store, "INSERT INTO request (serial, csr, replaces) VALUES (?, ?, ?)",
+                         "isi", serial, order->csr, order->replaces) == 1;
 }
 
 static char *url(struct hub *hub, const char *path)
@@ -153,11 +178,22 @@ static char *url(struct hub *hub, const char *path)
     return hub_print("https://127.0.0.1:%d%s", hub->options.api_port, path);
 }
 
-/* What a test wants instead: the certificate of another key, or of another CA. */
-static enum gk_status spoil(struct hub *hub, const struct hub_request *request, int64_t serial,
-                            int days, const char *crl_url, struct hub_issued *issued,
+/* Have a CA issue it. */
+static enum gk_status ask_ca(struct hub *hub, struct hub_authority *authority,
+                             const struct hub_request *request, int64_t serial, int days,
+                             struct hub_issued *issued, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *crl_url = url(hub, "/enos/CA/crl/RSA");
+
+    hub_issued_clear(issued);
+    return hub_authority_issue(authority, request, serial, days, crl_url, issued, err);
+}
+
+/* What a test wants instead: the certificate of another key, of another CA, or of long ago. */
+static enum gk_status spoil(const struct order *order, int64_t serial, struct hub_issued *issued,
                             struct gk_error *err)
 {
+    struct hub *hub = order->call->hub;
     CLEANUP(hub_request_clear) struct hub_request other = { 0 };
     CLEANUP(hub_authority_closep) struct hub_authority *stranger = NULL;
     CLEANUP(gk_freep) char *key = NULL;
@@ -168,22 +204,42 @@ static enum gk_status spoil(struct hub *hub, const struct hub_request *request, 
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_KEY, value)) {
         status = hub_key_create(&key, err);
         status = status == GK_OK
-                     ? hub_request_create(key, request->common_name, "DNS:other", &csr, err)
+                     ? hub_request_create(key, order->request.common_name, "DNS:other", &csr, err)
                      : status;
         status = status == GK_OK ? hub_request_read(csr, &other, err) : status;
-        hub_issued_clear(issued);
         return status == GK_OK
-                   ? hub_authority_issue(hub->authority, &other, serial, days, crl_url, issued, err)
+                   ? ask_ca(hub, hub->authority, &other, serial, order->days, issued, err)
                    : status;
     }
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_CA, value)) {
         status = hub_other_authority(&stranger, err);
-        hub_issued_clear(issued);
         return status == GK_OK
-                   ? hub_authority_issue(stranger, request, serial, days, crl_url, issued, err)
+                   ? ask_ca(hub, stranger, &order->request, serial, order->days, issued, err)
                    : status;
     }
     return GK_OK;
+}
+
+/* The answer lies about the right certificate: another's serial, or a root that did not sign it. */
+static enum gk_status spoil_answer(struct hub *hub, int64_t serial, json_t *data,
+                                   struct gk_error *err)
+{
+    CLEANUP(hub_authority_closep) struct hub_authority *stranger = NULL;
+    char value[HUB_FAULT_VALUE_SIZE];
+    char text[24];
+    enum gk_status status = GK_OK;
+
+    if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_SERIAL, value)) {
+        snprintf(text, sizeof(text), "%" PRId64, serial - 1);
+        json_object_set_new(data, "certSN", json_string(text));
+    }
+    if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_CHAIN, value)) {
+        status = hub_other_authority(&stranger, err);
+        if (status == GK_OK) {
+            json_object_set_new(data, "caCert", json_string(hub_authority_root(stranger)));
+        }
+    }
+    return status;
 }
 
 static json_t *describe_issued(struct hub *hub, int64_t serial, const struct hub_issued *issued)
@@ -197,193 +253,118 @@ static json_t *describe_issued(struct hub *hub, int64_t serial, const struct hub
                      "issueAuthority", "RSA");
 }
 
-/* Issue and bind, or neither; uniqueness is checked in the same transaction. */
-static void issue(struct hub_call *call, const json_t *device, const struct hub_request *request,
-                  int days, struct hub_answer *answer)
+/* Issue and bind, or neither: what the order asks for is checked in the same transaction. */
+static enum gk_status issue(const struct order *order, int64_t *serial, struct hub_issued *issued,
+                            struct hub_answer *answer, struct gk_error *err)
 {
-    struct hub *hub = call->hub;
-    CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
-    CLEANUP(gk_freep) char *crl_url = url(hub, "/enos/CA/crl/RSA");
-    struct gk_error err = { 0 };
-    enum gk_status status = GK_OK;
-    int64_t serial;
+    struct hub *hub = order->call->hub;
+    enum gk_status status;
     bool kept;
 
     hub_store_begin(hub->store);
-    if (!check_unique(call, device, request, answer)) {
+    if (!check_key(order, answer) ||
+        !(order->replaces != 0 ? check_old_name(order, answer) : check_new_name(order, answer))) {
         hub_store_end(hub->store, false);
+        return GK_OK;
+    }
+    *serial = hub_store_next(hub->store, "serial", 20001);
+    status = ask_ca(hub, hub->authority, &order->request, *serial, order->days, issued, err);
+    kept = hub_store_end(hub->store, status == GK_OK && remember(order, *serial, issued));
+    return status == GK_OK && !kept ? gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE) : status;
+}
+
+/* Of several certificates of one device only one is valid, as one of EnOS's texts has it. */
+static void keep_one(const struct order *order, int64_t serial, struct hub_answer *answer)
+{
+    struct hub *hub = order->call->hub;
+    CLEANUP(json_decrefp)
+    json_t *rows = hub_store_rows(hub->store,
+                                  "SELECT serial FROM certificate WHERE assetId = ?"
+                                  " AND serial <> ? AND revokedMs IS NULL AND expireMs > ?",
+                                  "sii", hub_text(order->device, "assetId"), serial, hub_now_ms());
+    size_t index;
+    json_t *row;
+
+    json_array_foreach(rows, index, row)
+    {
+        hub_certificate_end(hub, hub_number(row, "serial"), HUB_REASON_SUPERSEDED, answer);
+    }
+}
+
+static void fill(const struct order *order, struct hub_answer *answer)
+{
+    struct hub *hub = order->call->hub;
+    CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
+    char value[HUB_FAULT_VALUE_SIZE];
+    struct gk_error err = { 0 };
+    int64_t serial = 0;
+    enum gk_status status = issue(order, &serial, &issued, answer, &err);
+
+    if (answer->code != HUB_CODE_OK) {
         return;
     }
-    serial = hub_store_next(hub->store, "serial", 20001);
-    status = hub_authority_issue(hub->authority, request, serial, days, crl_url, &issued, &err);
-    kept = status == GK_OK && remember(call, device, serial, request, &issued);
-    kept = hub_store_end(hub->store, kept);
-    if (!kept && status == GK_OK) {
-        status = gk_fail(&err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+    if (status == GK_OK) {
+        status = spoil(order, serial, &issued, &err);
     }
-    if (kept) {
-        status = spoil(hub, request, serial, days, crl_url, &issued, &err);
+    if (status == GK_OK) {
+        answer->data = describe_issued(hub, serial, &issued);
+        status = spoil_answer(hub, serial, answer->data, &err);
     }
     if (status != GK_OK) {
-        fault(answer, "issue a certificate", &err);
+        hub_answer_fault(answer, "issue a certificate", &err);
         return;
     }
-    answer->data = describe_issued(hub, serial, &issued);
-    hub_say("issued certificate %" PRId64 " to %s/%s", serial, hub_text(device, "productKey"),
-            hub_text(device, "deviceKey"));
+    hub_say("issued certificate %" PRId64 " to %s/%s", serial,
+            hub_text(order->device, "productKey"), hub_text(order->device, "deviceKey"));
+    if (hub_fault_take(hub->faults, HUB_FAULT_ONE_CERTIFICATE, value)) {
+        keep_one(order, serial, answer);
+    }
 }
 
 void hub_certificate_apply(struct hub_call *call, struct hub_answer *answer)
 {
-    CLEANUP(hub_request_clear) struct hub_request request = { 0 };
     CLEANUP(json_decrefp) json_t *device = hub_call_device(call, answer);
     CLEANUP(json_decrefp) json_t *body = device != NULL ? hub_call_json(call, answer) : NULL;
     CLEANUP(json_decrefp)
     json_t *product = body != NULL ? find_product(call, device, answer) : NULL;
-    int days = product != NULL ? days_of(call, body, product, answer) : 0;
+    struct order order = { .call = call, .device = device, .csr = hub_text(body, "csr") };
 
-    if (days > 0 && read_request(body, &request, answer)) {
-        issue(call, device, &request, days, answer);
+    order.days = product != NULL ? days_of(call, body, product, answer) : 0;
+    if (order.days > 0 && read_request(&order, body, answer)) {
+        fill(&order, answer);
     }
+    hub_request_clear(&order.request);
 }
 
-/* A number of the body or, as the documents list it too, of the query; -1 where there is none. */
-static int64_t number_of(struct hub_call *call, const json_t *body, const char *name)
-{
-    const json_t *given = json_object_get(body, name);
-    const char *text = given != NULL ? json_string_value(given) : hub_call_parameter(call, name);
-    char *end = NULL;
-    int64_t number;
-
-    if (json_is_integer(given)) {
-        return json_integer_value(given);
-    }
-    number = text != NULL ? strtoll(text, &end, 10) : -1;
-    return text != NULL && *text != '\0' && *end == '\0' ? number : -1;
-}
-
-static json_t *find_bound(struct hub_call *call, const json_t *device, int64_t serial,
-                          struct hub_answer *answer)
+/* The request a certificate was issued by; "" where none is remembered. */
+static char *old_request(struct hub *hub, int64_t serial)
 {
     CLEANUP(json_decrefp)
-    json_t *row = hub_store_row(call->hub->store,
-                                "SELECT * FROM certificate WHERE serial = ? AND assetId = ?", "is",
-                                serial, hub_text(device, "assetId"));
+    json_t *row =
+        hub_store_row(hub->store, "SELECT csr FROM request WHERE serial = ?", "i", serial);
 
-    if (row == NULL) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "the certificate is not bound to this device");
-        return NULL;
-    }
-    if (hub_number(row, "revokedMs") != 0) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "the certificate is revoked already");
-        return NULL;
-    }
-    if (hub_number(row, "expireMs") <= hub_now_ms()) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "the certificate has expired");
-        return NULL;
-    }
-    return TAKE(row);
+    return strdup(hub_text(row, "csr"));
 }
 
-/* Mark it, tell the CRL, have the broker take that up, and only then cut the session: it cannot
- * come back. */
-static void revoke_now(struct hub_call *call, int64_t serial, int64_t reason,
-                       struct hub_answer *answer)
-{
-    struct hub *hub = call->hub;
-    struct gk_error err = { 0 };
-
-    hub_store_run(hub->store, "UPDATE certificate SET revokedMs = ?, reason = ? WHERE serial = ?",
-                  "iii", hub_now_ms(), reason, serial);
-    if (hub_keep_crl(hub, &err) != GK_OK) {
-        fault(answer, "issue the revocation list", &err);
-    }
-    hub_broker_reload(hub);
-    hub_broker_cut(hub, serial);
-    hub_say("revoked certificate %" PRId64 " (%s)", serial, reason_name(reason));
-}
-
-void hub_certificate_revoke(struct hub_call *call, struct hub_answer *answer)
+void hub_certificate_renew(struct hub_call *call, struct hub_answer *answer)
 {
     CLEANUP(json_decrefp) json_t *device = hub_call_device(call, answer);
+    CLEANUP(json_decrefp) json_t *body = device != NULL ? hub_call_json(call, answer) : NULL;
     CLEANUP(json_decrefp)
-    json_t *body =
-        device != NULL && call->body_size > 0 ? hub_call_json(call, answer) : json_object();
-    CLEANUP(json_decrefp) json_t *row = NULL;
-    int64_t serial = number_of(call, body, "certSn");
-    int64_t reason = number_of(call, body, "reason");
+    json_t *product = body != NULL ? find_product(call, device, answer) : NULL;
+    CLEANUP(json_decrefp) json_t *old = NULL;
+    CLEANUP(gk_freep) char *before = NULL;
+    struct order order = { .call = call, .device = device };
 
-    if (device == NULL || body == NULL) {
+    if (product == NULL || !hub_certificate_serial(call, body, &order.replaces, answer)) {
         return;
     }
-    if (serial < 0) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "certSN is missing or negative");
-        return;
+    old = find_renewable(call, device, order.replaces, answer);
+    order.days = old != NULL ? days_of(call, body, product, answer) : 0;
+    before = old_request(call->hub, order.replaces);
+    order.csr = json_object_get(body, "csr") != NULL ? hub_text(body, "csr") : before;
+    if (order.days > 0 && read_request(&order, body, answer)) {
+        fill(&order, answer);
     }
-    reason = reason < 0 ? 0 : reason;
-    if (reason_name(reason) == NULL) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
-                          "invalid call parameters: there is no reason %" PRId64, reason);
-        return;
-    }
-    row = find_bound(call, device, serial, answer);
-    if (row != NULL) {
-        revoke_now(call, serial, reason, answer);
-    }
-}
-
-static json_t *describe_listed(const json_t *row)
-{
-    bool revoked = hub_number(row, "revokedMs") != 0;
-    json_int_t signed_ms = hub_number(row, "signMs");
-    json_int_t changed_ms = revoked ? hub_number(row, "revokedMs") : signed_ms;
-    int status = revoked ? 1 : hub_number(row, "expireMs") <= hub_now_ms() ? 2 : 0;
-    char serial[24];
-
-    snprintf(serial, sizeof(serial), "%" PRId64, hub_number(row, "serial"));
-    /* Both spellings of effectiveDate: each stands in one edition of EnOS's documents. */
-    return json_pack(
-        "{s:s,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:b,s:s,s:{s:s,s:I,s:s,s:I,s:s,s:b}}",
-        "certSN", serial, "cert", serial, "certStatus", status, "issuer", hub_text(row, "issuer"),
-        "subject", hub_text(row, "subject"), "signDate", signed_ms, "effectiveDate", signed_ms,
-        "effetiveDate", signed_ms, "expireDate", (json_int_t)hub_number(row, "expireMs"), "revoker",
-        revoked ? "IoT_Hub" : "", "revokerReason",
-        revoked ? reason_name(hub_number(row, "reason")) : "", "isEnosCert", 1, "issueAuthority",
-        "RSA", "audit", "createBy", "IoT_Hub", "createTime", signed_ms, "updateBy", "IoT_Hub",
-        "updateTime", changed_ms, "ns", "", "deleted", 0);
-}
-
-void hub_certificate_list(struct hub_call *call, struct hub_answer *answer)
-{
-    CLEANUP(json_decrefp) json_t *device = hub_call_device(call, answer);
-    CLEANUP(json_decrefp) json_t *rows = NULL;
-    size_t index;
-    json_t *row;
-
-    if (device == NULL) {
-        return;
-    }
-    rows = hub_store_rows(call->hub->store,
-                          "SELECT * FROM certificate WHERE assetId = ? ORDER BY serial", "s",
-                          hub_text(device, "assetId"));
-    answer->data = json_array();
-    json_array_foreach(rows, index, row)
-    {
-        json_array_append_new(answer->data, describe_listed(row));
-    }
-}
-
-void hub_certificate_root(struct hub_call *call, struct hub_answer *answer)
-{
-    answer->text = strdup(hub_authority_root(call->hub->authority));
-}
-
-void hub_certificate_crl(struct hub_call *call, struct hub_answer *answer)
-{
-    struct gk_error err = { 0 };
-
-    (void)call;
-    if (hub_file_read(HUB_CRL_FILE, &answer->text, &err) != GK_OK) {
-        fault(answer, "read the revocation list", &err);
-    }
+    hub_request_clear(&order.request);
 }

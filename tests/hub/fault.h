@@ -28,8 +28,11 @@
     ROW(HUB_FAULT_LOST, "lost", "ENDPOINT", "the work is done, but the connection ends without an answer") \
     /* tokens and certificates */                                                                   \
     ROW(HUB_FAULT_TOKEN_LIFE, "token-life", "SECONDS", "tokens live that long")                     \
-    ROW(HUB_FAULT_WRONG_KEY, "wrong-key", "", "apply answers with a certificate for another key")   \
-    ROW(HUB_FAULT_WRONG_CA, "wrong-ca", "", "apply answers with a certificate of another CA")       \
+    ROW(HUB_FAULT_WRONG_KEY, "wrong-key", "", "apply and renew answer with a certificate for another key") \
+    ROW(HUB_FAULT_WRONG_CA, "wrong-ca", "", "apply and renew answer with a certificate of another CA") \
+    ROW(HUB_FAULT_WRONG_SERIAL, "wrong-serial", "", "apply and renew name the serial of another certificate") \
+    ROW(HUB_FAULT_WRONG_CHAIN, "wrong-chain", "", "apply and renew hand over a root that did not sign") \
+    ROW(HUB_FAULT_ONE_CERTIFICATE, "one-certificate", "", "a new certificate revokes the device's older ones") \
     ROW(HUB_FAULT_CERTIFICATE_DELAY, "certificate-delay", "SECONDS", "a certificate is refused at CONNECT while it is younger") \
     ROW(HUB_FAULT_SERVER_CERTIFICATE, "server-certificate", "expired|other-name|other-ca", "the hub shows such a certificate") \
     /* MQTT */                                                                                      \

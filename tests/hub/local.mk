@@ -37,6 +37,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/device.c \
     %D%/plugin.c \
     %D%/post.c %D%/post.h %D%/post-internal.h \
+    %D%/revocation.c %D%/revocation.h \
     %D%/route.c %D%/route.h \
     %D%/session.c %D%/session.h \
     %D%/spoil.c %D%/spoil.h \

@@ -35,6 +35,7 @@ static const struct hub_route routes[] = {
     CALL("command-set", "POST", COMMANDS, "setMeasurepoint", hub_device_set_point),
     CALL("command-invoke", "POST", COMMANDS, "invokeService", hub_device_invoke),
     CALL("certificate-apply", "POST", CERTIFICATES, "apply", hub_certificate_apply),
+    CALL("certificate-renew", "POST", CERTIFICATES, "renew", hub_certificate_renew),
     CALL("certificate-revoke", "POST", CERTIFICATES, "revoke", hub_certificate_revoke),
     CALL("certificate-list", "GET", CERTIFICATES, "list", hub_certificate_list),
     PUBLIC_FILE("cacert", "/enos/CA/cacert", hub_certificate_root),
@@ -59,6 +60,15 @@ void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, 
     va_end(arguments);
     hub_plain(answer->message);
     answer->code = code;
+}
+
+void hub_answer_fault(struct hub_answer *answer, const char *operation, const struct gk_error *err)
+{
+    char sentence[800];
+
+    gk_error_sentence(err, operation, sentence, sizeof(sentence));
+    hub_say("%s", sentence);
+    hub_answer_refuse(answer, HUB_CODE_FAULT, "internal fault of the certificate service");
 }
 
 const char *hub_call_parameter(const struct hub_call *call, const char *name)

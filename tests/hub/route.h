@@ -52,6 +52,9 @@ struct hub_answer {
 void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Refuse it for an internal fault; what is behind it is said on stderr. */
+void hub_answer_fault(struct hub_answer *answer, const char *operation, const struct gk_error *err);
+
 struct hub_route {
     const char *name; /* for the faults */
     const char *method;
@@ -94,6 +97,9 @@ void hub_device_invoke(struct hub_call *call, struct hub_answer *answer);
 
 /* certificate.c */
 void hub_certificate_apply(struct hub_call *call, struct hub_answer *answer);
+void hub_certificate_renew(struct hub_call *call, struct hub_answer *answer);
+
+/* revocation.c */
 void hub_certificate_revoke(struct hub_call *call, struct hub_answer *answer);
 void hub_certificate_list(struct hub_call *call, struct hub_answer *answer);
 void hub_certificate_root(struct hub_call *call, struct hub_answer *answer);

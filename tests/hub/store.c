@@ -30,6 +30,8 @@ static const char schema[] =
     " commonName TEXT NOT NULL, subject TEXT NOT NULL, issuer TEXT NOT NULL,"
     " keyDigest TEXT NOT NULL, pem TEXT NOT NULL, signMs INTEGER NOT NULL,"
     " expireMs INTEGER NOT NULL, revokedMs INTEGER, reason INTEGER);"
+    "CREATE TABLE IF NOT EXISTS request (serial INTEGER PRIMARY KEY, csr TEXT NOT NULL,"
+    " replaces INTEGER NOT NULL);"
     "CREATE INDEX IF NOT EXISTS certificateByDevice ON certificate (assetId);"
     "CREATE INDEX IF NOT EXISTS certificateByName ON certificate (commonName);"
     "CREATE TABLE IF NOT EXISTS telemetry (id INTEGER PRIMARY KEY, assetId TEXT NOT NULL,"

@@ -135,6 +135,65 @@ class Certifying(HubTest):
         csr = device.csr("other-header").replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
         self.assertEqual(self.hub.certificates("apply", device.device, {"csr": csr, "issueAuthority": "rsa"})["code"], 0)
 
+    def test_renews_with_the_old_request_or_a_new_one(self):
+        device, hub = self.device(), self.hub
+        answer = hub.certificates("renew", device.device, {"certSn": device.serial, "validDay": 10})
+        first = answer["data"]
+        self.assertGreater(int(first["certSN"]), device.serial)
+        own = openssl("pkey", "-in", device.key, "-pubout")
+        self.assertEqual(openssl("x509", "-noout", "-pubkey", text=first["cert"]), own)
+        self.assertIn("certChainURL", first)
+        fresh = os.path.join(device.base, "fresh.pem")
+        openssl("genrsa", "-out", fresh, "2048")
+        csr = openssl("req", "-new", "-key", fresh, "-sha256", "-subj", SUBJECT + device.device)
+        second = hub.certificates("renew", device.device, {"csr": csr}, certSn=first["certSN"])["data"]
+        self.assertNotEqual(openssl("x509", "-noout", "-pubkey", text=second["cert"]), own)
+        third = hub.certificates("renew", device.device, {"certSN": second["certSN"]})["data"]
+        self.assertEqual(openssl("x509", "-noout", "-pubkey", text=third["cert"]),
+                         openssl("pkey", "-in", fresh, "-pubout"))
+        records = hub.certificates("list", device.device)["data"]
+        self.assertEqual([record["certStatus"] for record in records], [0, 0, 0, 0])
+        self.assertEqual(len({record["subject"] for record in records}), 1)
+        cert = os.path.join(device.base, "third.pem")
+        with open(cert, "w", encoding="utf-8") as file:
+            file.write(third["cert"])
+        self.assertEqual(device.connect().connack, 0)
+        self.assertEqual(device.connect(cert=cert, key=fresh).connack, 0)
+
+    def test_names_what_is_wrong_with_a_renewal(self):
+        device, other, hub = self.device(), self.device(), self.hub
+        gone = int(hub.certificates("renew", device.device, {"certSn": device.serial})["data"]["certSN"])
+        hub.certificates("revoke", device.device, {"certSn": gone, "reason": 4})
+        for body, code, words in (
+                ({}, 99400, "certSn is missing"), ({"certSn": -1}, 99400, "missing or negative"),
+                ({"certSn": "x"}, 99400, "missing or negative"),
+                ({"certSn": other.serial}, 99400, "not bound to this device"),
+                ({"certSn": 1}, 99400, "not bound to this device"),
+                ({"certSn": gone}, 99400, "is revoked and cannot be renewed"),
+                ({"certSn": device.serial, "csr": ""}, 99400, "csr is missing"),
+                ({"certSn": device.serial, "csr": "x"}, 99400, "invalid certificate request"),
+                ({"certSn": device.serial, "csr": device.csr("another")}, 99400, f"keeps the CN {device.device}"),
+                ({"certSn": device.serial, "validDay": 1096}, 99400, "exceeds the product's maximum"),
+                ({"certSn": device.serial, "issueAuthority": "ECC"}, 99400, "issueAuthority"),
+                ({"certSn": device.serial, "csr": other.csr(device.device)}, 11833, "bound to another device")):
+            answer = hub.certificates("renew", device.device, body)
+            self.assertEqual(answer["code"], code, answer)
+            self.assertIn(words, answer["msg"])
+        self.assertEqual(hub.certificates("renew", "nobody", {"certSn": device.serial})["code"], 11404)
+        self.assertEqual(len(hub.certificates("list", device.device)["data"]), 2)
+
+    def test_knows_every_reason_of_a_revocation(self):
+        device, hub = self.device(), self.hub
+        names = {0: "UNSPECIFIED", 1: "KEY COMPROMISE", 3: "AFFILIATION CHANGED", 4: "SUPERSEDED",
+                 5: "CESSATION OF OPERATION", 6: "CERTIFICATE HOLD", 9: "PRIVILEGE WITHDRAWN"}
+        serial = device.serial
+        for reason in names:
+            newer = int(hub.certificates("renew", device.device, {"certSn": serial})["data"]["certSN"])
+            self.assertEqual(hub.certificates("revoke", device.device, {"certSn": serial, "reason": reason})["code"], 0)
+            serial = newer
+        records = hub.certificates("list", device.device)["data"]
+        self.assertEqual([record["revokerReason"] for record in records], [*names.values(), ""])
+
     def test_revocation_cuts_the_session_and_the_next_handshake_fails(self):
         device, bystander = self.device(), self.device()
         link, other = device.connect(), bystander.connect()
