@@ -34,13 +34,18 @@ bool devicekey_is_ours_to_make(const struct agent_config *config)
     return strcmp(config->key, "gatekey:") == 0;
 }
 
+struct devicekey_place devicekey_place(const struct agent_config *config)
+{
+    return (struct devicekey_place){ config->directory, config->handle };
+}
+
 /* A missing file is no key. */
-static enum gk_status read_reference(const struct agent_config *config, const char *name,
-                                     struct gk_key **key, struct gk_error *err)
+static enum gk_status read_reference(const char *directory, const char *name, struct gk_key **key,
+                                     struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
     struct gk_error why = { 0 };
-    enum gk_status status = gk_identity_read(config->directory, name, &content, err);
+    enum gk_status status = gk_identity_read(directory, name, &content, err);
 
     if (status == GK_NO_FILE) {
         *key = NULL;
@@ -51,20 +56,20 @@ static enum gk_status read_reference(const struct agent_config *config, const ch
     }
     status = gk_key_parse(content.data, content.size, key, &why);
     if (status != GK_OK) {
-        gk_fail(err, status, "%s/%s: %s", config->directory, name, why.object);
+        gk_fail(err, status, "%s/%s: %s", directory, name, why.object);
         gk_advise(err, "restore %s from a copy, or run gatekey reset and enrol again", name);
     }
     return status;
 }
 
-enum gk_status devicekey_read(const struct agent_config *config, struct devicekey *devicekey,
-                              struct gk_error *err)
+enum gk_status devicekey_read_at(const struct devicekey_place *place, struct devicekey *devicekey,
+                                 struct gk_error *err)
 {
-    CLEANUP(devicekey_clear) struct devicekey d = { .handle = config->handle };
-    enum gk_status status = read_reference(config, GK_FILE_DEVICE, &d.key, err);
+    CLEANUP(devicekey_clear) struct devicekey d = { .handle = place->handle };
+    enum gk_status status = read_reference(place->directory, GK_FILE_DEVICE, &d.key, err);
 
     if (status == GK_OK) {
-        status = read_reference(config, GK_FILE_DEVICE_NEW, &d.planned, err);
+        status = read_reference(place->directory, GK_FILE_DEVICE_NEW, &d.planned, err);
     }
     if (status != GK_OK) {
         return status;
@@ -78,6 +83,14 @@ enum gk_status devicekey_read(const struct agent_config *config, struct deviceke
     *devicekey = d;
     d = (struct devicekey){ 0 };
     return GK_OK;
+}
+
+enum gk_status devicekey_read(const struct agent_config *config, struct devicekey *devicekey,
+                              struct gk_error *err)
+{
+    const struct devicekey_place place = devicekey_place(config);
+
+    return devicekey_read_at(&place, devicekey, err);
 }
 
 enum gk_status devicekey_look(struct gk_admin *admin, struct devicekey *devicekey,
@@ -115,18 +128,19 @@ static enum gk_status say_taken(const struct devicekey *d, struct gk_error *err)
 /* The write-ahead: called with the new key before it becomes persistent. */
 static enum gk_status remember(void *context, const struct gk_key *key, struct gk_error *err)
 {
-    const struct agent_config *config = context;
+    const struct devicekey_place *place = context;
     CLEANUP(gk_freep) char *text = NULL;
     enum gk_status status = gk_key_format(key, &text, err);
 
-    return status == GK_OK ? agent_file_replace(config->directory, GK_FILE_DEVICE_NEW, text,
+    return status == GK_OK ? agent_file_replace(place->directory, GK_FILE_DEVICE_NEW, text,
                                                 strlen(text), AGENT_FOR_ALL, err)
                            : status;
 }
 
-static enum gk_status make(struct run *run, struct gk_admin *admin, uint32_t handle,
-                           struct gk_error *err)
+static enum gk_status make(struct run *run, struct gk_admin *admin,
+                           const struct devicekey_place *place, struct gk_error *err)
 {
+    struct devicekey_place written = *place;
     CLEANUP(gk_auth_clear) struct gk_auth auth = { 0 };
     CLEANUP(gk_key_freep) struct gk_key *key = NULL;
     struct agent_openssl *openssl;
@@ -136,31 +150,32 @@ static enum gk_status make(struct run *run, struct gk_admin *admin, uint32_t han
         status = agent_auth_read_file(run->config->key_auth_file, &auth, err);
     }
     if (status == GK_OK) {
-        status = gk_admin_key_create(admin, handle, &auth, agent_openssl_crypto(openssl), remember,
-                                     run->config, &key, err);
+        status = gk_admin_key_create(admin, place->handle, &auth, agent_openssl_crypto(openssl),
+                                     remember, &written, &key, err);
     }
     return status == GK_OK
-               ? agent_file_rename(run->config->directory, GK_FILE_DEVICE_NEW, GK_FILE_DEVICE, err)
+               ? agent_file_rename(place->directory, GK_FILE_DEVICE_NEW, GK_FILE_DEVICE, err)
                : status;
 }
 
-static enum gk_status say_vanished(const struct run *run, const struct devicekey *d,
+static enum gk_status say_vanished(const char *directory, const struct devicekey *d,
                                    struct gk_error *err)
 {
     gk_fail(err, GK_NO_KEY, "0x%08" PRIx32 ", which %s/%s says holds the device key", d->handle,
-            run->config->directory, GK_FILE_DEVICE);
+            directory, GK_FILE_DEVICE);
     gk_advise(err,
               "the TPM was cleared, or it is another one; check [tpm] tcti, or run gatekey reset "
               "and enrol again");
     return GK_NO_KEY;
 }
 
-enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *err)
+enum gk_status devicekey_ensure_at(struct run *run, const struct devicekey_place *place, bool *made,
+                                   struct gk_error *err)
 {
-    const char *directory = run->config->directory;
+    const char *directory = place->directory;
     CLEANUP(devicekey_clear) struct devicekey d = { 0 };
     CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
-    enum gk_status status = devicekey_read(run->config, &d, err);
+    enum gk_status status = devicekey_read_at(place, &d, err);
 
     if (status == GK_OK) {
         status = agent_admin_open(run->config, &admin, err);
@@ -184,16 +199,23 @@ enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *er
         return say_taken(&d, err);
     }
     if (d.key != NULL) {
-        return say_vanished(run, &d, err);
+        return say_vanished(directory, &d, err);
     }
     status = agent_file_remove(directory, GK_FILE_DEVICE_NEW, err);
     if (status == GK_OK) {
-        status = make(run, admin, run->config->handle, err);
+        status = make(run, admin, place, err);
     }
     if (status == GK_OK && made != NULL) {
         *made = true;
     }
     return status;
+}
+
+enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *err)
+{
+    const struct devicekey_place place = devicekey_place(run->config);
+
+    return devicekey_ensure_at(run, &place, made, err);
 }
 
 /* Evict one key if the TPM holds it. */
@@ -209,11 +231,12 @@ static enum gk_status evict(struct gk_admin *admin, const struct gk_key *key, bo
     return status;
 }
 
-enum gk_status devicekey_destroy(struct run *run, bool *evicted, struct gk_error *err)
+enum gk_status devicekey_destroy_at(struct run *run, const struct devicekey_place *place,
+                                    bool *evicted, struct gk_error *err)
 {
     CLEANUP(devicekey_clear) struct devicekey d = { 0 };
     CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
-    enum gk_status status = devicekey_read(run->config, &d, err);
+    enum gk_status status = devicekey_read_at(place, &d, err);
 
     *evicted = false;
     if (status == GK_OK && (d.key != NULL || d.planned != NULL)) {
@@ -226,10 +249,34 @@ enum gk_status devicekey_destroy(struct run *run, bool *evicted, struct gk_error
         }
     }
     if (status == GK_OK) {
-        status = agent_file_remove(run->config->directory, GK_FILE_DEVICE_NEW, err);
+        status = agent_file_remove(place->directory, GK_FILE_DEVICE_NEW, err);
     }
-    return status == GK_OK ? agent_file_remove(run->config->directory, GK_FILE_DEVICE, err)
-                           : status;
+    return status == GK_OK ? agent_file_remove(place->directory, GK_FILE_DEVICE, err) : status;
+}
+
+enum gk_status devicekey_destroy(struct run *run, bool *evicted, struct gk_error *err)
+{
+    const struct devicekey_place place = devicekey_place(run->config);
+
+    return devicekey_destroy_at(run, &place, evicted, err);
+}
+
+enum gk_status devicekey_destroy_old(struct run *run, bool *evicted, struct gk_error *err)
+{
+    const char *directory = run->config->directory;
+    CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
+    CLEANUP(gk_key_freep) struct gk_key *key = NULL;
+    enum gk_status status = read_reference(directory, GK_FILE_DEVICE_OLD, &key, err);
+
+    *evicted = false;
+    if (status != GK_OK || key == NULL) {
+        return status;
+    }
+    status = agent_admin_open(run->config, &admin, err);
+    if (status == GK_OK) {
+        status = evict(admin, key, evicted, err);
+    }
+    return status == GK_OK ? agent_file_remove(directory, GK_FILE_DEVICE_OLD, err) : status;
 }
 
 static void free_pkeyp(EVP_PKEY **key)

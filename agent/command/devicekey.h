@@ -30,7 +30,19 @@ void devicekey_clear(struct devicekey *devicekey);
  */
 bool devicekey_is_ours_to_make(const struct agent_config *config);
 
+/*
+ * Where a key is kept: the folder of its device.pem and device.pem.new, and the handle it is made
+ * at. There are two of them while a key is rotated, the identity directory and next/ in it.
+ */
+struct devicekey_place {
+    const char *directory; /* borrowed */
+    uint32_t handle;
+};
+struct devicekey_place devicekey_place(const struct agent_config *config);
+
 /* Read the files only. Fails with GK_BAD_REFERENCE, GK_NOT_RSA2048. */
+enum gk_status devicekey_read_at(const struct devicekey_place *place, struct devicekey *devicekey,
+                                 struct gk_error *err) GK_MUST_CHECK;
 enum gk_status devicekey_read(const struct agent_config *config, struct devicekey *devicekey,
                               struct gk_error *err) GK_MUST_CHECK;
 
@@ -43,6 +55,8 @@ enum gk_status devicekey_look(struct gk_admin *admin, struct devicekey *deviceke
  * true when it was not there before. Fails with GK_HANDLE_TAKEN (by what, in the error), GK_NO_KEY
  * (device.pem is there, but the TPM does not hold its key).
  */
+enum gk_status devicekey_ensure_at(struct run *run, const struct devicekey_place *place, bool *made,
+                                   struct gk_error *err) GK_MUST_CHECK;
 enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *err) GK_MUST_CHECK;
 
 /*
@@ -50,8 +64,14 @@ enum gk_status devicekey_ensure(struct run *run, bool *made, struct gk_error *er
  * it, and remove both. A handle that is empty, or holds another object, has nothing of ours: then
  * only the files go. *evicted is true when the TPM held the key.
  */
+enum gk_status devicekey_destroy_at(struct run *run, const struct devicekey_place *place,
+                                    bool *evicted, struct gk_error *err) GK_MUST_CHECK;
 enum gk_status devicekey_destroy(struct run *run, bool *evicted,
                                  struct gk_error *err) GK_MUST_CHECK;
+
+/* The same for the key that was rotated away, and device.pem.old. */
+enum gk_status devicekey_destroy_old(struct run *run, bool *evicted,
+                                     struct gk_error *err) GK_MUST_CHECK;
 
 /* SHA-256 of the public key (SubjectPublicKeyInfo), in hex with colons: 96 characters. */
 enum gk_status devicekey_fingerprint(struct agent_openssl *openssl, const struct gk_public *key,
