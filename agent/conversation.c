@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole conversations with the hub for programs that may wait: activation, and the proof of an
- * identity. */
+/* Whole conversations with the hub for programs that may wait: activation, the proof of an
+ * identity, messages posted without the service. */
 #include "agent/link.h"
 
 #include "agent/budget.h"
@@ -17,9 +17,14 @@
 struct conversation {
     const struct agent_config *config;
     struct agent_link *link;
-    agent_link_store *store; /* NULL: only prove that we are let in */
+    agent_link_store *store; /* NULL: this is no activation */
     void *context;
-    bool done;
+    const char *rest;      /* what posts are sent on; NULL: there are none */
+    json_t *const *params; /* of the posts */
+    size_t count, sent;
+    unsigned long long last_id; /* of the post that was sent last */
+    bool done, cut;
+    unsigned stay_s;       /* after it is done */
     enum gk_status status; /* of what went wrong within a callback */
     struct gk_error err;
 };
@@ -87,11 +92,91 @@ static enum gk_status take_secret(struct conversation *talk, const void *payload
     return status;
 }
 
+/* --- posts ----------------------------------------------------------------------------------- */
+
+/* On the device's topic behind which this stands. */
+static enum gk_status name_topic(const struct conversation *talk, const char *suffix,
+                                 char topic[static ENOS_TOPIC_MAX], struct gk_error *err)
+{
+    char rest[ENOS_TOPIC_MAX];
+
+    snprintf(rest, sizeof(rest), "%s%s", talk->rest, suffix);
+    return enos_topic(talk->config->product_key, talk->config->device_key, rest, topic)
+               ? GK_OK
+               : gk_fail(err, GK_BAD_CONFIG, "[device] product_key or device_key");
+}
+
+static enum gk_status send_next(struct conversation *talk)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    char topic[ENOS_TOPIC_MAX], id[24];
+    size_t size = 0;
+    enum gk_status status = name_topic(talk, "", topic, &talk->err);
+
+    snprintf(id, sizeof(id), "%llu", ++talk->last_id);
+    if (status == GK_OK) {
+        status =
+            enos_request_format(id, talk->rest, talk->params[talk->sent], &text, &size, &talk->err);
+    }
+    if (status == GK_OK) {
+        status = agent_link_publish(talk->link, topic, text, size, &talk->err);
+    }
+    talk->sent += status == GK_OK ? 1 : 0;
+    return status;
+}
+
+static enum gk_status begin_posts(struct conversation *talk)
+{
+    char topic[ENOS_TOPIC_MAX];
+    enum gk_status status = name_topic(talk, "_reply", topic, &talk->err);
+
+    if (status == GK_OK) {
+        status = agent_link_subscribe(talk->link, topic, &talk->err);
+    }
+    return status == GK_OK ? send_next(talk) : status;
+}
+
+static enum gk_status take_answer(struct conversation *talk, const void *payload, size_t size)
+{
+    CLEANUP(enos_reply_clear) struct enos_reply reply = { 0 };
+    enum gk_status status = enos_reply_parse(payload, size, &reply, &talk->err);
+    char message[161];
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (strtoull(reply.id, NULL, 10) != talk->last_id) {
+        return GK_OK;
+    }
+    if (reply.code != ENOS_CODE_OK) {
+        enos_text_clean(reply.message, message, sizeof(message));
+        return gk_fail(&talk->err, GK_HUB_REFUSED, "%s: code %" JSON_INTEGER_FORMAT "%s%s",
+                       talk->rest, reply.code, message[0] != '\0' ? ", " : "", message);
+    }
+    talk->done = talk->sent == talk->count;
+    return talk->done ? GK_OK : send_next(talk);
+}
+
+static bool is_answer(const struct conversation *talk, const char *topic)
+{
+    char expected[ENOS_TOPIC_MAX];
+
+    return name_topic(talk, "_reply", expected, NULL) == GK_OK && strcmp(topic, expected) == 0;
+}
+
+/* --- a conversation as such ------------------------------------------------------------------ */
+
 static void on_message(void *context, const char *topic, const void *payload, size_t size)
 {
     struct conversation *talk = context;
     char expected[ENOS_TOPIC_MAX];
 
+    if (talk->rest != NULL) {
+        if (!talk->done && talk->status == GK_OK && is_answer(talk, topic)) {
+            fail_in_callback(talk, take_answer(talk, payload, size));
+        }
+        return;
+    }
     if (talk->store != NULL && !talk->done && talk->status == GK_OK &&
         enos_session_topic(talk->config->product_key, talk->config->device_key, ACTIVATE_INFO,
                            expected) &&
@@ -106,15 +191,15 @@ static void on_up(void *context)
     struct conversation *talk = context;
     char topic[ENOS_TOPIC_MAX];
 
-    if (talk->store == NULL) {
+    if (talk->rest != NULL) {
+        fail_in_callback(talk, begin_posts(talk));
+    } else if (talk->store == NULL) {
         talk->done = true;
     } else if (enos_session_topic(talk->config->product_key, talk->config->device_key,
                                   ACTIVATE_INFO, topic)) {
         fail_in_callback(talk, agent_link_subscribe(talk->link, topic, &talk->err));
     }
 }
-
-/* --- a conversation as such ------------------------------------------------------------------ */
 
 static const struct agent_link_events events = { .up = on_up, .message = on_message };
 
@@ -164,6 +249,12 @@ static enum gk_status turn(struct conversation *talk, struct gk_error *err)
     return agent_link_step(talk->link, count > 0 ? poller.revents : 0, err);
 }
 
+/* All posts were sent; a hub that then cuts us need not have answered the last one. */
+static bool was_said(const struct conversation *talk)
+{
+    return talk->count > 0 && talk->sent == talk->count;
+}
+
 static enum gk_status until_done(struct conversation *talk, struct gk_error *err)
 {
     time_t end = seconds() + AGENT_LINK_TIMEOUT_S;
@@ -176,7 +267,8 @@ static enum gk_status until_done(struct conversation *talk, struct gk_error *err
             return talk->status;
         }
         if (status != GK_OK) {
-            return status;
+            talk->cut = true;
+            return was_said(talk) ? GK_OK : status;
         }
         if (seconds() > end) {
             return gk_fail(err, GK_UNREACHABLE, "%s let us in and then said nothing",
@@ -186,11 +278,21 @@ static enum gk_status until_done(struct conversation *talk, struct gk_error *err
     return GK_OK;
 }
 
+/* The hub may cut us for what was posted; if it does not, that is for the caller to think about. */
+static void stay(struct conversation *talk)
+{
+    time_t end = seconds() + (time_t)talk->stay_s;
+
+    while (!talk->cut && seconds() < end) {
+        talk->cut = turn(talk, NULL) != GK_OK;
+    }
+}
+
 /* What was said has been stored here and heard there, or not: neither changes the outcome. */
 static void say_goodbye(struct conversation *talk)
 {
     time_t end = seconds() + GOODBYE_S;
-    enum gk_status status = GK_OK;
+    enum gk_status status = talk->cut ? GK_UNREACHABLE : GK_OK;
 
     while (status == GK_OK && agent_link_unacknowledged(talk->link) > 0 && seconds() < end) {
         status = turn(talk, NULL);
@@ -218,6 +320,7 @@ static enum gk_status converse(struct conversation *talk, struct agent_openssl *
             status = until_done(talk, &own);
         }
         if (status == GK_OK) {
+            stay(talk);
             say_goodbye(talk);
         } else if ((link == NULL || !agent_link_has_sent_connect(link)) &&
                    agent_moment_now(&now, NULL) == GK_OK) {
@@ -245,6 +348,21 @@ enum gk_status agent_link_prove(const struct agent_config *config, struct agent_
                                 struct gk_error *err)
 {
     struct conversation talk = { .config = config };
+
+    return converse(&talk, openssl, ENOS_STATIC, pair, device_secret, err);
+}
+
+enum gk_status agent_link_post(const struct agent_config *config, struct agent_openssl *openssl,
+                               enum agent_pair pair, const char *device_secret, const char *rest,
+                               json_t *const *params, size_t count, unsigned stay_s,
+                               struct gk_error *err)
+{
+    struct conversation talk = { .config = config,
+                                 .rest = rest,
+                                 .params = params,
+                                 .count = count,
+                                 .last_id = (unsigned long long)time(NULL) * 1000,
+                                 .stay_s = stay_s };
 
     return converse(&talk, openssl, ENOS_STATIC, pair, device_secret, err);
 }

@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "error.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -140,5 +141,18 @@ enum gk_status agent_link_activate(const struct agent_config *config, struct age
 enum gk_status agent_link_prove(const struct agent_config *config, struct agent_openssl *openssl,
                                 enum agent_pair pair, const char *device_secret,
                                 struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Post messages as the service would, with mutual TLS: params (borrowed, count of them) one after
+ * the other on rest, which is what follows /sys/PK/DK/, each when the hub has answered 200 to the
+ * one before. Then stay until the hub cuts the connection, stay_s at most. A connection that is cut
+ * after the last one was sent is fine: that may be what was asked for. Budget and time as above, to
+ * which stay_s is added. Fails as agent_link_prove() does, and with GK_HUB_REFUSED where the answer
+ * is not 200.
+ */
+enum gk_status agent_link_post(const struct agent_config *config, struct agent_openssl *openssl,
+                               enum agent_pair pair, const char *device_secret, const char *rest,
+                               json_t *const *params, size_t count, unsigned stay_s,
+                               struct gk_error *err) GK_MUST_CHECK;
 
 #endif

@@ -54,6 +54,8 @@ static const struct member members[] = {
     TIME("oldUntil", old_until),
     TIME("tried", tried_at),
     TIME("failures", failures),
+    TIME("revoked", revoked),
+    TIME("forced", forced),
 };
 
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))

@@ -57,6 +57,10 @@ struct agent_state {
     int64_t old_until; /* the end of the overlap */
     int64_t tried_at;  /* the last renewal that failed */
     int64_t failures;  /* in a row */
+
+    /* Of a reset: when the hub was known to have revoked all that is ours; when somebody decided
+     * that it goes on where hub or TPM do not let it. */
+    int64_t revoked, forced;
 };
 
 /* A renewal's name, the same. */

@@ -70,7 +70,9 @@ static void comes_back_as_it_was_written(void **state)
                               .certificate_sn = "32720",
                               .others = "1 2",
                               .begun = 1795000000,
-                              .certified = 5 };
+                              .certified = 5,
+                              .revoked = 6,
+                              .forced = 7 };
     struct agent_state out;
     struct stat about;
 
