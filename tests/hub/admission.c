@@ -3,6 +3,7 @@
 #include "tests/hub/admission.h"
 
 #include "tests/hub/connect.h"
+#include "tests/hub/setting.h"
 #include "tests/hub/signature.h"
 #include "tests/hub/text.h"
 
@@ -80,7 +81,7 @@ static int64_t count_since(const struct applicant *a, int64_t age_ms)
 /* One CONNECT a second, and more than four in two minutes lock a device out for five. */
 static bool check_limits(struct applicant *a, struct hub_verdict *verdict)
 {
-    if (!a->hub->options.enforce_limits) {
+    if (!hub_setting_is(a->hub->store, HUB_SETTING_ENFORCE_LIMITS, "yes")) {
         return true;
     }
     if (hub_number(a->device, "lockedUntilMs") > a->now_ms) {

@@ -24,11 +24,13 @@
 struct door {
     struct hub *hub;
     bool trusted;
+    bool is_plain;
     struct MHD_Daemon *daemon;
 };
 
 struct hub_api {
     struct door rest;
+    struct door plain;
     struct door control;
     char *key; /* the REST door's, kept for as long as its daemon runs */
     char *certificate;
@@ -64,6 +66,7 @@ static struct hub_call *call_new(struct door *door, struct MHD_Connection *conne
     if (call != NULL) {
         call->hub = door->hub;
         call->trusted = door->trusted;
+        call->is_plain = door->is_plain;
         call->connection = connection;
         call->method = method;
         call->path = path;
@@ -104,18 +107,14 @@ static void random_id(char text[static 37])
     snprintf(text, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
-/* What goes over the wire; the caller frees it. */
-static char *answer_text(const struct hub_answer *answer)
+/* The JSON that goes over the wire; the caller frees it. */
+static char *envelope_text(const struct hub_answer *answer)
 {
     const char *message = answer->message;
     json_t *data = answer->data != NULL ? json_incref(answer->data) : json_null();
     CLEANUP(json_decrefp) json_t *envelope = NULL;
     char id[37];
 
-    if (answer->envelope == HUB_ENVELOPE_NONE && answer->code == HUB_CODE_OK) {
-        json_decref(data);
-        return answer->text != NULL ? strdup(answer->text) : NULL;
-    }
     if (answer->envelope == HUB_ENVELOPE_TOKEN) {
         envelope = json_pack("{s:i,s:s,s:s,s:o}", "status", answer->code, "msg",
                              *message != '\0' ? message : "SUCCESS", "business",
@@ -132,11 +131,29 @@ static char *answer_text(const struct hub_answer *answer)
     return json_dumps(envelope, JSON_COMPACT);
 }
 
+static bool is_file(const struct hub_answer *answer)
+{
+    return answer->envelope == HUB_ENVELOPE_NONE && answer->code == HUB_CODE_OK;
+}
+
+static void add_headers(struct MHD_Response *response, const struct hub_answer *answer)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                            is_file(answer) ? answer->text_type : "application/json;charset=UTF-8");
+    if (*answer->etag != '\0') {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, answer->etag);
+    }
+    if (*answer->modified != '\0') {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_LAST_MODIFIED, answer->modified);
+    }
+}
+
 static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route *route,
                                    struct hub_answer *answer)
 {
     const char *name = route != NULL && !call->trusted ? route->name : "";
-    CLEANUP(gk_freep) char *text = answer_text(answer);
+    CLEANUP(gk_freep) char *text = is_file(answer) ? TAKE(answer->text) : envelope_text(answer);
+    size_t size = is_file(answer) ? answer->text_size : text != NULL ? strlen(text) : 0;
     char value[HUB_FAULT_VALUE_SIZE];
     struct MHD_Response *response;
     enum MHD_Result result;
@@ -144,17 +161,15 @@ static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route
     if (text == NULL || hub_fault_take_for(call->hub->faults, HUB_FAULT_LOST, name, value)) {
         return MHD_NO;
     }
-    response = *name != '\0' ? hub_spoil_response(call->hub, name, text, &answer->http) : NULL;
+    response =
+        *name != '\0' ? hub_spoil_response(call->hub, name, text, size, &answer->http) : NULL;
     if (response == NULL) {
-        response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
+        response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_COPY);
     }
     if (response == NULL) {
         return MHD_NO;
     }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                            answer->envelope == HUB_ENVELOPE_NONE
-                                ? "application/x-pem-file"
-                                : "application/json;charset=UTF-8");
+    add_headers(response, answer);
     result = MHD_queue_response(call->connection, answer->http, response);
     MHD_destroy_response(response);
     return result;
@@ -266,6 +281,42 @@ static enum gk_status start_rest(struct hub_api *api, int listening, struct gk_e
     return GK_OK;
 }
 
+/* A door without TLS, on a socket that listens already and is the daemon's from here on. */
+static enum gk_status start_door(struct door *door, int listening, const char *where,
+                                 struct gk_error *err)
+{
+    if (listening < 0) {
+        return gk_fail(err, GK_FILE_FAILED, "%s", where);
+    }
+    door->daemon =
+        MHD_start_daemon(DAEMON_FLAGS, 0, NULL, NULL, on_request, door, MHD_OPTION_LISTEN_SOCKET,
+                         listening, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                         MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_END);
+    if (door->daemon == NULL) {
+        close(listening);
+        return gk_fail(err, GK_FILE_FAILED, "%s", where);
+    }
+    return GK_OK;
+}
+
+static int listen_on_loopback(int port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    CLEANUP(gk_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int reuse = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(fd, 16) != 0) {
+        return -1;
+    }
+    return dup(fd);
+}
+
 static int listen_on_unix(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -284,23 +335,6 @@ static int listen_on_unix(const char *path)
     return dup(fd);
 }
 
-static enum gk_status start_control(struct hub_api *api, struct gk_error *err)
-{
-    int fd = listen_on_unix(HUB_CONTROL_SOCKET);
-
-    if (fd < 0) {
-        return gk_fail(err, GK_FILE_FAILED, HUB_CONTROL_SOCKET);
-    }
-    api->control.daemon = MHD_start_daemon(
-        DAEMON_FLAGS, 0, NULL, NULL, on_request, &api->control, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-    if (api->control.daemon == NULL) {
-        close(fd);
-        return gk_fail(err, GK_FILE_FAILED, HUB_CONTROL_SOCKET);
-    }
-    return GK_OK;
-}
-
 enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_error *err)
 {
     struct hub_api *a = calloc(1, sizeof(*a));
@@ -311,13 +345,19 @@ enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_er
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     a->rest = (struct door){ .hub = hub };
+    a->plain = (struct door){ .hub = hub, .is_plain = true };
     a->control = (struct door){ .hub = hub, .trusted = true };
     block_signals(&mask);
     /* Known before the first call comes, which may ask for it. */
     *api = a;
     status = start_rest(a, -1, err);
     if (status == GK_OK) {
-        status = start_control(a, err);
+        status = start_door(&a->plain, listen_on_loopback(hub->options.http_port),
+                            "the port of --port-http", err);
+    }
+    if (status == GK_OK) {
+        status =
+            start_door(&a->control, listen_on_unix(HUB_CONTROL_SOCKET), HUB_CONTROL_SOCKET, err);
     }
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (status != GK_OK) {
@@ -344,6 +384,9 @@ void hub_api_stop(struct hub_api *api)
     if (api->control.daemon != NULL) {
         MHD_stop_daemon(api->control.daemon);
         unlink(HUB_CONTROL_SOCKET);
+    }
+    if (api->plain.daemon != NULL) {
+        MHD_stop_daemon(api->plain.daemon);
     }
     if (api->rest.daemon != NULL) {
         MHD_stop_daemon(api->rest.daemon);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hub's two HTTP doors on libmicrohttpd, one thread per connection: EnOS's REST API over TLS on
- * 127.0.0.1, and the control socket hubctl talks to, plain HTTP on a unix socket only its owner may
- * open.
+ * The hub's three HTTP doors on libmicrohttpd, one thread per connection: EnOS's REST API over TLS
+ * on 127.0.0.1; roots and revocation list, which prove themselves, without TLS beside it; and the
+ * control socket hubctl talks to, plain HTTP on a unix socket only its owner may open.
  */
 #ifndef GATEKEY_HUB_API_H
 #define GATEKEY_HUB_API_H
@@ -14,7 +14,7 @@
 
 struct hub_api;
 
-/* Start both. The thread that calls it keeps the process's signals; ours have them blocked. */
+/* Start them. The thread that calls it keeps the process's signals; ours have them blocked. */
 GK_MUST_CHECK enum gk_status hub_api_start(struct hub *hub, struct hub_api **api,
                                            struct gk_error *err);
 void hub_api_stop(struct hub_api *api);

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -27,6 +28,9 @@ struct hub_authority {
     EVP_PKEY *key;
     X509 *root;
     char *root_pem;
+    pthread_mutex_t lock; /* of terms */
+    struct hub_terms terms;
+    char crl_url[64];
 };
 
 struct extension {
@@ -48,6 +52,15 @@ static const struct extension device_profile[] = {
     { NID_netscape_comment, "Enos Generated Certificate" },
     { NID_subject_key_identifier, "hash" },
     { NID_authority_key_identifier, "keyid:always,issuer:always" },
+    { NID_undef, NULL },
+};
+
+static const struct extension modern_profile[] = {
+    { NID_basic_constraints, "critical,CA:FALSE" },
+    { NID_key_usage, "critical,digitalSignature" },
+    { NID_ext_key_usage, "clientAuth" },
+    { NID_subject_key_identifier, "hash" },
+    { NID_authority_key_identifier, "keyid:always" },
     { NID_undef, NULL },
 };
 
@@ -110,12 +123,12 @@ static bool add_profile(X509 *certificate, X509 *issuer, const struct extension 
     return true;
 }
 
-static bool set_life(X509 *certificate, int not_before_days, int days)
+static bool set_life(X509 *certificate, int64_t from_s, int64_t life_s)
 {
-    /* No certificate of ours is dated back: a clock that runs behind must be noticed. */
-    return X509_time_adj_ex(X509_getm_notBefore(certificate), not_before_days, 0, NULL) != NULL &&
-           X509_time_adj_ex(X509_getm_notAfter(certificate), not_before_days + days, 0, NULL) !=
-               NULL;
+    time_t begin = time(NULL) + from_s;
+
+    return ASN1_TIME_set(X509_getm_notBefore(certificate), begin) != NULL &&
+           ASN1_TIME_set(X509_getm_notAfter(certificate), begin + life_s) != NULL;
 }
 
 static bool set_root_name(X509_NAME *name)
@@ -148,7 +161,7 @@ static X509 *make_root(EVP_PKEY *key, int life_days)
         ASN1_INTEGER_set_uint64(X509_get_serialNumber(root), serial) != 1 ||
         !set_root_name(X509_get_subject_name(root)) ||
         X509_set_issuer_name(root, X509_get_subject_name(root)) != 1 ||
-        !set_life(root, 0, life_days) || X509_set_pubkey(root, key) != 1 ||
+        !set_life(root, 0, life_days * HUB_DAY_S) || X509_set_pubkey(root, key) != 1 ||
         !add_profile(root, root, root_profile) || X509_sign(root, key, EVP_sha256()) <= 0) {
         return NULL;
     }
@@ -220,6 +233,7 @@ enum gk_status hub_authority_open(const char *directory, int life_days,
         status = create_root(key_path, root_path, life_days, err);
     }
     if (status == GK_OK) {
+        pthread_mutex_init(&a->lock, NULL);
         status = read_root(a, key_path, root_path, err);
     }
     if (status == GK_OK) {
@@ -286,42 +300,6 @@ static enum gk_status describe(X509 *certificate, struct hub_issued *issued, str
     return GK_OK;
 }
 
-/* Everything but the extensions that differ, and the signature. */
-static X509 *begin_certificate(struct hub_authority *authority, const struct hub_request *request,
-                               int64_t serial, int not_before_days, int days,
-                               const struct extension *profile)
-{
-    CLEANUP(X509_freep) X509 *certificate = X509_new();
-
-    if (certificate == NULL || serial <= 0 || serial > INT_MAX ||
-        X509_set_version(certificate, X509_VERSION_3) != 1 ||
-        ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial) != 1 ||
-        X509_set_subject_name(certificate, X509_REQ_get_subject_name(request->request)) != 1 ||
-        X509_set_issuer_name(certificate, X509_get_subject_name(authority->root)) != 1 ||
-        !set_life(certificate, not_before_days, days) ||
-        X509_set_pubkey(certificate, X509_REQ_get0_pubkey(request->request)) != 1 ||
-        !add_profile(certificate, authority->root, profile)) {
-        return NULL;
-    }
-    return TAKE(certificate);
-}
-
-enum gk_status hub_authority_issue(struct hub_authority *authority,
-                                   const struct hub_request *request, int64_t serial, int days,
-                                   const char *crl_url, struct hub_issued *issued,
-                                   struct gk_error *err)
-{
-    CLEANUP(X509_freep)
-    X509 *certificate = begin_certificate(authority, request, serial, 0, days, device_profile);
-
-    if (certificate == NULL ||
-        !add_extension(certificate, authority->root, NID_netscape_ca_revocation_url, crl_url) ||
-        X509_sign(certificate, authority->key, EVP_sha256()) <= 0) {
-        return gk_fail(err, GK_CRYPTO_FAILED, "issuing a certificate");
-    }
-    return describe(certificate, issued, err);
-}
-
 static bool copy_names(X509 *certificate, X509_REQ *request)
 {
     CLEANUP(extensions_free)
@@ -331,20 +309,86 @@ static bool copy_names(X509 *certificate, X509_REQ *request)
     return at >= 0 && X509_add_ext(certificate, sk_X509_EXTENSION_value(asked, at), -1) == 1;
 }
 
-enum gk_status hub_authority_issue_server(struct hub_authority *authority,
-                                          const struct hub_request *request, int64_t serial,
-                                          int not_before_days, int days, struct hub_issued *issued,
-                                          struct gk_error *err)
+/* What the profiles have that differs from one certificate to the next. */
+static bool add_particulars(X509 *certificate, struct hub_authority *authority,
+                            const struct hub_request *request, const struct hub_terms *terms)
 {
-    CLEANUP(X509_freep)
-    X509 *certificate =
-        begin_certificate(authority, request, serial, not_before_days, days, server_profile);
+    CLEANUP(gk_freep) char *point = NULL;
 
-    if (certificate == NULL || !copy_names(certificate, request->request) ||
-        X509_sign(certificate, authority->key, EVP_sha256()) <= 0) {
-        return gk_fail(err, GK_CRYPTO_FAILED, "issuing the server's certificate");
+    switch (terms->profile) {
+    case HUB_PROFILE_ENOS:
+        return add_extension(certificate, authority->root, NID_netscape_ca_revocation_url,
+                             terms->crl_url);
+    case HUB_PROFILE_MODERN:
+        point = hub_print("URI:%s", terms->crl_url);
+        return point != NULL &&
+               add_extension(certificate, authority->root, NID_crl_distribution_points, point);
+    case HUB_PROFILE_SERVER:
+        return copy_names(certificate, request->request);
     }
-    return describe(certificate, issued, err);
+    return false;
+}
+
+static X509 *make_certificate(struct hub_authority *authority, const struct hub_request *request,
+                              int64_t serial, const struct hub_terms *terms)
+{
+    static const struct extension *const profiles[] = {
+        [HUB_PROFILE_ENOS] = device_profile,
+        [HUB_PROFILE_MODERN] = modern_profile,
+        [HUB_PROFILE_SERVER] = server_profile,
+    };
+    CLEANUP(X509_freep) X509 *certificate = X509_new();
+
+    if (certificate == NULL || serial <= 0 || serial > INT_MAX ||
+        X509_set_version(certificate, X509_VERSION_3) != 1 ||
+        ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial) != 1 ||
+        X509_set_subject_name(certificate, X509_REQ_get_subject_name(request->request)) != 1 ||
+        X509_set_issuer_name(certificate, X509_get_subject_name(authority->root)) != 1 ||
+        !set_life(certificate, terms->from_s, terms->life_s) ||
+        X509_set_pubkey(certificate, X509_REQ_get0_pubkey(request->request)) != 1 ||
+        !add_profile(certificate, authority->root, profiles[terms->profile]) ||
+        !add_particulars(certificate, authority, request, terms) ||
+        X509_sign(certificate, authority->key, EVP_sha256()) <= 0) {
+        return NULL;
+    }
+    return TAKE(certificate);
+}
+
+enum gk_status hub_authority_certify(struct hub_authority *authority,
+                                     const struct hub_request *request, int64_t serial,
+                                     const struct hub_terms *terms, struct hub_issued *issued,
+                                     struct gk_error *err)
+{
+    CLEANUP(X509_freep) X509 *certificate = make_certificate(authority, request, serial, terms);
+
+    return certificate != NULL ? describe(certificate, issued, err)
+                               : gk_fail(err, GK_CRYPTO_FAILED, "issuing a certificate");
+}
+
+void hub_authority_set_terms(struct hub_authority *authority, const struct hub_terms *terms)
+{
+    pthread_mutex_lock(&authority->lock);
+    authority->terms = *terms;
+    if (terms->crl_url != NULL) {
+        snprintf(authority->crl_url, sizeof(authority->crl_url), "%s", terms->crl_url);
+        authority->terms.crl_url = authority->crl_url;
+    }
+    pthread_mutex_unlock(&authority->lock);
+}
+
+enum gk_status hub_authority_issue(struct hub_authority *authority,
+                                   const struct hub_request *request, int64_t serial, int days,
+                                   const char *crl_url, struct hub_issued *issued,
+                                   struct gk_error *err)
+{
+    struct hub_terms terms;
+
+    pthread_mutex_lock(&authority->lock);
+    terms = authority->terms;
+    pthread_mutex_unlock(&authority->lock);
+    terms.crl_url = terms.crl_url != NULL ? terms.crl_url : crl_url;
+    terms.life_s = terms.life_s > 0 ? terms.life_s : days * HUB_DAY_S;
+    return hub_authority_certify(authority, request, serial, &terms, issued, err);
 }
 
 static bool add_revoked(X509_CRL *crl, const struct hub_revocation *revocation)
@@ -383,11 +427,11 @@ static bool identify_crl(X509_CRL *crl, struct hub_authority *authority, int64_t
 
 enum gk_status hub_authority_crl(struct hub_authority *authority,
                                  const struct hub_revocation *revoked, size_t count, int64_t number,
-                                 int hours, char **pem, struct gk_error *err)
+                                 int64_t from_s, int64_t life_s, char **pem, struct gk_error *err)
 {
     CLEANUP(X509_CRL_freep) X509_CRL *crl = X509_CRL_new();
-    CLEANUP(ASN1_TIME_freep) ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
-    CLEANUP(ASN1_TIME_freep) ASN1_TIME *next = X509_gmtime_adj(NULL, 3600L * hours);
+    CLEANUP(ASN1_TIME_freep) ASN1_TIME *now = X509_gmtime_adj(NULL, from_s);
+    CLEANUP(ASN1_TIME_freep) ASN1_TIME *next = X509_gmtime_adj(NULL, from_s + life_s);
     CLEANUP(BIO_free_allp) BIO *memory = BIO_new(BIO_s_mem());
     bool good = crl != NULL && X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
                 X509_CRL_set_issuer_name(crl, X509_get_subject_name(authority->root)) == 1 &&

@@ -3,9 +3,9 @@
  * The local hub's CA: one RSA-2048 root that signs the hub's own server certificate, the devices'
  * certificates, and the list of the revoked ones, with the profiles EnOS uses.
  *
- * A device's certificate carries no key usage, no extended key usage and no CRL distribution point,
- * because EnOS's do not. What is issued and revoked is remembered by the caller. Safe from several
- * threads once open.
+ * In EnOS's profile a device's certificate carries no key usage, no extended key usage and no CRL
+ * distribution point, because EnOS's do not. What is issued and revoked is remembered by the
+ * caller. Safe from several threads once open.
  */
 #ifndef GATEKEY_HUB_AUTHORITY_H
 #define GATEKEY_HUB_AUTHORITY_H
@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define HUB_DAY_MS INT64_C(86400000)
+#define HUB_DAY_S INT64_C(86400)
 
 struct hub_authority;
 
@@ -62,25 +63,37 @@ struct hub_issued {
 
 void hub_issued_clear(struct hub_issued *issued);
 
+/* What is put into a certificate beside subject and key. */
+enum hub_profile {
+    HUB_PROFILE_ENOS,   /* a device's, as EnOS issues them */
+    HUB_PROFILE_MODERN, /* a device's, with key usage, clientAuth and CRL distribution point */
+    HUB_PROFILE_SERVER, /* the hub's own; its subjectAltName is copied from the request */
+};
+
+struct hub_terms {
+    enum hub_profile profile;
+    int64_t from_s; /* when it begins, counted from now; negative is in the past */
+    int64_t life_s; /* how long it is valid from then on */
+    const char *crl_url;
+};
+
+/* Issue a certificate: subject and key copied from the request. */
+GK_MUST_CHECK enum gk_status hub_authority_certify(struct hub_authority *authority,
+                                                   const struct hub_request *request,
+                                                   int64_t serial, const struct hub_terms *terms,
+                                                   struct hub_issued *issued, struct gk_error *err);
+
+/* How hub_authority_issue departs from what it is asked: life_s 0 keeps to the days. */
+void hub_authority_set_terms(struct hub_authority *authority, const struct hub_terms *terms);
+
 /*
- * Issue a device's certificate: subject and key copied from the request, valid from now for so many
- * days. crl_url goes into the Netscape revocation URL, where EnOS writes it.
+ * Issue a device's certificate, valid from now for so many days. crl_url goes into the Netscape
+ * revocation URL, where EnOS writes it.
  */
 GK_MUST_CHECK enum gk_status hub_authority_issue(struct hub_authority *authority,
                                                  const struct hub_request *request, int64_t serial,
                                                  int days, const char *crl_url,
                                                  struct hub_issued *issued, struct gk_error *err);
-
-/*
- * Issue the hub's own server certificate for the same kind of request, whose subjectAltName is
- * copied. not_before_days counts from now and may be negative: an expired one is asked for by -2
- * and days 1.
- */
-GK_MUST_CHECK enum gk_status hub_authority_issue_server(struct hub_authority *authority,
-                                                        const struct hub_request *request,
-                                                        int64_t serial, int not_before_days,
-                                                        int days, struct hub_issued *issued,
-                                                        struct gk_error *err);
 
 struct hub_revocation {
     int64_t serial;
@@ -88,11 +101,12 @@ struct hub_revocation {
     int reason; /* RFC 5280, 5.3.1; 0 is left out */
 };
 
-/* A list of the revoked, PEM, valid from now for so many hours. The caller frees it. */
+/* A list of the revoked, PEM, valid from from_s seconds from now for life_s. The caller frees it.
+ */
 GK_MUST_CHECK enum gk_status hub_authority_crl(struct hub_authority *authority,
                                                const struct hub_revocation *revoked, size_t count,
-                                               int64_t number, int hours, char **pem,
-                                               struct gk_error *err);
+                                               int64_t number, int64_t from_s, int64_t life_s,
+                                               char **pem, struct gk_error *err);
 
 /* A new RSA-2048 key, PEM (PKCS#8); the caller frees it. */
 GK_MUST_CHECK enum gk_status hub_key_create(char **pem, struct gk_error *err);

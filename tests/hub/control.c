@@ -4,6 +4,7 @@
 #include "tests/hub/broker.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/route.h"
+#include "tests/hub/setting.h"
 #include "tests/hub/text.h"
 
 void hub_control_faults(struct hub_call *call, struct hub_answer *answer)
@@ -50,6 +51,36 @@ void hub_control_fault(struct hub_call *call, struct hub_answer *answer)
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "there is no such fault");
         return;
     }
+    take_up(call, answer);
+}
+
+void hub_control_settings(struct hub_call *call, struct hub_answer *answer)
+{
+    answer->data = hub_settings_list(call->hub->store);
+}
+
+/* {"name": "...", "value": "..."}: it counts from now on, a new list is out when the call ends. */
+void hub_control_setting(struct hub_call *call, struct hub_answer *answer)
+{
+    CLEANUP(json_decrefp) json_t *body = hub_call_json(call, answer);
+    struct gk_error err = { 0 };
+
+    if (body == NULL) {
+        return;
+    }
+    if (!hub_setting_change(call->hub->store, hub_text(body, "name"), hub_text(body, "value"))) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "there is no such setting, or it does not take that value");
+        return;
+    }
+    hub_take_up_settings(call->hub);
+    if (hub_keep_crl(call->hub, &err) != GK_OK) {
+        gk_error_sentence(&err, "issue the revocation list", answer->message,
+                          sizeof(answer->message));
+        answer->code = HUB_CODE_FAULT;
+        return;
+    }
+    hub_broker_reload(call->hub);
     take_up(call, answer);
 }
 

@@ -35,6 +35,7 @@
     ROW(HUB_FAULT_ONE_CERTIFICATE, "one-certificate", "", "a new certificate revokes the device's older ones") \
     ROW(HUB_FAULT_CERTIFICATE_DELAY, "certificate-delay", "SECONDS", "a certificate is refused at CONNECT while it is younger") \
     ROW(HUB_FAULT_SERVER_CERTIFICATE, "server-certificate", "expired|other-name|other-ca", "the hub shows such a certificate") \
+    ROW(HUB_FAULT_CRL, "crl", "expired|old|other-ca", "such a revocation list is published; old: the one before the last") \
     /* MQTT */                                                                                      \
     ROW(HUB_FAULT_CONNACK, "connack", "CODE", "a CONNECT is refused with that CONNACK code")        \
     ROW(HUB_FAULT_POST_CODE, "post-code", "CODE", "a post is answered with that code and not kept") \

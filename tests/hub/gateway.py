@@ -20,11 +20,12 @@ PROGRAMS = os.path.join(os.environ.get("abs_top_builddir", os.getcwd()), "tests"
 SUBJECT = "/C=CN/ST=Shanghai/L=Shanghai/O=EnOS/OU=test/CN="
 
 
-def openssl(*words, text=None):
+def openssl(*words, text=None, stderr=False):
+    """What openssl says on stdout or, where asked for, on stderr."""
     done = subprocess.run(["openssl", *words], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
-    return done.stdout
+    return done.stderr if stderr else done.stdout
 
 
 def told(code):

@@ -9,6 +9,7 @@
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/port.h"
+#include "tests/hub/setting.h"
 #include "tests/hub/text.h"
 
 #include <dlfcn.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 
 #define MOST_FAULTS 8
+#define MOST_SETTINGS 16
 #define ROOT_DAYS 3650
 #define RIGHT_NAMES "DNS:localhost,IP:127.0.0.1"
 
@@ -33,8 +35,12 @@ static const char usage[] =
     "  --port-mqtts N        MQTT over mutual TLS (default: a free one, kept in DIR)\n"
     "  --port-activation N   MQTT over server-authenticated TLS\n"
     "  --port-api N          HTTPS\n"
+    "  --port-http N         HTTP, for roots and revocation list alone\n"
     "  --server-name NAME    one more DNS name for the server's certificate; may be repeated\n"
     "  --root-days N         the CA's life when it is made (default 3650)\n"
+    "  --set NAME=VALUE      a setting, which stays; may be repeated; hubctl DIR setting lists "
+    "them\n"
+    "  --profile P           of devices' certificates: enos, or modern; stays, as --set\n"
     "  --enforce-limits      EnOS's connect limits: 1 a second; 5 in 2 minutes lock out for 5\n"
     "  --weak-digests        accept sha1 and md5 in a CONNECT\n"
     "  --fault NAME[=VALUE]  start with a fault; may be repeated; hubctl DIR fault lists them\n"
@@ -46,6 +52,11 @@ struct launch {
     const char *directory;
     const char *faults[MOST_FAULTS];
     size_t fault_count;
+    struct {
+        char name[32];
+        const char *value;
+    } settings[MOST_SETTINGS];
+    size_t setting_count;
     int root_days;
     bool verbose;
 };
@@ -56,6 +67,25 @@ static void add_name(struct hub_options *options, const char *name)
 
     snprintf(options->server_names + length, sizeof(options->server_names) - length, ",DNS:%s",
              name);
+}
+
+/* Kept when the store is open. name ends at '=' or with the text. */
+static bool add_setting(struct launch *launch, const char *name, const char *value)
+{
+    if (launch->setting_count == MOST_SETTINGS || value == NULL) {
+        return false;
+    }
+    snprintf(launch->settings[launch->setting_count].name, sizeof(launch->settings[0].name), "%.*s",
+             (int)strcspn(name, "="), name);
+    launch->settings[launch->setting_count++].value = value;
+    return true;
+}
+
+static bool take_setting(struct launch *launch, const char *setting)
+{
+    const char *split = strchr(setting, '=');
+
+    return split != NULL && add_setting(launch, setting, split + 1);
 }
 
 static bool take_option(struct launch *launch, int option, const char *value)
@@ -79,7 +109,13 @@ static bool take_option(struct launch *launch, int option, const char *value)
         launch->root_days = (int)strtol(value, NULL, 10);
         return true;
     case 'l':
-        options->enforce_limits = true;
+        return add_setting(launch, "enforceLimits", "yes");
+    case 'P':
+        return add_setting(launch, "profile", value);
+    case 's':
+        return take_setting(launch, value);
+    case 'H':
+        options->http_port = (int)strtol(value, NULL, 10);
         return true;
     case 'w':
         options->weak_digests = true;
@@ -105,7 +141,10 @@ static bool parse(struct launch *launch, int count, char **arguments)
         { "port-mqtts", required_argument, NULL, 'm' },
         { "port-activation", required_argument, NULL, 'a' },
         { "port-api", required_argument, NULL, 'p' },
+        { "port-http", required_argument, NULL, 'H' },
         { "server-name", required_argument, NULL, 'n' },
+        { "set", required_argument, NULL, 's' },
+        { "profile", required_argument, NULL, 'P' },
         { "root-days", required_argument, NULL, 'r' },
         { "enforce-limits", no_argument, NULL, 'l' },
         { "weak-digests", no_argument, NULL, 'w' },
@@ -209,6 +248,20 @@ static enum gk_status keep_names(struct hub_store *store, struct gk_error *err)
     return GK_OK;
 }
 
+static enum gk_status keep_settings(struct launch *launch, struct gk_error *err)
+{
+    for (size_t i = 0; i < launch->setting_count; i++) {
+        if (!hub_setting_change(launch->hub.store, launch->settings[i].name,
+                                launch->settings[i].value)) {
+            gk_fail(err, GK_USAGE, "setting %s=%s", launch->settings[i].name,
+                    launch->settings[i].value);
+            gk_advise(err, "see hubctl DIR setting");
+            return GK_USAGE;
+        }
+    }
+    return GK_OK;
+}
+
 static const char *plugin_path(void)
 {
     const char *given = getenv("GATEKEY_HUB_PLUGIN");
@@ -225,10 +278,8 @@ static void write_options(FILE *file, const struct launch *launch)
     fprintf(file, "plugin_opt_mqtts_port %d\n", options->mqtts_port);
     fprintf(file, "plugin_opt_activation_port %d\n", options->activation_port);
     fprintf(file, "plugin_opt_api_port %d\n", options->api_port);
+    fprintf(file, "plugin_opt_http_port %d\n", options->http_port);
     fprintf(file, "plugin_opt_server_names %s\n", options->server_names);
-    if (options->enforce_limits) {
-        fputs("plugin_opt_enforce_limits true\n", file);
-    }
     if (options->weak_digests) {
         fputs("plugin_opt_weak_digests true\n", file);
     }
@@ -293,6 +344,9 @@ static enum gk_status prepare(struct launch *launch, struct gk_error *err)
     }
     if (status == GK_OK) {
         status = keep_names(hub->store, err);
+    }
+    if (status == GK_OK) {
+        status = keep_settings(launch, err);
     }
     if (status == GK_OK) {
         status = hub_keep_ports(hub, err);

@@ -12,6 +12,7 @@
 #include "tests/hub/queue.h"
 #include "tests/hub/store.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* Said by the launcher and the broker on every start. */
@@ -19,11 +20,11 @@
     "this is a DEVELOPMENT hub for tests and demonstrations; never use it in production"
 
 struct hub_options {
-    bool enforce_limits; /* EnOS's connect limits */
-    bool weak_digests;   /* accept sha1 and md5 in a CONNECT */
+    bool weak_digests; /* accept sha1 and md5 in a CONNECT */
     int mqtts_port;
     int activation_port;
     int api_port;
+    int http_port;          /* without TLS */
     char server_names[512]; /* the server certificate's, as "DNS:localhost,IP:127.0.0.1" */
 };
 
@@ -36,6 +37,7 @@ struct hub {
     struct hub_commands *commands;
     struct hub_sessions *sessions; /* the broker's thread only */
     struct hub_api *api;
+    _Atomic int64_t crl_due_ms; /* when the next CRL is to be issued */
     int reloads; /* how often the broker took up its files again; the broker's thread only */
 };
 

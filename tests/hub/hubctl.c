@@ -4,6 +4,8 @@
  * and asks the running hub through its control socket, which takes EnOS's calls unsigned and a few
  * of its own.
  */
+#include "tests/hub/hubctl.h"
+
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/store.h"
@@ -18,29 +20,7 @@
 #define COMMANDS "/connect-service/v2.1/commands"
 #define CERTIFICATES "/connect-service/v2.0/certificates"
 
-/* What one run was asked for. */
-struct run {
-    const char *directory;
-    char **words; /* of the command, without its name */
-    int count;
-    bool json;
-    int times;
-    const char *clear; /* a fault, "" for all, NULL for none */
-};
-
-struct verb {
-    const char *name;
-    const char *words;
-    int least;
-    int most;
-    const char *help;
-    int (*run)(struct run *run);
-    const char *query; /* for those that only show */
-};
-
-static int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static int fail(const char *format, ...)
+int hubctl_fail(const char *format, ...)
 {
     va_list arguments;
 
@@ -60,7 +40,7 @@ static int show(struct run *run, const char *query)
 
     if (access(HUB_DATABASE_FILE, F_OK) != 0 ||
         hub_store_open(HUB_DATABASE_FILE, &store, &err) != GK_OK) {
-        return fail("there is no hub in %s", run->directory);
+        return hubctl_fail("there is no hub in %s", run->directory);
     }
     rows = hub_store_rows(store, query, "");
     if (rows == NULL) {
@@ -100,9 +80,7 @@ static void curl_freep(CURL **curl)
     curl_easy_cleanup(*curl);
 }
 
-/* POST (or, without a body, GET) to the running hub; its whole answer, or NULL when there is none.
- */
-static json_t *ask(const char *path, const json_t *body)
+json_t *hubctl_ask(const char *path, const json_t *body)
 {
     CLEANUP(curl_freep) CURL *curl = curl_easy_init();
     CLEANUP(gk_freep) char *url = hub_print("http://hub%s", path);
@@ -145,16 +123,15 @@ static char *device_path(const char *path, const char *action, char **words, con
     return whole;
 }
 
-/* Print the part of an answer that was wanted, or why there is none. */
-static int conclude(struct run *run, json_t *answer, const char *wanted)
+int hubctl_conclude(struct run *run, json_t *answer, const char *wanted)
 {
     const json_t *data = json_object_get(answer, "data");
 
     if (answer == NULL) {
-        return fail("no hub runs in %s", run->directory);
+        return hubctl_fail("no hub runs in %s", run->directory);
     }
     if (hub_number(answer, "code") != 0) {
-        return fail("%" PRId64 " %s", hub_number(answer, "code"), hub_text(answer, "msg"));
+        return hubctl_fail("%" PRId64 " %s", hub_number(answer, "code"), hub_text(answer, "msg"));
     }
     if (run->json) {
         hub_json_print(data);
@@ -171,9 +148,9 @@ static int create(struct run *run)
     json_t *body =
         json_pack("{s:s,s:s,s:s,s:{s:s}}", "productKey", run->words[0], "deviceKey", run->words[1],
                   "timezone", "+00:00", "deviceName", "defaultValue", run->words[1]);
-    CLEANUP(json_decrefp) json_t *answer = ask(DEVICES "?action=create", body);
+    CLEANUP(json_decrefp) json_t *answer = hubctl_ask(DEVICES "?action=create", body);
 
-    return conclude(run, answer, "deviceSecret");
+    return hubctl_conclude(run, answer, "deviceSecret");
 }
 
 static int sign(struct run *run)
@@ -186,14 +163,14 @@ static int sign(struct run *run)
     struct gk_error err = { 0 };
 
     if (hub_file_read(run->words[2], &csr, &err) != GK_OK) {
-        return fail("cannot read %s", run->words[2]);
+        return hubctl_fail("cannot read %s", run->words[2]);
     }
     body = json_pack("{s:s}", "csr", csr);
     if (run->count > 3) {
         json_object_set_new(body, "validDay", json_integer(strtol(run->words[3], NULL, 10)));
     }
-    answer = ask(path, body);
-    return conclude(run, answer, "cert");
+    answer = hubctl_ask(path, body);
+    return hubctl_conclude(run, answer, "cert");
 }
 
 static json_t *owner_of(const char *serial)
@@ -224,10 +201,10 @@ static int revoke_serial(struct run *run)
     CLEANUP(json_decrefp) json_t *answer = NULL;
 
     if (owner == NULL) {
-        return fail("no device has a certificate %s", run->words[0]);
+        return hubctl_fail("no device has a certificate %s", run->words[0]);
     }
-    answer = ask(path, body);
-    return conclude(run, answer, NULL);
+    answer = hubctl_ask(path, body);
+    return hubctl_conclude(run, answer, NULL);
 }
 
 /* Print the device's reply to a command, whatever its code; only 200 is success. */
@@ -236,7 +213,7 @@ static int conclude_command(struct run *run, json_t *answer)
     json_t *reply = json_object_get(json_object_get(answer, "data"), "reply");
 
     if (reply == NULL) {
-        return conclude(run, answer, NULL);
+        return hubctl_conclude(run, answer, NULL);
     }
     hub_json_print(reply);
     return hub_number(reply, "code") == 200 ? 0 : 1;
@@ -252,11 +229,11 @@ static int set_point(struct run *run)
     CLEANUP(gk_freep) char *path = NULL;
 
     if (body == NULL) {
-        return fail("what to set must be POINT=JSON, not %s", run->words[2]);
+        return hubctl_fail("what to set must be POINT=JSON, not %s", run->words[2]);
     }
     *split = '\0';
     path = device_path(COMMANDS, "setMeasurepoint", run->words, "measurepointId", run->words[2]);
-    answer = ask(path, body);
+    answer = hubctl_ask(path, body);
     return conclude_command(run, answer);
 }
 
@@ -269,10 +246,10 @@ static int call_service(struct run *run)
     CLEANUP(gk_freep) char *path = NULL;
 
     if (body == NULL) {
-        return fail("the service's parameters must be a JSON object, not %s", run->words[3]);
+        return hubctl_fail("the service's parameters must be a JSON object, not %s", run->words[3]);
     }
     path = device_path(COMMANDS, "invokeService", run->words, "serviceId", run->words[2]);
-    answer = ask(path, body);
+    answer = hubctl_ask(path, body);
     return conclude_command(run, answer);
 }
 
@@ -280,9 +257,9 @@ static int tell(struct run *run, const char *service, const char *action)
 {
     CLEANUP(gk_freep) char *path = device_path(service, action, run->words, NULL, NULL);
     CLEANUP(json_decrefp) json_t *body = json_object();
-    CLEANUP(json_decrefp) json_t *answer = ask(path, body);
+    CLEANUP(json_decrefp) json_t *answer = hubctl_ask(path, body);
 
-    return conclude(run, answer, NULL);
+    return hubctl_conclude(run, answer, NULL);
 }
 
 static int enable(struct run *run)
@@ -310,12 +287,12 @@ static int fault(struct run *run)
     } else if (run->count > 0) {
         body = json_pack("{s:s,s:i}", "set", run->words[0], "times", run->times);
     }
-    answer = ask(body != NULL ? "/fault" : "/faults", body);
+    answer = hubctl_ask(body != NULL ? "/fault" : "/faults", body);
     if (answer != NULL && body == NULL && !run->json) {
         hub_table_print(json_object_get(answer, "data"));
         return 0;
     }
-    return conclude(run, answer, NULL);
+    return hubctl_conclude(run, answer, NULL);
 }
 
 /* What the showing commands show; times are UTC. */
@@ -372,6 +349,7 @@ static const struct verb verbs[] = {
     { "drop", "PRODUCT DEVICE", 2, 2, "cut a device's connection", drop, NULL },
     { "fault", "[NAME[=VALUE] [--times N] | --clear [NAME]]", 0, 1,
       "list the faults, switch one on, or off", fault, NULL },
+    HUBCTL_CA_VERBS,
 };
 
 static void print_usage(FILE *file)
@@ -433,11 +411,11 @@ int main(int count, char **arguments)
     }
     /* A file named by the caller is found from where the caller stands. */
     if (verb->run == sign && (words[2] = realpath(words[2], NULL)) == NULL) {
-        return fail("cannot read the request");
+        return hubctl_fail("cannot read the request");
     }
     /* The socket's whole path may be too long for an address; from inside, its name is short. */
     if (chdir(run.directory) != 0) {
-        return fail("there is no hub in %s", run.directory);
+        return hubctl_fail("there is no hub in %s", run.directory);
     }
     return verb->query != NULL ? show(&run, verb->query) : verb->run(&run);
 }

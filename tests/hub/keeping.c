@@ -3,25 +3,24 @@
 #include "tests/hub/keeping.h"
 
 #include "tests/hub/file.h"
+#include "tests/hub/setting.h"
 #include "tests/hub/text.h"
 
 #include <sys/stat.h>
 
 #define ROOT_DAYS 3650
-#define SERVER_DAYS 365
 
 /* How the server's certificate can be wrong. */
 static const struct flaw {
     const char *name;
     const char *names; /* NULL: the right ones */
-    int not_before_days;
-    int days;
+    bool expired;
     bool other_ca;
 } flaws[] = {
-    { "", NULL, 0, SERVER_DAYS, false },
-    { "expired", NULL, -2, 1, false },
-    { "other-name", "DNS:elsewhere.example", 0, SERVER_DAYS, false },
-    { "other-ca", NULL, 0, SERVER_DAYS, true },
+    { "", NULL, false, false },
+    { "expired", NULL, true, false },
+    { "other-name", "DNS:elsewhere.example", false, false },
+    { "other-ca", NULL, false, true },
 };
 
 static const struct flaw *current_flaw(struct hub *hub)
@@ -75,6 +74,12 @@ static enum gk_status issue(struct hub *hub, const struct flaw *flaw, const char
     CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
     CLEANUP(gk_freep) char *key = NULL;
     CLEANUP(gk_freep) char *csr = NULL;
+    const struct hub_terms terms = {
+        .profile = HUB_PROFILE_SERVER,
+        .from_s = flaw->expired ? -2 * HUB_DAY_S : 0,
+        .life_s =
+            flaw->expired ? HUB_DAY_S : hub_setting_number(hub->store, HUB_SETTING_SERVER_SECONDS),
+    };
     int64_t serial = hub_store_next(hub->store, "serial", 20001);
     enum gk_status status = read_or_create_key(&key, err);
 
@@ -88,9 +93,8 @@ static enum gk_status issue(struct hub *hub, const struct flaw *flaw, const char
         status = hub_other_authority(&other, err);
     }
     if (status == GK_OK) {
-        status =
-            hub_authority_issue_server(other != NULL ? other : hub->authority, &request, serial,
-                                       flaw->not_before_days, flaw->days, &issued, err);
+        status = hub_authority_certify(other != NULL ? other : hub->authority, &request, serial,
+                                       &terms, &issued, err);
     }
     if (status == GK_OK && other == NULL && !remember(hub, &request, serial, &issued)) {
         status = gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
@@ -107,7 +111,8 @@ static bool ends_soon(struct hub *hub)
                                 " WHERE assetId IS NULL",
                                 "");
 
-    return hub_number(row, "expireMs") - hub_now_ms() < HUB_DAY_MS * SERVER_DAYS / 12;
+    return hub_number(row, "expireMs") - hub_now_ms() <
+           hub_setting_number(hub->store, HUB_SETTING_SERVER_SECONDS) * 1000 / 3;
 }
 
 enum gk_status hub_keep_server_certificate(struct hub *hub, bool *changed, struct gk_error *err)
@@ -133,22 +138,18 @@ enum gk_status hub_keep_server_certificate(struct hub *hub, bool *changed, struc
     return status;
 }
 
-enum gk_status hub_keep_crl(struct hub *hub, struct gk_error *err)
+/* What the CA knows of the revoked, as it goes into a list. */
+static struct hub_revocation *read_revoked(struct hub *hub, size_t *count)
 {
     CLEANUP(json_decrefp)
     json_t *rows = hub_store_rows(hub->store,
                                   "SELECT serial, revokedMs, reason FROM certificate"
                                   " WHERE revokedMs IS NOT NULL ORDER BY serial",
                                   "");
-    size_t count = json_array_size(rows);
-    CLEANUP(gk_freep) struct hub_revocation *revoked = calloc(count + 1, sizeof(*revoked));
-    CLEANUP(gk_freep) char *pem = NULL;
-    enum gk_status status;
+    struct hub_revocation *revoked = calloc(json_array_size(rows) + 1, sizeof(*revoked));
 
-    if (rows == NULL || revoked == NULL) {
-        return gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
-    }
-    for (size_t i = 0; i < count; i++) {
+    *count = revoked != NULL ? json_array_size(rows) : 0;
+    for (size_t i = 0; i < *count; i++) {
         const json_t *row = json_array_get(rows, i);
 
         revoked[i] = (struct hub_revocation){
@@ -157,7 +158,69 @@ enum gk_status hub_keep_crl(struct hub *hub, struct gk_error *err)
             .reason = (int)hub_number(row, "reason"),
         };
     }
-    status = hub_authority_crl(hub->authority, revoked, count, hub_store_next(hub->store, "crl", 1),
-                               HUB_CRL_HOURS, &pem, err);
-    return status == GK_OK ? hub_file_write(HUB_CRL_FILE, pem, 0644, err) : status;
+    return revoked;
+}
+
+static enum gk_status sign_crl(struct hub *hub, struct hub_authority *authority, int64_t from_s,
+                               char **pem, struct gk_error *err)
+{
+    size_t count;
+    CLEANUP(gk_freep) struct hub_revocation *revoked = read_revoked(hub, &count);
+
+    if (revoked == NULL) {
+        return gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
+    }
+    return hub_authority_crl(authority, revoked, count, hub_store_next(hub->store, "crl", 1),
+                             from_s, hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS), pem,
+                             err);
+}
+
+enum gk_status hub_keep_crl(struct hub *hub, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *pem = NULL;
+    enum gk_status status = sign_crl(hub, hub->authority, 0, &pem, err);
+
+    if (status == GK_OK) {
+        /* The one before it can still be had, for whoever wants to replay it. */
+        unlink(HUB_OLD_CRL_FILE);
+        (void)!link(HUB_CRL_FILE, HUB_OLD_CRL_FILE);
+        status = hub_file_write(HUB_CRL_FILE, pem, 0644, err);
+    }
+    if (status == GK_OK) {
+        hub->crl_due_ms =
+            hub_now_ms() + hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS) * 500;
+    }
+    return status;
+}
+
+enum gk_status hub_wrong_crl(struct hub *hub, const char *how, char **pem, struct gk_error *err)
+{
+    CLEANUP(hub_authority_closep) struct hub_authority *other = NULL;
+    enum gk_status status;
+
+    if (strcmp(how, "old") == 0) {
+        return hub_file_read(HUB_OLD_CRL_FILE, pem, err);
+    }
+    if (strcmp(how, "expired") == 0) {
+        return sign_crl(hub, hub->authority,
+                        -60 - hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS), pem, err);
+    }
+    status = hub_other_authority(&other, err);
+    return status == GK_OK ? sign_crl(hub, other, 0, pem, err) : status;
+}
+
+void hub_take_up_settings(struct hub *hub)
+{
+    bool modern = hub_setting_is(hub->store, HUB_SETTING_PROFILE, "modern");
+    char crl_url[64];
+    const struct hub_terms terms = {
+        .profile = modern ? HUB_PROFILE_MODERN : HUB_PROFILE_ENOS,
+        .from_s = -hub_setting_number(hub->store, HUB_SETTING_BACKDATE_SECONDS),
+        .life_s = hub_setting_number(hub->store, HUB_SETTING_CERTIFICATE_SECONDS),
+        .crl_url = modern ? crl_url : NULL,
+    };
+
+    snprintf(crl_url, sizeof(crl_url), "http://127.0.0.1:%d/enos/CA/crl/RSA.der",
+             hub->options.http_port);
+    hub_authority_set_terms(hub->authority, &terms);
 }

@@ -17,6 +17,7 @@ noinst_LTLIBRARIES += %D%/libhub.la
     %D%/port.c %D%/port.h \
     %D%/queue.c %D%/queue.h \
     %D%/request.c \
+    %D%/setting.c %D%/setting.h \
     %D%/signature.c %D%/signature.h \
     %D%/store.c %D%/store.h \
     %D%/text.c %D%/text.h \
@@ -38,6 +39,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/plugin.c \
     %D%/post.c %D%/post.h %D%/post-internal.h \
     %D%/revocation.c %D%/revocation.h \
+    %D%/publication.c \
     %D%/route.c %D%/route.h \
     %D%/session.c %D%/session.h \
     %D%/spoil.c %D%/spoil.h \
@@ -57,7 +59,10 @@ noinst_PROGRAMS += %D%/hub
 %C%_hub_LDADD = %D%/libhub.la
 
 noinst_PROGRAMS += %D%/hubctl
-%C%_hubctl_SOURCES = %D%/hubctl.c %D%/table.c %D%/table.h
+%C%_hubctl_SOURCES = \
+    %D%/hubctl.c %D%/hubctl.h \
+    %D%/hubctl-ca.c \
+    %D%/table.c %D%/table.h
 %C%_hubctl_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_hubctl_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
 %C%_hubctl_LDADD = %D%/libhub.la $(CURL_LIBS)
@@ -87,7 +92,8 @@ hub_scripts = \
     %D%/the-hub-admits-whom-enos-would.py \
     %D%/the-hub-answers-devices-as-enos-does.py \
     %D%/the-hub-answers-provisioners-as-enos-does.py \
-    %D%/the-hub-has-bad-days-to-order.py
+    %D%/the-hub-has-bad-days-to-order.py \
+    %D%/the-hub-publishes-its-revocation-list.py
 TESTS += $(hub_scripts)
 dist_check_SCRIPTS += $(hub_scripts)
 EXTRA_DIST += %D%/gateway.py

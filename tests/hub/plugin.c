@@ -9,6 +9,7 @@
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/post.h"
+#include "tests/hub/setting.h"
 #include "tests/hub/text.h"
 #include "tests/hub/topic.h"
 
@@ -37,7 +38,6 @@ struct plugin {
     mosquitto_plugin_id_t *id;
     bool reloading; /* the broker asks about clients it has, not about new ones */
     bool ready;
-    int64_t crl_ms; /* when the CRL was issued */
 };
 
 static void complain(const char *operation, const struct gk_error *err)
@@ -206,12 +206,14 @@ static enum gk_status write_environment(struct hub *hub, struct gk_error *err)
     CLEANUP(gk_freep) char *text = NULL;
 
     text = hub_print("HUB_MQTTS_PORT=%d\nHUB_ACTIVATION_PORT=%d\n"
-                     "HUB_API_URL=https://127.0.0.1:%d\nHUB_CA_FILE='%s/" HUB_ROOT_FILE "'\n"
+                     "HUB_API_URL=https://127.0.0.1:%d\nHUB_HTTP_URL=http://127.0.0.1:%d\n"
+                     "HUB_CA_FILE='%s/" HUB_ROOT_FILE "'\n"
                      "HUB_ORG_ID=%s\nHUB_APP_KEY=%s\nHUB_APP_SECRET_FILE='%s/app-secret'\n"
                      "HUB_PRODUCT_KEY=%s\nHUB_PRODUCT_SECRET_FILE='%s/product-secret'\n"
                      "HUB_PID=%d\n",
                      hub->options.mqtts_port, hub->options.activation_port, hub->options.api_port,
-                     directory, org, app, directory, product, directory, (int)getpid());
+                     hub->options.http_port, directory, org, app, directory, product, directory,
+                     (int)getpid());
     if (directory == NULL || text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
@@ -225,7 +227,6 @@ static void announce(struct plugin *plugin)
     struct gk_error err = { 0 };
 
     plugin->ready = true;
-    plugin->crl_ms = hub_now_ms();
     if (write_environment(&plugin->hub, &err) != GK_OK) {
         complain("say where the hub is", &err);
     }
@@ -238,8 +239,7 @@ static void renew_crl(struct plugin *plugin)
 {
     struct gk_error err = { 0 };
 
-    if (hub_now_ms() - plugin->crl_ms > HUB_CRL_HOURS * INT64_C(3600000) / 2) {
-        plugin->crl_ms = hub_now_ms();
+    if (hub_now_ms() > plugin->hub.crl_due_ms) {
         if (hub_keep_crl(&plugin->hub, &err) != GK_OK) {
             complain("renew the revocation list", &err);
         } else {
@@ -273,9 +273,9 @@ static void read_option(struct hub *hub, const char *name, const char *value)
         { "mqtts_port", &options->mqtts_port },
         { "activation_port", &options->activation_port },
         { "api_port", &options->api_port },
+        { "http_port", &options->http_port },
     };
 
-    options->enforce_limits |= strcmp(name, "enforce_limits") == 0;
     options->weak_digests |= strcmp(name, "weak_digests") == 0;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (strcmp(name, numbers[i].name) == 0) {
@@ -302,6 +302,9 @@ static enum gk_status open_hub(struct hub *hub, struct gk_error *err)
     if (status != GK_OK) {
         return status;
     }
+    hub_take_up_settings(hub);
+    /* The launcher has issued one a moment ago. */
+    hub->crl_due_ms = hub_now_ms() + hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS) * 500;
     hub->queue = hub_queue_new();
     hub->commands = hub_commands_new();
     hub->sessions = hub_sessions_new();

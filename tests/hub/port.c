@@ -64,6 +64,7 @@ enum gk_status hub_keep_ports(struct hub *hub, struct gk_error *err)
         { "mqttsPort", &hub->options.mqtts_port },
         { "activationPort", &hub->options.activation_port },
         { "apiPort", &hub->options.api_port },
+        { "httpPort", &hub->options.http_port },
     };
     enum gk_status status = GK_OK;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hub's three ports on 127.0.0.1. */
+/* The hub's four ports on 127.0.0.1. */
 #ifndef GATEKEY_HUB_PORT_H
 #define GATEKEY_HUB_PORT_H
 

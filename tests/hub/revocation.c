@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The other half of EnOS's Certificate Service: revokes and lists certificates, publishes the root
- * and the list of the revoked. */
+/* The other half of EnOS's Certificate Service: revokes and lists certificates. */
 #include "tests/hub/revocation.h"
 
 #include "tests/hub/broker.h"
-#include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/text.h"
 
@@ -163,20 +161,5 @@ void hub_certificate_list(struct hub_call *call, struct hub_answer *answer)
     json_array_foreach(rows, index, row)
     {
         json_array_append_new(answer->data, describe_listed(row));
-    }
-}
-
-void hub_certificate_root(struct hub_call *call, struct hub_answer *answer)
-{
-    answer->text = strdup(hub_authority_root(call->hub->authority));
-}
-
-void hub_certificate_crl(struct hub_call *call, struct hub_answer *answer)
-{
-    struct gk_error err = { 0 };
-
-    (void)call;
-    if (hub_file_read(HUB_CRL_FILE, &answer->text, &err) != GK_OK) {
-        hub_answer_fault(answer, "read the revocation list", &err);
     }
 }

@@ -38,16 +38,19 @@ static const struct hub_route routes[] = {
     CALL("certificate-renew", "POST", CERTIFICATES, "renew", hub_certificate_renew),
     CALL("certificate-revoke", "POST", CERTIFICATES, "revoke", hub_certificate_revoke),
     CALL("certificate-list", "GET", CERTIFICATES, "list", hub_certificate_list),
-    PUBLIC_FILE("cacert", "/enos/CA/cacert", hub_certificate_root),
-    PUBLIC_FILE("cacert", "/enos/CA/cacert/RSA", hub_certificate_root),
-    PUBLIC_FILE("crl", "/enos/CA/crl", hub_certificate_crl),
-    PUBLIC_FILE("crl", "/enos/CA/crl/RSA", hub_certificate_crl),
+    PUBLIC_FILE("cacert", "/enos/CA/cacert", hub_publish_root),
+    PUBLIC_FILE("cacert", "/enos/CA/cacert/RSA", hub_publish_root),
+    PUBLIC_FILE("crl", "/enos/CA/crl", hub_publish_crl),
+    PUBLIC_FILE("crl", "/enos/CA/crl/RSA", hub_publish_crl),
+    PUBLIC_FILE("crl", "/enos/CA/crl/RSA.der", hub_publish_crl),
 };
 
 /* Beyond the API, by the control socket only. */
 static const struct hub_route control_routes[] = {
     { "", "GET", "/faults", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_faults },
     { "", "POST", "/fault", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_fault },
+    { "", "GET", "/settings", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_settings },
+    { "", "POST", "/setting", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_setting },
     { "", "POST", "/drop", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_drop },
 };
 
@@ -106,6 +109,9 @@ const struct hub_route *hub_route_find(const struct hub_call *call)
 
     if (route == NULL && call->trusted) {
         route = find_in(control_routes, sizeof(control_routes) / sizeof(control_routes[0]), call);
+    }
+    if (route != NULL && call->is_plain && route->envelope != HUB_ENVELOPE_NONE) {
+        return NULL;
     }
     return route;
 }

@@ -22,7 +22,8 @@ struct MHD_Connection;
 struct hub_call {
     struct hub *hub;
     struct MHD_Connection *connection;
-    bool trusted; /* it came by the control socket: nothing is signed */
+    bool trusted;  /* it came by the control socket: nothing is signed */
+    bool is_plain; /* it came without TLS: there is only what everybody may read */
     const char *method;
     const char *path;
     struct hub_parameter query[HUB_CALL_PARAMETERS]; /* decoded */
@@ -46,6 +47,10 @@ struct hub_answer {
     char message[256];
     json_t *data;
     char *text; /* for HUB_ENVELOPE_NONE */
+    size_t text_size;
+    const char *text_type;
+    char etag[40]; /* both where a cache may keep the text */
+    char modified[40];
 };
 
 /* Refuse a call: code and text for the envelope. */
@@ -102,12 +107,16 @@ void hub_certificate_renew(struct hub_call *call, struct hub_answer *answer);
 /* revocation.c */
 void hub_certificate_revoke(struct hub_call *call, struct hub_answer *answer);
 void hub_certificate_list(struct hub_call *call, struct hub_answer *answer);
-void hub_certificate_root(struct hub_call *call, struct hub_answer *answer);
-void hub_certificate_crl(struct hub_call *call, struct hub_answer *answer);
+
+/* publication.c: what everybody may read */
+void hub_publish_root(struct hub_call *call, struct hub_answer *answer);
+void hub_publish_crl(struct hub_call *call, struct hub_answer *answer);
 
 /* control.c: for hubctl alone */
 void hub_control_faults(struct hub_call *call, struct hub_answer *answer);
 void hub_control_fault(struct hub_call *call, struct hub_answer *answer);
+void hub_control_settings(struct hub_call *call, struct hub_answer *answer);
+void hub_control_setting(struct hub_call *call, struct hub_answer *answer);
 void hub_control_drop(struct hub_call *call, struct hub_answer *answer);
 
 #endif

@@ -51,7 +51,7 @@ static struct MHD_Response *stream_response(struct hub *hub, uint64_t size)
 }
 
 struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const char *text,
-                                        unsigned int *http)
+                                        size_t size, unsigned int *http)
 {
     static char garbage[] = "\x01\xfe<html>{\"code\":0,,}\xff";
     struct hub_faults *faults = hub->faults;
@@ -63,7 +63,7 @@ struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const
                                                MHD_RESPMEM_PERSISTENT);
     }
     if (hub_fault_take_for(faults, HUB_FAULT_TRUNCATED, name, value)) {
-        return MHD_create_response_from_buffer(strlen(text) / 2, (void *)(uintptr_t)text,
+        return MHD_create_response_from_buffer(size / 2, (void *)(uintptr_t)text,
                                                MHD_RESPMEM_MUST_COPY);
     }
     if (hub_fault_take_for(faults, HUB_FAULT_HUGE, name, value)) {

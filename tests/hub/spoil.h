@@ -18,6 +18,6 @@ bool hub_spoil_call(struct hub_call *call, const struct hub_route *route,
  * nothing is spoilt. May change the HTTP status.
  */
 struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const char *text,
-                                        unsigned int *http);
+                                        size_t size, unsigned int *http);
 
 #endif

@@ -190,6 +190,40 @@ static void issues_a_device_certificate_as_enos_does(void **state)
     }
 }
 
+static void issues_for_seconds_and_from_the_past(void **state)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
+    const struct hub_terms terms = { .from_s = -30, .life_s = 40 };
+    CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
+
+    (void)state;
+    hub_authority_set_terms(authority, &terms);
+    issue(key, 8, &issued);
+    hub_authority_set_terms(authority, &(struct hub_terms){ 0 });
+    assert_int_equal(issued.expire_ms - issued.sign_ms, 40000);
+    assert_true(issued.sign_ms <= hub_now_ms() - 30000);
+    assert_true(issued.expire_ms > hub_now_ms());
+}
+
+static void issues_in_a_modern_profile_as_well(void **state)
+{
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
+    const struct hub_terms terms = { .profile = HUB_PROFILE_MODERN, .crl_url = "http://hub/crl" };
+    CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
+    CLEANUP(X509_freep) X509 *certificate = NULL;
+
+    (void)state;
+    hub_authority_set_terms(authority, &terms);
+    issue(key, 9, &issued);
+    hub_authority_set_terms(authority, &(struct hub_terms){ 0 });
+    certificate = read_certificate(issued.pem);
+    assert_verifies(certificate, NULL, X509_V_OK);
+    assert_int_equal(X509_get_key_usage(certificate), KU_DIGITAL_SIGNATURE);
+    assert_int_equal(X509_get_extended_key_usage(certificate), XKU_SSL_CLIENT);
+    assert_true(X509_get_ext_by_NID(certificate, NID_crl_distribution_points, -1) >= 0);
+    assert_true(X509_get_ext_by_NID(certificate, NID_netscape_ca_revocation_url, -1) < 0);
+}
+
 static void copies_the_subject_unchanged(void **state)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
@@ -240,6 +274,7 @@ static void issues_the_hubs_own_certificate_from_its_request(void **state)
     CLEANUP(hub_request_clear) struct hub_request request = { 0 };
     CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
     CLEANUP(X509_freep) X509 *certificate = NULL;
+    const struct hub_terms terms = { .profile = HUB_PROFILE_SERVER, .life_s = 9 };
     struct gk_error err = { 0 };
 
     (void)state;
@@ -247,8 +282,7 @@ static void issues_the_hubs_own_certificate_from_its_request(void **state)
     assert_int_equal(hub_request_create(key, "localhost", "DNS:localhost,IP:127.0.0.1", &csr, &err),
                      GK_OK);
     assert_int_equal(hub_request_read(csr, &request, &err), GK_OK);
-    assert_int_equal(hub_authority_issue_server(authority, &request, 1, 0, 9, &issued, &err),
-                     GK_OK);
+    assert_int_equal(hub_authority_certify(authority, &request, 1, &terms, &issued, &err), GK_OK);
     certificate = read_certificate(issued.pem);
     assert_verifies(certificate, NULL, X509_V_OK);
     assert_int_equal(X509_check_host(certificate, "localhost", 0, 0, NULL), 1);
@@ -357,7 +391,7 @@ static void lists_the_revoked(void **state)
     issue(key, 42, &good);
     bad_certificate = read_certificate(bad.pem);
     good_certificate = read_certificate(good.pem);
-    assert_int_equal(hub_authority_crl(authority, revoked, 2, 3, 24, &pem, &err), GK_OK);
+    assert_int_equal(hub_authority_crl(authority, revoked, 2, 3, 0, 60, &pem, &err), GK_OK);
     source = BIO_new_mem_buf(pem, -1);
     crl = PEM_read_bio_X509_CRL(source, NULL, NULL, NULL);
     assert_verifies(good_certificate, crl, X509_V_OK);
@@ -370,6 +404,8 @@ int main(void)
         cmocka_unit_test(keeps_its_root_when_opened_again),
         cmocka_unit_test(has_a_root_that_strict_verifiers_take),
         cmocka_unit_test(issues_a_device_certificate_as_enos_does),
+        cmocka_unit_test(issues_for_seconds_and_from_the_past),
+        cmocka_unit_test(issues_in_a_modern_profile_as_well),
         cmocka_unit_test(copies_the_subject_unchanged),
         cmocka_unit_test(issues_no_serial_beyond_31_bits),
         cmocka_unit_test(issues_the_hubs_own_certificate_from_its_request),
