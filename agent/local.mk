@@ -3,7 +3,7 @@
 
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
-    %D%/clock.c %D%/clock.h \
+    %D%/clock.c %D%/clock.h %D%/clock-file.c %D%/clock-file.h \
     %D%/config.c %D%/config.h \
     %D%/config-value.c %D%/config-value.h \
     %D%/enos/rest-reply.c %D%/enos/rest.c %D%/enos/rest.h \

@@ -9,6 +9,11 @@ TESTS += tests/agent/test-budget
 tests_agent_test_budget_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_budget_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-clock
+TESTS += tests/agent/test-clock
+tests_agent_test_clock_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_clock_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-connect
 TESTS += tests/agent/test-connect
 tests_agent_test_connect_CPPFLAGS = $(agent_test_cppflags)

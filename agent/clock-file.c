@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads and replaces clock.json, in a directory that root and the service share. */
+#include "agent/clock-file.h"
+
+#include "agent/enos/message.h"
+#include "cleanup.h"
+
+#include <config.h> /* not agent/config.h */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define BESIDE AGENT_CLOCK_FILE ".new"
+#define SCHEMA_VERSION 1
+#define TEXT_MAX 4096
+#define LATEST ((int64_t)253402300799) /* 9999-12-31: what RFC 5280 can say */
+
+static const char *const source_names[] = {
+    [AGENT_CLOCK_BUILD] = "build", [AGENT_CLOCK_CERTIFICATE] = "certificate",
+    [AGENT_CLOCK_CRL] = "crl",     [AGENT_CLOCK_HUB] = "hub",
+    [AGENT_CLOCK_HTTPS] = "https",
+};
+
+const char *agent_clock_source_name(enum agent_clock_source source)
+{
+    return source_names[source];
+}
+
+static enum gk_status fail(struct gk_error *err, int error_number, const char *directory)
+{
+    enum gk_status status = gk_fail_file(err, error_number, directory);
+
+    return gk_fail(err, status, "%s/" AGENT_CLOCK_FILE, directory);
+}
+
+/* --- its text -------------------------------------------------------------------------------- */
+
+static bool read_time(const json_t *json, const char *name, int64_t *time)
+{
+    const json_t *value = json_object_get(json, name);
+
+    *time = json_integer_value(value);
+    return value == NULL || (json_is_integer(value) && *time >= 0 && *time <= LATEST);
+}
+
+static bool read_source(const json_t *json, const char *name, enum agent_clock_source *source)
+{
+    const json_t *value = json_object_get(json, name);
+
+    *source = AGENT_CLOCK_BUILD;
+    for (size_t i = 0; i < sizeof(source_names) / sizeof(source_names[0]); i++) {
+        if (json_is_string(value) && strcmp(json_string_value(value), source_names[i]) == 0) {
+            *source = (enum agent_clock_source)i;
+            return true;
+        }
+    }
+    return value == NULL;
+}
+
+static bool parse(const char *text, size_t size, struct agent_clock_record *record)
+{
+    CLEANUP(json_freep) json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+
+    return json_integer_value(json_object_get(json, "version")) == SCHEMA_VERSION &&
+           read_time(json, "floor", &record->floor) &&
+           read_source(json, "source", &record->source) &&
+           read_time(json, "refused", &record->refused) &&
+           read_source(json, "refusedSource", &record->refused_source);
+}
+
+static char *format(const struct agent_clock_record *record)
+{
+    CLEANUP(json_freep)
+    json_t *json = json_pack("{si sI ss}", "version", SCHEMA_VERSION, "floor",
+                             (json_int_t)record->floor, "source", source_names[record->source]);
+
+    if (json != NULL && record->refused != 0) {
+        json_object_set_new(json, "refused", json_integer(record->refused));
+        json_object_set_new(json, "refusedSource",
+                            json_string(source_names[record->refused_source]));
+    }
+    return json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
+}
+
+/* --- the file -------------------------------------------------------------------------------- */
+
+static struct agent_clock_record new_gateways(void)
+{
+    return (struct agent_clock_record){ .floor = GK_BUILD_DATE, .source = AGENT_CLOCK_BUILD };
+}
+
+static enum gk_status read_at(int place, const char *directory, struct agent_clock_record *record,
+                              struct gk_error *err)
+{
+    CLEANUP(gk_closep)
+    int fd = openat(place, AGENT_CLOCK_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct agent_clock_record read_record = new_gateways();
+    char text[TEXT_MAX + 1];
+    struct stat info;
+    ssize_t size;
+
+    *record = new_gateways();
+    if (fd < 0) {
+        return errno == ENOENT ? GK_OK : fail(err, errno, directory);
+    }
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        return gk_fail(err, GK_BAD_FILE, "%s/" AGENT_CLOCK_FILE " is not a plain file", directory);
+    }
+    size = read(fd, text, sizeof(text));
+    if (size < 0) {
+        return fail(err, errno, directory);
+    }
+    if (size > TEXT_MAX || !parse(text, (size_t)size, &read_record)) {
+        gk_fail(err, GK_BAD_FILE, "%s/" AGENT_CLOCK_FILE, directory);
+        gk_advise(err, "nothing is to be done: it begins anew at the date of the build");
+        return GK_BAD_FILE;
+    }
+    *record = read_record;
+    if (record->floor < GK_BUILD_DATE) {
+        record->floor = GK_BUILD_DATE; /* a newer program, an older file */
+        record->source = AGENT_CLOCK_BUILD;
+    }
+    return GK_OK;
+}
+
+enum gk_status agent_clock_read(const char *directory, struct agent_clock_record *record,
+                                struct gk_error *err)
+{
+    CLEANUP(gk_closep) int place = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (place < 0) {
+        *record = new_gateways();
+        return errno == ENOENT ? GK_OK : fail(err, errno, directory);
+    }
+    return read_at(place, directory, record, err);
+}
+
+/* The directory, locked until it is closed: the file itself is replaced and cannot carry the lock.
+ */
+static enum gk_status open_locked(const char *directory, int *opened, struct gk_error *err)
+{
+    CLEANUP(gk_closep) int place = -1;
+
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        return gk_fail_file(err, errno, directory);
+    }
+    place = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0 || flock(place, LOCK_EX) != 0) {
+        return gk_fail_file(err, errno, directory);
+    }
+    *opened = place;
+    place = -1;
+    return GK_OK;
+}
+
+/* What root makes in the service's directory must not lock the service out. */
+static bool hand_to_directorys_owner(int place, int fd)
+{
+    struct stat info;
+
+    return geteuid() != 0 ||
+           (fstat(place, &info) == 0 && fchown(fd, info.st_uid, info.st_gid) == 0);
+}
+
+static enum gk_status replace(int place, const char *directory, const char *text,
+                              struct gk_error *err)
+{
+    CLEANUP(gk_closep) int fd = -1;
+    ssize_t size = (ssize_t)strlen(text);
+
+    unlinkat(place, BESIDE, 0); /* left by a writer that was killed */
+    fd = openat(place, BESIDE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fail(err, errno, directory);
+    }
+    errno = ENOSPC; /* of a write that came out short */
+    if (write(fd, text, (size_t)size) != size || !hand_to_directorys_owner(place, fd) ||
+        fsync(fd) != 0 || renameat(place, BESIDE, place, AGENT_CLOCK_FILE) != 0 ||
+        fsync(place) != 0) {
+        enum gk_status status = fail(err, errno, directory);
+
+        unlinkat(place, BESIDE, 0);
+        return status;
+    }
+    return GK_OK;
+}
+
+enum gk_status agent_clock_change(const char *directory, agent_clock_changer *change, void *context,
+                                  struct gk_error *err)
+{
+    CLEANUP(gk_closep) int place = -1;
+    CLEANUP(gk_freep) char *text = NULL;
+    struct agent_clock_record record;
+    enum gk_status status = open_locked(directory, &place, err);
+
+    if (status == GK_OK) {
+        status = read_at(place, directory, &record, err);
+    }
+    if (status != GK_OK && status != GK_BAD_FILE) {
+        return status;
+    }
+    if (!change(&record, context)) {
+        return GK_OK;
+    }
+    text = format(&record);
+    if (text == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, "%s/" AGENT_CLOCK_FILE, directory);
+    }
+    return replace(place, directory, text, err);
+}
+
+enum gk_status agent_clock_remove(const char *directory, struct gk_error *err)
+{
+    CLEANUP(gk_closep) int place = -1;
+    enum gk_status status = GK_OK;
+
+    if (access(directory, F_OK) == 0) {
+        status = open_locked(directory, &place, err);
+    }
+    if (status != GK_OK || place < 0) {
+        return status;
+    }
+    unlinkat(place, BESIDE, 0);
+    if ((unlinkat(place, AGENT_CLOCK_FILE, 0) != 0 && errno != ENOENT) || fsync(place) != 0) {
+        return fail(err, errno, directory);
+    }
+    return GK_OK;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The floor: what moves it, what does not, and who may write it. */
+#include "agent/clock-file.h"
+
+#include "cleanup.h"
+
+#include <config.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define DAY ((int64_t)86400)
+#define YEAR (366 * DAY)
+#define NOBODY 65534
+
+struct fixture {
+    char identity[64], directory[96], path[128];
+    struct agent_config config;
+    struct agent_clock_record record;
+    struct gk_error err;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->identity, "clock.XXXXXX");
+    assert_non_null(mkdtemp(f->identity));
+    snprintf(f->directory, sizeof(f->directory), "%s/state", f->identity);
+    snprintf(f->path, sizeof(f->path), "%s/clock.json", f->directory);
+    f->config.directory = f->identity;
+    f->config.state_directory = f->directory;
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    char command[96];
+
+    snprintf(command, sizeof(command), "rm -rf %s", f->identity);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}
+
+static int64_t raised(struct fixture *f, enum agent_clock_source source, int64_t passed)
+{
+    assert_int_equal(agent_clock_raise(&f->config, source, passed, &f->err), GK_OK);
+    return agent_clock_floor(&f->config);
+}
+
+static struct agent_clock_record *read_file(struct fixture *f)
+{
+    assert_int_equal(agent_clock_read(f->directory, &f->record, &f->err), GK_OK);
+    return &f->record;
+}
+
+static void write_file(const struct fixture *f, const char *text)
+{
+    FILE *file;
+
+    mkdir(f->directory, 0700);
+    file = fopen(f->path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A certificate of ours in the identity directory that ends then. */
+static void certify_until(const struct fixture *f, int64_t end)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x509 = X509_new();
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/cert.pem", f->identity);
+    file = fopen(path, "w");
+    assert_true(file != NULL && key != NULL && x509 != NULL);
+    assert_non_null(ASN1_TIME_set(X509_getm_notBefore(x509), GK_BUILD_DATE));
+    assert_non_null(ASN1_TIME_set(X509_getm_notAfter(x509), end));
+    assert_true(X509_set_pubkey(x509, key) && X509_sign(x509, key, EVP_sha256()) > 0 &&
+                PEM_write_X509(file, x509));
+    fclose(file);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+}
+
+static void begins_at_the_build(void **state)
+{
+    struct fixture *f = *state;
+    struct stat info;
+
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    /* Asking makes nothing, and neither does what is no news. */
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE - DAY), GK_BUILD_DATE);
+    assert_int_equal(stat(f->directory, &info), -1);
+}
+
+static void only_moves_forward(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY), GK_BUILD_DATE + DAY);
+    assert_int_equal(raised(f, AGENT_CLOCK_HUB, GK_BUILD_DATE + 60), GK_BUILD_DATE + DAY);
+    assert_string_equal(agent_clock_source_name(read_file(f)->source), "crl");
+    assert_int_equal(raised(f, AGENT_CLOCK_HUB, GK_BUILD_DATE + DAY + 1), GK_BUILD_DATE + DAY + 1);
+    assert_string_equal(agent_clock_source_name(read_file(f)->source), "hub");
+}
+
+static void judges_by_the_later_of_floor_and_wall_clock(void **state)
+{
+    struct fixture *f = *state;
+    int64_t later = (int64_t)time(NULL) + YEAR;
+
+    assert_in_range(agent_clock_now(&f->config), later - YEAR, later - YEAR + DAY);
+    assert_int_equal(raised(f, AGENT_CLOCK_CERTIFICATE, later), later);
+    assert_int_equal(agent_clock_now(&f->config), later);
+}
+
+static void spares_the_flash_with_dates(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 3599), GK_BUILD_DATE);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 3600), GK_BUILD_DATE + 3600);
+    assert_int_equal(raised(f, AGENT_CLOCK_CERTIFICATE, GK_BUILD_DATE + 3601),
+                     GK_BUILD_DATE + 3601);
+}
+
+static void believes_nobody_beyond_the_end_of_our_certificate(void **state)
+{
+    struct fixture *f = *state;
+
+    certify_until(f, GK_BUILD_DATE + YEAR);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + YEAR + 1), GK_BUILD_DATE);
+    assert_int_equal(read_file(f)->refused, GK_BUILD_DATE + YEAR + 1);
+    assert_string_equal(agent_clock_source_name(f->record.refused_source), "https");
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + YEAR), GK_BUILD_DATE + YEAR);
+    /* With another certificate there is another ceiling. */
+    certify_until(f, GK_BUILD_DATE + 2 * YEAR);
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + YEAR + 1),
+                     GK_BUILD_DATE + YEAR + 1);
+}
+
+static void believes_nobody_twenty_years_after_the_build(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 21 * YEAR), GK_BUILD_DATE);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, INT64_MAX), GK_BUILD_DATE);
+    /* A certificate for ever is none to go by. */
+    certify_until(f, GK_BUILD_DATE + 80 * YEAR);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 21 * YEAR), GK_BUILD_DATE);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 19 * YEAR),
+                     GK_BUILD_DATE + 19 * YEAR);
+}
+
+static void begins_anew_where_the_file_makes_no_sense(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{",
+        "[]",
+        "{\"version\":2,\"floor\":9000000000}",
+        "{\"version\":1,\"floor\":-1}",
+        "{\"version\":1,\"floor\":1e30}",
+        "{\"version\":1,\"floor\":999999999999999}",
+        "{\"version\":1,\"floor\":9000000000,\"source\":\"me\"}",
+        "{\"version\":1,\"floor\":9000000000,\"floor\":1}",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        write_file(f, texts[i]);
+        assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+        assert_int_equal(agent_clock_read(f->directory, &f->record, &f->err), GK_BAD_FILE);
+        assert_non_null(strstr(f->err.advice, "begins anew"));
+    }
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY), GK_BUILD_DATE + DAY);
+    assert_int_equal(read_file(f)->floor, GK_BUILD_DATE + DAY);
+}
+
+static void a_newer_build_goes_before_an_older_file(void **state)
+{
+    struct fixture *f = *state;
+
+    write_file(f, "{\"version\":1,\"floor\":1000,\"source\":\"crl\"}");
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    assert_int_equal(read_file(f)->source, AGENT_CLOCK_BUILD);
+}
+
+static void somebody_can_begin_anew(void **state)
+{
+    struct fixture *f = *state;
+
+    raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 9 * YEAR);
+    assert_int_equal(agent_clock_accept(&f->config, &f->err), GK_OK);
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + DAY);
+    assert_int_equal(agent_clock_forget(&f->config, &f->err), GK_OK);
+    assert_int_equal(access(f->path, F_OK), -1);
+    assert_int_equal(agent_clock_forget(&f->config, &f->err), GK_OK);
+}
+
+/* The directory is its owner's, who may put anything there; root must not be led astray by it. */
+static void follows_no_link(void **state)
+{
+    struct fixture *f = *state;
+    char target[128];
+
+    mkdir(f->directory, 0700);
+    snprintf(target, sizeof(target), "%s/target", f->identity);
+    assert_int_equal(close(creat(target, 0600)), 0);
+    assert_int_equal(symlink("../target", f->path), 0);
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    assert_int_not_equal(
+        agent_clock_raise(&f->config, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY, &f->err), GK_OK);
+    assert_non_null(strstr(f->err.object, "clock.json"));
+    assert_int_equal(unlink(f->path), 0);
+    /* The file beside is replaced, not followed. */
+    strcat(f->path, ".new");
+    assert_int_equal(symlink("../target", f->path), 0);
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY), GK_BUILD_DATE + DAY);
+    assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void become_nobody(void)
+{
+    assert_int_equal(setgroups(0, NULL), 0);
+    assert_int_equal(setgid(NOBODY), 0);
+    assert_int_equal(setuid(NOBODY), 0);
+}
+
+static void root_and_the_service_share_it(void **state)
+{
+    struct fixture *f = *state;
+    struct stat info;
+    pid_t child;
+    int status;
+
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(mkdir(f->directory, 0700), 0);
+    assert_int_equal(chown(f->directory, NOBODY, NOBODY), 0);
+    assert_int_equal(chmod(f->identity, 0755), 0);
+    raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY);
+    assert_int_equal(stat(f->path, &info), 0);
+    assert_int_equal(info.st_uid, NOBODY);
+    assert_int_equal(info.st_mode & 07777, 0600);
+    child = fork();
+    if (child == 0) {
+        assert_int_equal(chdir(f->identity), 0);
+        f->config.state_directory = (char *)"state";
+        become_nobody();
+        _exit(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + 2 * DAY) == GK_BUILD_DATE + 2 * DAY ? 0
+                                                                                             : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + 3 * DAY), GK_BUILD_DATE + 3 * DAY);
+}
+
+/* Many at once: nothing is lost, and nobody reads half a file. */
+static void is_raised_by_several_at_once(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+
+    for (int i = 0; i < 8; i++) {
+        if (fork() == 0) {
+            for (int j = 0; j < 20; j++) {
+                raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + i + 8 * j + 1);
+                read_file(f);
+            }
+            _exit(0);
+        }
+    }
+    while (wait(&status) > 0) {
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE + 160);
+}
+
+#define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(begins_at_the_build),
+        CLAIM(only_moves_forward),
+        CLAIM(judges_by_the_later_of_floor_and_wall_clock),
+        CLAIM(spares_the_flash_with_dates),
+        CLAIM(believes_nobody_beyond_the_end_of_our_certificate),
+        CLAIM(believes_nobody_twenty_years_after_the_build),
+        CLAIM(begins_anew_where_the_file_makes_no_sense),
+        CLAIM(a_newer_build_goes_before_an_older_file),
+        CLAIM(somebody_can_begin_anew),
+        CLAIM(follows_no_link),
+        CLAIM(root_and_the_service_share_it),
+        CLAIM(is_raised_by_several_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
