@@ -72,6 +72,35 @@ enum gk_status gk_admin_key_describe(struct gk_admin *admin, uint32_t handle, st
 enum gk_status gk_admin_key_evict(struct gk_admin *admin, const struct gk_key *key,
                                   struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * What the TPM knows of time (TPM 2.0 Library Part 2, "TPMS_TIME_INFO" and "TPMS_CLOCK_INFO"; Part
+ * 1, "Timing Components"). It knows no date. It may run fast or slow by GK_CLOCK_ERROR_PERCENT.
+ *
+ * ms        Clock: how long it was powered in its life. Stands still while it has no power; goes
+ *           back by GK_CLOCK_LOST_MS at most where that was lost without TPM2_Shutdown. The owner
+ *           can set it forward (TPM2_ClockSet).
+ * up_ms     Time: since it was powered. Nobody can set it.
+ * resets    power-ups that forgot everything (TPM Reset), since the last TPM2_Clear.
+ * restarts  those that did not (TPM Restart, TPM Resume: a machine that slept), since the last
+ *           reset.
+ * safe      false: ms may have been seen before, because power was lost without TPM2_Shutdown.
+ * Stays so until ms is next saved, for GK_CLOCK_LOST_MS at most.
+ *
+ * TPM2_Clear sets ms, resets and restarts to 0 and safe to true, and leaves up_ms alone.
+ */
+struct gk_clock {
+    uint64_t ms, up_ms;
+    uint32_t resets, restarts;
+    bool safe;
+};
+
+#define GK_CLOCK_ERROR_PERCENT 15
+#define GK_CLOCK_LOST_MS ((uint64_t)1 << 22) /* the longest a TPM may wait to save it: 70 min */
+
+/* Read the TPM's clock ("TPM2_ReadClock"); needs no authorisation. */
+enum gk_status gk_admin_clock(struct gk_admin *admin, struct gk_clock *clock,
+                              struct gk_error *err) GK_MUST_CHECK;
+
 #define GK_SECRET_MAX_SIZE 128
 
 /*

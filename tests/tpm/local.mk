@@ -35,7 +35,7 @@ libfault_la_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 EXTRA_DIST += %D%/fault.sh %D%/capture.sh
 dist_check_SCRIPTS += %D%/count-commands.py
 
-tpm_tests_with_a_tpm = %D%/test-create %D%/test-fault-tcti %D%/test-faults %D%/test-line \
+tpm_tests_with_a_tpm = %D%/test-ticks %D%/test-create %D%/test-fault-tcti %D%/test-faults %D%/test-line \
     %D%/test-load %D%/test-loadable \
     %D%/test-seal %D%/test-signature %D%/test-tcti %D%/test-tpm
 check_PROGRAMS += %D%/test-reference $(tpm_tests_with_a_tpm)
@@ -70,6 +70,8 @@ TESTS += %D%/test-longest-salt
 %C%_test_reference_LDADD = libtpmfixture.la
 %C%_test_seal_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_seal_LDADD = libtpmfixture.la
+%C%_test_ticks_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+%C%_test_ticks_LDADD = libtpmfixture.la
 %C%_test_signature_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_signature_LDADD = libtpmfixture.la
 %C%_test_tpm_SOURCES = %D%/test-tpm.c %D%/proxy.c %D%/proxy.h

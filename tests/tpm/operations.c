@@ -300,6 +300,22 @@ static enum gk_status unseal_under_root(const char *tcti, struct gk_error *err)
     return unseal_text(tcti, sealed_under_root, err);
 }
 
+static struct gk_clock ticks;
+
+static enum gk_status read_clock(const char *tcti, struct gk_error *err)
+{
+    CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
+    enum gk_status status = gk_admin_open(tcti, NULL, &admin, err);
+
+    ticks = (struct gk_clock){ 0 };
+    return status == GK_OK ? gk_admin_clock(admin, &ticks, err) : status;
+}
+
+static bool has_read_the_clock(void)
+{
+    return ticks.ms != 0 && ticks.up_ms != 0;
+}
+
 #define FILE_UNDER_ROOT "sign with a key from a file under a persistent root"
 
 const struct operation operations[] = {
@@ -315,6 +331,7 @@ const struct operation operations[] = {
     { "unseal", true, QUICK, put_no_root, unseal, has_unsealed },
     { "seal under a persistent root", true, QUICK, put_root, seal, has_sealed },
     { "unseal under a persistent root", true, QUICK, put_root, unseal_under_root, has_unsealed },
+    { "read the clock", true, QUICK, NULL, read_clock, has_read_the_clock },
     { "make a key", true, SLOW, put_no_key, create, has_created },
     { "make a key that pads in software", true, SLOWEST, put_no_key, create_raw, has_created },
 };
