@@ -110,7 +110,7 @@ static enum gk_status revoke_replaced(struct enrolment *e, const char *serial, s
 static enum gk_status check_reply(struct enrolment *e, const struct certificate *certificate,
                                   const char *serial, struct gk_error *err)
 {
-    enum gk_status status = certificate_check(e->openssl, certificate, e->key, err);
+    enum gk_status status = certificate_check(e->config, e->openssl, certificate, e->key, err);
 
     if (status != GK_OK) {
         return status;
@@ -287,20 +287,20 @@ enum gk_status enrolment_certificate(struct enrolment *e, struct gk_error *err)
     enum gk_status status = certificate_read(e->config, e->openssl, &installed, &why);
 
     if (status == GK_OK) {
-        status = certificate_check(e->openssl, installed, e->key, &why);
+        status = certificate_check(e->config, e->openssl, installed, e->key, &why);
     }
     if (status == GK_OK) {
         say_step(e->run, "certificate %s found", certificate_serial(installed));
         return settle(e, installed, err);
     }
-    if (status != GK_BAD_CERTIFICATE && status != GK_NOT_ENROLLED) {
+    if (status != GK_BAD_CERTIFICATE && status != GK_EXPIRED && status != GK_NOT_ENROLLED) {
         *err = why;
         return status;
     }
-    if (status == GK_BAD_CERTIFICATE) {
+    if (status != GK_NOT_ENROLLED) {
         say_note(e->run, "the installed certificate cannot be used (%s); a new one is asked for",
                  why.object);
     }
-    note_installed(e, installed, status == GK_BAD_CERTIFICATE);
+    note_installed(e, installed, status != GK_NOT_ENROLLED);
     return apply_with_any_name(e, err);
 }

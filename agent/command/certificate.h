@@ -52,13 +52,35 @@ enum gk_status certificate_parse(struct agent_openssl *openssl, const char *pem,
                                  struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Check that it is what this device can use now: for this key, RSA-2048, valid at this time, signed
- * by its issuers. Fails with GK_NOT_YET_VALID (it or an issuer begins later: the clock may be
- * wrong, and the certificate right), GK_BAD_CERTIFICATE, which says what does not fit.
+ * Check that it is what this device can use now: for this key, RSA-2048, no CA's, for TLS clients
+ * where it says what it is for, valid at this time (agent_clock_now()), signed with SHA-256, by its
+ * issuers. Fails with GK_NOT_YET_VALID (it or an issuer begins later: the clock may be wrong, and
+ * the certificate right), GK_EXPIRED (it has), GK_BAD_CERTIFICATE, which says what does not fit.
  */
-enum gk_status certificate_check(struct agent_openssl *openssl,
+enum gk_status certificate_check(const struct agent_config *config, struct agent_openssl *openssl,
                                  const struct certificate *certificate, EVP_PKEY *key,
                                  struct gk_error *err) GK_MUST_CHECK;
+
+/* What a certificate that is carried in must be; nothing of this is kept. */
+struct certificate_wanted {
+    EVP_PKEY *key;           /* the one that it was asked for with */
+    const char *common_name; /* what was asked for */
+    const char *fingerprint; /* of a CA that came with it and that somebody vouches for, SHA-256 in
+                              * hex; NULL: none is */
+};
+
+/*
+ * Believe a certificate that somebody, or the hub over MQTT, carried in: find it among those of pem
+ * and issuers (may be NULL), which may come in any order and with others, check it as
+ * certificate_check() does, and find the way from it to a CA that is known here: one of
+ * issuer-ca.pem, of [hub] ca_file, of server-ca.pem, or the one that wanted vouches for. The
+ * issuers of *certificate are those of that way. Nothing is written. Fails as certificate_check()
+ * does; where the issuer is not known the error says its fingerprint.
+ */
+enum gk_status certificate_accept(const struct agent_config *config, struct agent_openssl *openssl,
+                                  const struct certificate_wanted *wanted, const char *pem,
+                                  const char *issuers, struct certificate **certificate,
+                                  struct gk_error *err) GK_MUST_CHECK;
 
 /* The X.509 serial in decimal, as EnOS's certSN; the subject and its CN for people. */
 const char *certificate_serial(const struct certificate *certificate);
@@ -69,9 +91,10 @@ const char *certificate_subject_name(const struct certificate *certificate);
 bool certificate_is_for(const struct certificate *certificate, const struct gk_public *key);
 
 /* Does it begin later than a clock that is a little behind explains? */
-bool certificate_is_early(const struct certificate *certificate);
+bool certificate_is_early(const struct agent_config *config, const struct certificate *certificate);
 
-/* When it ends, UNIX time. */
+/* When it begins and ends, UNIX time. */
+int64_t certificate_begin(const struct certificate *certificate);
 int64_t certificate_end(const struct certificate *certificate);
 
 /*
@@ -80,6 +103,16 @@ int64_t certificate_end(const struct certificate *certificate);
  */
 char *certificate_format_chain(const struct certificate *certificate);
 char *certificate_format_issuers(const struct certificate *certificate);
+
+/*
+ * The new issuer-ca.pem: its issuers, and behind them those that are in the file already and are
+ * needed as long as a certificate of theirs is in use somewhere. *pem is the caller's to free(3).
+ * Fails with GK_BAD_CERTIFICATE (the file makes no sense), GK_NO_MEMORY, and as gk_identity_read().
+ */
+enum gk_status certificate_unite_issuers(const struct agent_config *config,
+                                         struct agent_openssl *openssl,
+                                         const struct certificate *certificate, char **pem,
+                                         struct gk_error *err) GK_MUST_CHECK;
 
 /*
  * Read the installed one: cert.pem with issuer-ca.pem (which may be missing).

@@ -5,13 +5,14 @@ bin_PROGRAMS += gatekey
 gatekey_SOURCES = \
     %D%/activation.c \
     %D%/application.c \
-    %D%/certificate.c %D%/certificate.h \
+    %D%/certificate.c %D%/certificate.h %D%/certificate-internal.h \
     %D%/command.h \
     %D%/csr.c \
     %D%/devicekey.c %D%/devicekey.h \
     %D%/enroll.c %D%/enroll.h \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
+    %D%/issuer.c \
     %D%/key.c \
     %D%/main.c \
     %D%/mosquitto.c \
@@ -23,6 +24,7 @@ gatekey_SOURCES = \
     %D%/reset.c \
     %D%/service.c %D%/service.h \
     %D%/status.c \
+    %D%/verification.c \
     %D%/words.c
 gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
 gatekey_LDADD = libagent.la $(CURL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)

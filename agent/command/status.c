@@ -118,7 +118,7 @@ static void show_certificate(struct run *run, struct gk_error *first)
     say_line(run, "%-12s %s (%" PRId64 " days left)", "ends", text, left);
     say_text(run, "notAfter", text);
     say_member(run, "daysLeft", json_integer(left));
-    if (certificate_is_early(certificate)) {
+    if (certificate_is_early(run->config, certificate)) {
         gk_fail(&err, GK_NOT_YET_VALID, "serial %s", certificate_serial(certificate));
         note_problem(first, &err);
     } else if (end < time(NULL)) {

@@ -29,6 +29,8 @@ struct recipe {
     const char *name;
     long serial, from_s, until_s;
     bool is_ca;
+    const EVP_MD *digest; /* NULL: SHA-256 */
+    const char *usage;    /* extended key usage; NULL: none */
 };
 
 static X509 *make(const struct recipe *recipe)
@@ -47,7 +49,14 @@ static X509 *make(const struct recipe *recipe)
                          recipe->issuer != NULL ? X509_get_subject_name(recipe->issuer) : name);
     assert_int_equal(X509_set_pubkey(x509, recipe->key), 1);
     X509_add1_ext_i2d(x509, NID_basic_constraints, &constraints, 1, 0);
-    assert_true(X509_sign(x509, recipe->issuer_key, EVP_sha256()) > 0);
+    if (recipe->usage != NULL) {
+        X509_EXTENSION *usage = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage, recipe->usage);
+
+        assert_int_equal(X509_add_ext(x509, usage, -1), 1);
+        X509_EXTENSION_free(usage);
+    }
+    assert_true(X509_sign(x509, recipe->issuer_key,
+                          recipe->digest != NULL ? recipe->digest : EVP_sha256()) > 0);
     return x509;
 }
 
@@ -58,6 +67,7 @@ static int set_up(void **state)
     f->config = (struct agent_config){
         .tcti = (char *)"device:/nonexistent",
         .directory = (char *)"/nonexistent",
+        .state_directory = (char *)"/nonexistent",
         .provider = (char *)"default",
         .device_key = (char *)"gw-1",
         .common_name = (char *)"{device_key}",
@@ -115,8 +125,9 @@ static enum gk_status judge(struct fixture *f, X509 *leaf, X509 *const *issuers,
     f->certificate = NULL;
     f->err = (struct gk_error){ 0 };
     status = certificate_parse(f->openssl, pem, issuer_pem, &f->certificate, &f->err);
-    return status == GK_OK ? certificate_check(f->openssl, f->certificate, f->key, &f->err)
-                           : status;
+    return status == GK_OK
+               ? certificate_check(&f->config, f->openssl, f->certificate, f->key, &f->err)
+               : status;
 }
 
 static void is_judged(struct fixture *f, const struct recipe *recipe, enum gk_status wanted,
@@ -169,8 +180,19 @@ static void refuses_one_that_does_not_fit(void **state)
     is_judged(f, &recipe, GK_BAD_CERTIFICATE, "RSA-2048");
     recipe.key = f->key;
     recipe.until_s = -1;
-    is_judged(f, &recipe, GK_BAD_CERTIFICATE, "expired");
+    is_judged(f, &recipe, GK_EXPIRED, "ended on");
     recipe.until_s = DAY_S;
+    recipe.is_ca = true;
+    is_judged(f, &recipe, GK_BAD_CERTIFICATE, "CA's own");
+    recipe.is_ca = false;
+    recipe.digest = EVP_sha384();
+    is_judged(f, &recipe, GK_BAD_CERTIFICATE, "SHA-256");
+    recipe.digest = NULL;
+    recipe.usage = "serverAuth";
+    is_judged(f, &recipe, GK_BAD_CERTIFICATE, "purpose");
+    recipe.usage = "clientAuth";
+    is_judged(f, &recipe, GK_OK, NULL);
+    recipe.usage = NULL;
     recipe.serial = 0;
     is_judged(f, &recipe, GK_BAD_CERTIFICATE, "serial");
     recipe.serial = -5;
@@ -244,9 +266,127 @@ static void refuses_texts_that_hold_no_certificate(void **state)
         many[i] = f->ca;
     }
     too_many = pem_of(many, 9);
-    assert_int_equal(certificate_parse(f->openssl, good, too_many, &f->certificate, &f->err),
+    assert_int_equal(certificate_parse(f->openssl, too_many, good, &f->certificate, &f->err),
                      GK_BAD_CERTIFICATE);
     assert_null(f->certificate);
+}
+
+/* As install(1) does: the pile as one text, what is known in a file of the owner's. */
+static enum gk_status carry_in(struct fixture *f, X509 *const *pile, size_t count,
+                               const char *fingerprint)
+{
+    CLEANUP(gk_freep) char *pem = pem_of(pile, count);
+    struct certificate_wanted wanted = { f->key, "gw-1", fingerprint };
+
+    certificate_free(f->certificate);
+    f->certificate = NULL;
+    f->err = (struct gk_error){ 0 };
+    return certificate_accept(&f->config, f->openssl, &wanted, pem, NULL, &f->certificate, &f->err);
+}
+
+static void know(struct fixture *f, X509 *ca, const char *path)
+{
+    CLEANUP(gk_freep) char *pem = pem_of(&ca, 1);
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(pem, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    f->config.hub_ca_file = (char *)path;
+}
+
+static void finds_ours_in_a_pile(void **state)
+{
+    struct fixture *f = *state;
+    X509 *middle =
+        make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "middle", 7, -60, DAY_S, true });
+    X509 *leaf =
+        make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 8, -60, DAY_S, false });
+    X509 *older =
+        make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 6, -600, DAY_S, false });
+    X509 *stranger =
+        make(&(struct recipe){ f->ca_key, f->ca, f->ca_key, "gw-1", 9, -60, DAY_S, false });
+    X509 *const pile[] = { f->ca, stranger, older, middle, leaf }, *const chain[] = { leaf,
+                                                                                      middle };
+    X509 *const issuers[] = { middle, f->ca };
+    CLEANUP(gk_freep) char *wanted = pem_of(chain, 2);
+    CLEANUP(gk_freep) char *above = pem_of(issuers, 2);
+    CLEANUP(gk_freep) char *united = NULL;
+    char *text;
+
+    know(f, f->ca, "known.pem");
+    assert_int_equal(carry_in(f, pile, 5, NULL), GK_OK);
+    assert_string_equal(certificate_serial(f->certificate), "8");
+    text = certificate_format_chain(f->certificate);
+    assert_string_equal(text, wanted);
+    free(text);
+    assert_int_equal(
+        certificate_unite_issuers(&f->config, f->openssl, f->certificate, &united, &f->err), GK_OK);
+    assert_string_equal(united, above);
+    /* Without the one in between there is no way to it. */
+    assert_int_equal(carry_in(f, &pile[4], 1, NULL), GK_BAD_CERTIFICATE);
+    assert_non_null(strstr(f->err.object, "its issuer /CN=middle is not known here"));
+    assert_int_equal(carry_in(f, pile, 2, NULL), GK_BAD_CERTIFICATE);
+    assert_non_null(strstr(f->err.object, "none of the 2 in it"));
+    X509_free(stranger);
+    X509_free(older);
+    X509_free(leaf);
+    X509_free(middle);
+    certificate_free(f->certificate);
+    f->config.hub_ca_file = NULL;
+}
+
+/* What the error of an unknown issuer shows is what --ca-fingerprint takes. */
+static void believes_an_issuer_by_its_fingerprint_only(void **state)
+{
+    struct fixture *f = *state;
+    X509 *leaf = make(&(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 8, -60, DAY_S, false });
+    X509 *const pile[] = { leaf, f->ca };
+    char shown[96], bare[65], *at;
+
+    assert_int_equal(carry_in(f, pile, 2, NULL), GK_BAD_CERTIFICATE);
+    at = strstr(f->err.object, "SHA-256 ");
+    assert_non_null(at);
+    snprintf(shown, sizeof(shown), "%s", at + strlen("SHA-256 "));
+    assert_int_equal(strlen(shown), 95);
+    assert_int_equal(carry_in(f, pile, 2, shown), GK_OK);
+    for (size_t i = 0; i <= 32; i++) {
+        snprintf(bare + 2 * i, sizeof(bare) - 2 * i, "%c%c", shown[3 * i] | 0x20,
+                 shown[3 * i + 1] | 0x20);
+    }
+    bare[64] = '\0';
+    assert_int_equal(carry_in(f, pile, 2, bare), GK_OK);
+    bare[63] = '\0';
+    assert_int_equal(carry_in(f, pile, 2, bare), GK_BAD_CERTIFICATE);
+    assert_int_equal(carry_in(f, pile, 2, ""), GK_BAD_CERTIFICATE);
+    assert_int_equal(carry_in(f, pile, 1, shown), GK_BAD_CERTIFICATE);
+    X509_free(leaf);
+    certificate_free(f->certificate);
+}
+
+static void refuses_what_is_carried_in_and_does_not_fit(void **state)
+{
+    struct fixture *f = *state;
+    struct recipe recipe = { f->key, f->ca, f->ca_key, "gw-2", 2, -60, DAY_S, false };
+    X509 *leaf = make(&recipe);
+
+    know(f, f->ca, "known.pem");
+    assert_int_equal(carry_in(f, &leaf, 1, NULL), GK_BAD_CERTIFICATE);
+    assert_non_null(strstr(f->err.object, "is for gw-2, but gw-1 was asked for"));
+    X509_free(leaf);
+    /* Its own issuer: a root of its own making, even among the known ones, vouches for nobody. */
+    recipe = (struct recipe){ f->key, NULL, f->key, "gw-1", 2, -60, DAY_S, false };
+    leaf = make(&recipe);
+    know(f, leaf, "known.pem");
+    assert_int_equal(carry_in(f, &leaf, 1, NULL), GK_BAD_CERTIFICATE);
+    X509_free(leaf);
+    f->config.hub_ca_file = (char *)"missing.pem";
+    recipe = (struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, -60, DAY_S, false };
+    leaf = make(&recipe);
+    assert_int_equal(carry_in(f, &leaf, 1, NULL), GK_NO_FILE);
+    X509_free(leaf);
+    certificate_free(f->certificate);
+    f->config.hub_ca_file = NULL;
 }
 
 static void asks_for_what_enos_wants(void **state)
@@ -303,10 +443,17 @@ static void makes_common_names_that_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLAIM(believes_one_that_fits),          CLAIM(takes_a_clock_that_is_a_little_behind),
-        CLAIM(refuses_one_that_does_not_fit),   CLAIM(refuses_an_issuer_that_is_no_ca),
-        CLAIM(shows_intermediates_but_no_root), CLAIM(refuses_texts_that_hold_no_certificate),
-        CLAIM(asks_for_what_enos_wants),        CLAIM(makes_common_names_that_fit),
+        CLAIM(believes_one_that_fits),
+        CLAIM(takes_a_clock_that_is_a_little_behind),
+        CLAIM(refuses_one_that_does_not_fit),
+        CLAIM(refuses_an_issuer_that_is_no_ca),
+        CLAIM(shows_intermediates_but_no_root),
+        CLAIM(refuses_texts_that_hold_no_certificate),
+        CLAIM(finds_ours_in_a_pile),
+        CLAIM(believes_an_issuer_by_its_fingerprint_only),
+        CLAIM(refuses_what_is_carried_in_and_does_not_fit),
+        CLAIM(asks_for_what_enos_wants),
+        CLAIM(makes_common_names_that_fit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
