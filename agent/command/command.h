@@ -41,7 +41,7 @@ struct command {
 typedef enum gk_status command_run(struct run *run, int argc, char **argv, struct gk_error *err);
 command_run command_key_create, command_key_show, command_key_delete;
 command_run command_csr, command_provision, command_enroll, command_publish, command_status;
-command_run command_reset, command_mosquitto_config;
+command_run command_renew, command_reset, command_mosquitto_config;
 
 /* --- what is said -------------------------------------------------------------------------------
  *
@@ -103,7 +103,7 @@ enum gk_status run_openssl(struct run *run, struct agent_openssl **openssl,
 
 /*
  * For whatever changes the identity directory: make it if need be, take its lock, clear away what
- * killed runs left, and finish a reset that was interrupted.
+ * killed runs left, and finish a reset, or the last step of a renewal, that was interrupted.
  */
 enum gk_status run_lock(struct run *run, struct agent_lock **lock,
                         struct gk_error *err) GK_MUST_CHECK;

@@ -118,6 +118,24 @@ static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
     return status;
 }
 
+/* Under the lock; e may say where the secret comes from. */
+static enum gk_status enrol(struct enrolment *e, struct gk_error *err)
+{
+    enum gk_status status = run_openssl(e->run, &e->openssl, err);
+
+    if (status == GK_OK) {
+        status = agent_link_init(err);
+    }
+    return status == GK_OK ? take_steps(e, err) : status;
+}
+
+enum gk_status enroll_again(struct run *run, struct gk_error *err)
+{
+    CLEANUP(enrolment_clear) struct enrolment e = { .run = run, .config = run->config };
+
+    return enrol(&e, err);
+}
+
 enum gk_status command_enroll(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     CLEANUP(agent_lock_releasep) struct agent_lock *lock = NULL;
@@ -132,13 +150,7 @@ enum gk_status command_enroll(struct run *run, int argc, char **argv, struct gk_
         status = run_lock(run, &lock, err);
     }
     if (status == GK_OK) {
-        status = run_openssl(run, &e.openssl, err);
-    }
-    if (status == GK_OK) {
-        status = agent_link_init(err);
-    }
-    if (status == GK_OK) {
-        status = take_steps(&e, err);
+        status = enrol(&e, err);
     }
     if (status == GK_OK) {
         look_for_group(run);

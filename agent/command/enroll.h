@@ -32,6 +32,12 @@ enum gk_status enrolment_hub(struct enrolment *e, struct hub **hub,
 enum gk_status enrolment_write(struct enrolment *e, enum agent_stage stage,
                                struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * For a caller that holds the lock: take all steps once more, which finds fault with an expired
+ * certificate and applies for another. enroll.c
+ */
+enum gk_status enroll_again(struct run *run, struct gk_error *err) GK_MUST_CHECK;
+
 /* The device secret: found, handed over, activated, or asked for; sealed and stored. activation.c
  */
 enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err) GK_MUST_CHECK;

@@ -13,18 +13,27 @@ gatekey_SOURCES = \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
     %D%/issuer.c \
+    %D%/issuers.c %D%/issuers.h \
     %D%/key.c \
     %D%/main.c \
     %D%/mosquitto.c \
+    %D%/next.c %D%/next.h \
     %D%/output.c \
+    %D%/promotion.c %D%/promotion.h \
     %D%/proof.c \
     %D%/provision.c \
     %D%/publish.c \
+    %D%/renew.c %D%/renew.h \
+    %D%/renew-ask.c \
+    %D%/renew-reload.c \
+    %D%/renew-schedule.c %D%/renew-schedule.h \
+    %D%/renew-try.c \
     %D%/request.c \
     %D%/reset.c \
     %D%/service.c %D%/service.h \
     %D%/status.c \
     %D%/verification.c \
     %D%/words.c
-gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
+gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) \
+    -DGK_SYSTEMCTL='"$(SYSTEMCTL)"'
 gatekey_LDADD = libagent.la $(CURL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)

@@ -2,6 +2,7 @@
 /* gatekey: finds the command in a table, runs it, and says once how it ended. */
 #include "agent/command/command.h"
 
+#include "agent/command/renew.h"
 #include "agent/exit.h"
 #include "agent/file.h"
 #include "agent/state.h"
@@ -34,6 +35,10 @@ static const struct command commands[] = {
       "Hand telemetry to gatekeyd; done when the hub has it.", "publish", command_publish },
     { "status", "", "Show what is: key, certificate, TPM, connection.", "say that all is well",
       command_status },
+    { "renew", "[--if-due | --now]",
+      "Renew the certificate: asked for, tried, and only then put in place. Resumes where it "
+      "stopped.",
+      "renew the certificate", command_renew },
     { "reset", "[--yes] [--force]",
       "Revoke the certificate, destroy the key, empty the identity directory.", "reset",
       command_reset },
@@ -133,6 +138,8 @@ enum gk_status run_lock(struct run *run, struct agent_lock **lock, struct gk_err
     if (status == GK_OK && state.stage == AGENT_STAGE_RESETTING) {
         say_note(run, "a reset of this gateway was interrupted; it is finished first");
         status = reset_finish(run, err);
+    } else if (status == GK_OK && state.renewal == AGENT_RENEWAL_PROMOTING) {
+        status = renewal_finish(run, err);
     }
     if (status == GK_OK) {
         *lock = TAKE(l);
