@@ -217,16 +217,18 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* When the next CONNECT may leave, in times since this boot. */
-static int64_t earliest(const struct record *record, bool patient)
+/* When so many CONNECTs may leave one after the other, in times since this boot. */
+static int64_t earliest(const struct record *record, unsigned connects, bool patient)
 {
     int64_t at = patient ? record->not_before : 0;
 
     if (record->count > 0) {
         at = later(at, record->connects[record->count - 1] + AGENT_BUDGET_SPACING_MS);
     }
-    if (record->count == AGENT_BUDGET_CONNECTS) {
-        at = later(at, record->connects[0] + AGENT_BUDGET_WINDOW_MS);
+    if (record->count + connects > AGENT_BUDGET_CONNECTS) {
+        unsigned last_in_the_way = record->count + connects - AGENT_BUDGET_CONNECTS - 1;
+
+        at = later(at, record->connects[last_in_the_way] + AGENT_BUDGET_WINDOW_MS);
     }
     return at;
 }
@@ -242,7 +244,7 @@ enum gk_status agent_budget_take(const char *directory, const struct agent_momen
     if (status != GK_OK) {
         return status;
     }
-    at = earliest(&record, patient);
+    at = earliest(&record, 1, patient);
     if (at <= now->since_boot_ms) {
         /* forget_old() left room, or the window would not be over. */
         record.connects[record.count++] = now->since_boot_ms;
@@ -251,6 +253,19 @@ enum gk_status agent_budget_take(const char *directory, const struct agent_momen
     status = write_record(fd, now, &record, err);
     if (status == GK_OK) {
         *wait_ms = later(at - now->since_boot_ms, 0);
+    }
+    return status;
+}
+
+enum gk_status agent_budget_room(const char *directory, const struct agent_moment *now,
+                                 unsigned connects, int64_t *wait_ms, struct gk_error *err)
+{
+    CLEANUP(gk_closep) int fd = -1;
+    struct record record;
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
+
+    if (status == GK_OK) {
+        *wait_ms = later(earliest(&record, connects, false) - now->since_boot_ms, 0);
     }
     return status;
 }
@@ -297,7 +312,7 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
     record.not_before = now->since_boot_ms + backoff(record.failures, jitter);
     status = write_record(fd, now, &record, err);
     if (status == GK_OK) {
-        *wait_ms = earliest(&record, true) - now->since_boot_ms;
+        *wait_ms = earliest(&record, 1, true) - now->since_boot_ms;
     }
     return status;
 }

@@ -47,6 +47,15 @@ enum gk_status agent_budget_take(const char *directory, const struct agent_momen
                                  bool patient, int64_t *wait_ms,
                                  struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * How long until so many CONNECTs (1 to AGENT_BUDGET_CONNECTS) could be taken one after the other,
+ * whatever the backoff says: for whoever must be able to come back from where he goes. Nothing is
+ * taken.
+ */
+enum gk_status agent_budget_room(const char *directory, const struct agent_moment *now,
+                                 unsigned connects, int64_t *wait_ms,
+                                 struct gk_error *err) GK_MUST_CHECK;
+
 /* Give the last one back: no CONNECT left this machine. */
 enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
                                       struct gk_error *err) GK_MUST_CHECK;

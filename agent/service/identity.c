@@ -1,180 +1,228 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks at the identity directory, which others write, and notices when they do. */
+/* Looks at the identity directory, which others write, and tells by content what was replaced. */
 #include "identity/identity.h"
+#include "agent/file.h"
 #include "agent/service/service.h"
 #include "agent/state.h"
 
-#include <errno.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 
-#define SETTLE_US ((uint64_t)500000)  /* a change comes as several files */
-#define RETRY_US ((uint64_t)30000000) /* while there is no directory to watch */
+#define MODES \
+    "let the user that gatekeyd runs as read it; gatekey(1) has the modes under FILES"
 
-static void advise_on_modes(struct gk_error *err)
+GK_DEFINE_CLEANUP(X509, X509_free)
+
+static void bio_freep(BIO **bio)
 {
-    gk_advise(err, "let the user that gatekeyd runs as read it; gatekey(1) has the modes under "
-                   "FILES");
+    BIO_free(*bio);
 }
 
-/* Inode and time, which a replaced file never both keeps. GK_NO_FILE leaves err alone. */
-static enum gk_status note_file(const struct agent_config *config, const char *name,
-                                struct identity *identity, struct gk_error *err)
+static void fclosep(FILE **file)
 {
-    CLEANUP(gk_freep) char *path = NULL;
-    struct stat info = { 0 };
-    size_t used = strlen(identity->mark);
-    enum gk_status status = GK_OK;
+    if (*file != NULL) {
+        fclose(*file);
+    }
+}
 
-    if (asprintf(&path, "%s/%s", config->directory, name) < 0) {
-        path = NULL;
-        return gk_fail(err, GK_NO_MEMORY, NULL);
+/* --- marks
+ * ---------------------------------------------------------------------------------------- */
+
+/* Each part comes with its size, so that no two lists of parts look alike. */
+static void add_part(FILE *parts, const void *data, size_t size)
+{
+    fwrite(&size, sizeof(size), 1, parts);
+    fwrite(data, 1, size, parts);
+}
+
+/*
+ * The certificate alone, without the chain that came with it: a pair is the same wherever it was
+ * moved to.
+ */
+static void add_certificate(FILE *parts, struct agent_openssl *openssl,
+                            const struct gk_content *content)
+{
+    CLEANUP(bio_freep) BIO *pem = BIO_new_mem_buf(content->data, (int)content->size);
+    CLEANUP(X509_freep)
+    X509 *certificate =
+        X509_new_ex(agent_openssl_context(openssl), agent_openssl_propquery(openssl));
+    unsigned char *der = NULL;
+    int size = -1;
+
+    if (pem != NULL && certificate != NULL &&
+        PEM_read_bio_X509(pem, &certificate, NULL, NULL) != NULL) {
+        size = i2d_X509(certificate, &der);
     }
-    if (stat(path, &info) != 0) {
-        status = errno == ENOENT ? GK_NO_FILE : gk_fail_file(err, errno, path);
+    if (size > 0) {
+        add_part(parts, der, (size_t)size);
+    } else {
+        /* An attempt will say what is wrong with it. */
+        add_part(parts, content->data, content->size);
     }
-    if (status == GK_FILE_DENIED) {
-        advise_on_modes(err);
+    OPENSSL_free(der);
+    ERR_clear_error();
+}
+
+static void add_content(FILE *parts, struct agent_openssl *openssl, const char *name,
+                        const struct gk_content *content)
+{
+    if (strcmp(name, GK_FILE_CERTIFICATE) == 0) {
+        add_certificate(parts, openssl, content);
+    } else {
+        add_part(parts, content->data, content->size);
     }
-    snprintf(identity->mark + used, sizeof(identity->mark) - used, "%ju.%jd.%ld ",
-             (uintmax_t)info.st_ino, (intmax_t)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+/* One file of several that make a mark. */
+struct part {
+    const char *folder; /* NULL: name is a path, of a file that is not the identity's */
+    const char *name;
+    bool there; /* is told */
+};
+
+/* A file that is missing is an empty part. */
+static enum gk_status add_file(FILE *parts, const struct service *service, struct part *part,
+                               struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+    enum gk_status status;
+
+    if (part->folder != NULL) {
+        status = gk_identity_read(part->folder, part->name, &content, err);
+    } else if (agent_file_read(part->name, GK_FILE_MAX, &content, NULL) != GK_OK) {
+        status = GK_NO_FILE; /* an attempt will say what is wrong with it */
+    } else {
+        status = GK_OK;
+    }
+    part->there = status == GK_OK;
+    if (status == GK_OK) {
+        add_content(parts, service->openssl, part->name, &content);
+    } else if (status == GK_NO_FILE) {
+        add_part(parts, "", 0);
+        status = GK_OK;
+    } else if (status == GK_FILE_DENIED) {
+        gk_advise(err, MODES);
+    }
     return status;
 }
 
-enum gk_status identity_look(const struct agent_config *config, struct identity *identity,
+static enum gk_status take_mark(const struct service *service, struct part *parts, size_t count,
+                                struct mark *mark, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    CLEANUP(fclosep) FILE *stream = NULL;
+    size_t size = 0;
+    enum gk_status status = GK_OK;
+
+    stream = open_memstream(&text, &size);
+    if (stream == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    for (size_t i = 0; status == GK_OK && i < count; i++) {
+        status = add_file(stream, service, &parts[i], err);
+    }
+    if (status == GK_OK && fflush(stream) != 0) {
+        status = gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    if (status == GK_OK && EVP_Q_digest(agent_openssl_context(service->openssl), "SHA256",
+                                        agent_openssl_propquery(service->openssl), text, size,
+                                        mark->bytes, NULL) != 1) {
+        status = agent_openssl_error(err, GK_CRYPTO_FAILED, "SHA256");
+    }
+    return status;
+}
+
+bool mark_equal(const struct mark *one, const struct mark *other)
+{
+    return memcmp(one->bytes, other->bytes, sizeof(one->bytes)) == 0;
+}
+
+/* --- looking
+ * -------------------------------------------------------------------------------------- */
+
+/* A software key has no device.pem, and is never replaced. */
+static enum gk_status look_at_current(const struct service *service, struct identity *identity,
+                                      bool *complete, struct gk_error *err)
+{
+    const char *directory = service->config->directory;
+    struct part parts[] = { { directory, GK_FILE_CERTIFICATE, false },
+                            { directory, GK_FILE_SECRET, false },
+                            { directory, GK_FILE_DEVICE, false } };
+    enum gk_status status = take_mark(service, parts, 3, &identity->current, err);
+
+    *complete = parts[0].there && parts[1].there;
+    return status;
+}
+
+/* The key is in next/ too where it is rotated. */
+static enum gk_status look_at_next(const struct service *service, struct identity *identity,
+                                   struct gk_error *err)
+{
+    const char *directory = service->config->directory;
+    CLEANUP(gk_freep) char *next = agent_pair_folder(service->config, AGENT_PAIR_NEXT);
+    CLEANUP(gk_freep) char *key = NULL;
+    struct part parts[] = { { next, GK_FILE_CERTIFICATE, false },
+                            { directory, GK_FILE_SECRET, false },
+                            { next, GK_FILE_DEVICE, false } };
+    enum gk_status status;
+
+    if (next == NULL || asprintf(&key, "%s/" GK_FILE_DEVICE, next) < 0) {
+        key = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    if (access(key, F_OK) != 0) {
+        parts[2].folder = directory;
+    }
+    status = take_mark(service, parts, 3, &identity->next, err);
+    identity->has_next = parts[0].there && parts[1].there;
+    return status;
+}
+
+static enum gk_status look_at_trust(const struct service *service, struct identity *identity,
+                                    struct gk_error *err)
+{
+    const char *directory = service->config->directory;
+    const char *ca_file = service->config->hub_ca_file;
+    struct part trust[] = { { directory, GK_FILE_SERVER_CA, false },
+                            { directory, GK_FILE_SERVER_CRL, false },
+                            { NULL, ca_file, false } };
+    struct part list = { directory, GK_FILE_CRL, false };
+    enum gk_status status =
+        take_mark(service, trust, ca_file != NULL ? 3 : 2, &identity->trust, err);
+
+    return status == GK_OK ? take_mark(service, &list, 1, &identity->list, err) : status;
+}
+
+enum gk_status identity_look(const struct service *service, struct identity *identity,
                              struct gk_error *err)
 {
-    /* A software key has no device.pem. */
-    static const struct {
-        const char *name;
-        bool needed;
-    } files[] = { { GK_FILE_CERTIFICATE, true },
-                  { GK_FILE_SECRET, true },
-                  { GK_FILE_DEVICE, false } };
     struct agent_state state = { 0 };
+    bool complete = false;
     enum gk_status status;
-    bool complete = true;
 
     *identity = (struct identity){ 0 };
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        status = note_file(config, files[i].name, identity, err);
-        if (status != GK_OK && status != GK_NO_FILE) {
-            return status;
-        }
-        complete = complete && (status == GK_OK || !files[i].needed);
+    status = look_at_current(service, identity, &complete, err);
+    if (status == GK_OK) {
+        status = look_at_next(service, identity, err);
     }
-    status = agent_state_read(config->directory, &state, err);
+    if (status == GK_OK) {
+        status = look_at_trust(service, identity, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    status = agent_state_read(service->config->directory, &state, err);
     if (status == GK_FILE_DENIED) {
-        advise_on_modes(err);
+        gk_advise(err, MODES);
     }
     if (status != GK_OK) {
         return status;
     }
     identity->enrolled = complete && state.stage == AGENT_STAGE_ENROLLED;
     identity->certified = complete && state.stage == AGENT_STAGE_CERTIFIED;
+    identity->resetting = state.stage == AGENT_STAGE_RESETTING;
+    identity->promoting = state.renewal == AGENT_RENEWAL_PROMOTING;
+    identity->newest = state.next_at > state.certified ? state.next_at : state.certified;
     return GK_OK;
-}
-
-struct identity_watch {
-    sd_event *event;
-    const char *directory;
-    identity_changed *changed;
-    void *context;
-    sd_event_source *inotify_source, *settle_source, *retry_source;
-};
-
-static int on_settled(sd_event_source *source, uint64_t time, void *context)
-{
-    struct identity_watch *watch = context;
-
-    (void)source;
-    (void)time;
-    watch->changed(watch->context);
-    return 0;
-}
-
-static int after(sd_event *event, sd_event_source **source, uint64_t delay_us,
-                 sd_event_time_handler_t handler, void *context)
-{
-    if (*source == NULL) {
-        return sd_event_add_time_relative(event, source, CLOCK_BOOTTIME, delay_us, 0, handler,
-                                          context);
-    }
-    sd_event_source_set_time_relative(*source, delay_us);
-    return sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
-}
-
-static int on_retry(sd_event_source *source, uint64_t time, void *context);
-
-static int on_change(sd_event_source *source, const struct inotify_event *event, void *context)
-{
-    struct identity_watch *watch = context;
-
-    (void)source;
-    if ((event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) != 0) {
-        /* The directory itself is gone; another may come. */
-        sd_event_source_set_enabled(watch->inotify_source, SD_EVENT_OFF);
-        after(watch->event, &watch->retry_source, RETRY_US, on_retry, watch);
-    }
-    after(watch->event, &watch->settle_source, SETTLE_US, on_settled, watch);
-    return 0;
-}
-
-static int begin(struct identity_watch *watch)
-{
-    watch->inotify_source = sd_event_source_disable_unref(watch->inotify_source);
-    return sd_event_add_inotify(watch->event, &watch->inotify_source, watch->directory,
-                                IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                    IN_ATTRIB | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |
-                                    IN_ONLYDIR,
-                                on_change, watch);
-}
-
-static int on_retry(sd_event_source *source, uint64_t time, void *context)
-{
-    struct identity_watch *watch = context;
-
-    (void)source;
-    (void)time;
-    if (begin(watch) < 0) {
-        return after(watch->event, &watch->retry_source, RETRY_US, on_retry, watch);
-    }
-    watch->changed(watch->context);
-    return 0;
-}
-
-enum gk_status identity_watch_new(sd_event *event, const char *directory, identity_changed *changed,
-                                  void *context, struct identity_watch **watch,
-                                  struct gk_error *err)
-{
-    struct identity_watch *made = calloc(1, sizeof(*made));
-    int code;
-
-    if (made == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    made->event = event;
-    made->directory = directory;
-    made->changed = changed;
-    made->context = context;
-    code = begin(made);
-    if (code < 0) {
-        code = after(event, &made->retry_source, RETRY_US, on_retry, made);
-    }
-    if (code < 0) {
-        identity_watch_free(made);
-        return gk_fail(err, GK_INTERNAL, "watching %s: %s", directory, strerror(-code));
-    }
-    *watch = made;
-    return GK_OK;
-}
-
-void identity_watch_free(struct identity_watch *watch)
-{
-    if (watch != NULL) {
-        sd_event_source_disable_unref(watch->inotify_source);
-        sd_event_source_disable_unref(watch->settle_source);
-        sd_event_source_disable_unref(watch->retry_source);
-        free(watch);
-    }
 }

@@ -13,7 +13,8 @@ libservice_la_SOURCES = \
     %D%/request.c \
     %D%/server.c \
     %D%/service.h \
-    %D%/session.c %D%/session-internal.h %D%/session-use.c
+    %D%/session.c %D%/session-asked.c %D%/session-internal.h %D%/session-use.c \
+    %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 

@@ -18,6 +18,28 @@ enum gk_status patience_take(const struct service *service, bool patient, int64_
                : status;
 }
 
+enum gk_status patience_room(const struct service *service, unsigned connects, int64_t *wait_ms,
+                             struct gk_error *err)
+{
+    struct agent_moment now;
+    enum gk_status status = agent_moment_now(&now, err);
+
+    return status == GK_OK ? agent_budget_room(service->config->state_directory, &now, connects,
+                                               wait_ms, err)
+                           : status;
+}
+
+void patience_give_back(const struct service *service)
+{
+    struct agent_moment now;
+    struct gk_error err = { 0 };
+
+    if (agent_moment_now(&now, &err) != GK_OK ||
+        agent_budget_give_back(service->config->state_directory, &now, &err) != GK_OK) {
+        log_failure(LOG_LEVEL_WARNING, "keep the connect budget", &err);
+    }
+}
+
 int64_t patience_failed(const struct service *service, bool sent)
 {
     const char *directory = service->config->state_directory;

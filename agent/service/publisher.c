@@ -19,8 +19,12 @@ struct pending {
     void *context;
     bool used;
     uint64_t end_ms;
-    char id[24];
-    char *rest; /* of the request; the answer comes on it with "_reply" */
+    uint64_t number;
+    char id[24];           /* the same, as text */
+    char *rest;            /* of the request; the answer comes on it with "_reply" */
+    char *text;            /* the request, to be sent again over another connection */
+    size_t size;
+    bool sent, sent_before; /* over this connection; over an earlier one */
 };
 
 /* One whose replies are subscribed to on this connection. */
@@ -56,7 +60,25 @@ static void finish(struct pending *pending, json_int_t code, json_t *data,
         over.done(over.context, over.id, code, data, err);
     }
     free(over.rest);
+    free(over.text);
 }
+
+/* Nobody will answer any more; why may be advised on as to whether the hub has it. */
+static void abandon(struct publisher *publisher, struct pending *pending, struct gk_error *why)
+{
+    if (pending->sent || pending->sent_before) {
+        gk_advise(why,
+                  "it may have been received all the same, as message %s; send it again if that "
+                  "does no harm",
+                  pending->id);
+    } else {
+        gk_advise(why, "it was not sent; send it again");
+    }
+    publisher->unanswered++;
+    finish(pending, 0, NULL, why);
+}
+
+static void send_kept(struct publisher *publisher);
 
 static int on_tick(sd_event_source *source, uint64_t now_us, void *context)
 {
@@ -70,14 +92,13 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *context)
         if (pending->used && pending->end_ms <= now) {
             struct gk_error err = { 0 };
 
-            gk_fail(&err, GK_UNREACHABLE, "the hub did not answer within %d s, message %s",
-                    WAIT_MS / 1000, pending->id);
-            gk_advise(&err, "it may have been received all the same; send it again if that does no "
-                            "harm");
-            publisher->unanswered++;
-            finish(pending, 0, NULL, &err);
+            gk_fail(&err, GK_UNREACHABLE,
+                    pending->sent ? "the hub did not answer within %d s" : "no connection in %d s",
+                    WAIT_MS / 1000);
+            abandon(publisher, pending, &err);
         }
     }
+    send_kept(publisher);
     sd_event_source_set_time_relative(source, TICK_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -292,18 +313,70 @@ static enum gk_status check(const char *rest, const json_t *params, struct gk_er
     return GK_OK;
 }
 
-static enum gk_status send_request(struct publisher *publisher, const char *id, const char *rest,
-                                   json_t *params, struct gk_error *err)
+static enum gk_status transmit(struct publisher *publisher, struct pending *pending,
+                               struct gk_error *err)
 {
-    CLEANUP(gk_freep) char *text = NULL;
-    size_t size = 0;
-    enum gk_status status = enos_request_format(id, rest, params, &text, &size, err);
+    enum gk_status status = subscribe_to_replies(publisher, pending->rest, err);
 
     if (status == GK_OK) {
-        status = subscribe_to_replies(publisher, rest, err);
+        status = session_publish(publisher->service->session, pending->rest, pending->text,
+                                 pending->size, err);
     }
-    if (status == GK_OK) {
-        status = session_publish(publisher->service->session, rest, text, size, err);
+    pending->sent = status == GK_OK;
+    return status;
+}
+
+static struct pending *oldest_kept(struct publisher *publisher)
+{
+    struct pending *oldest = NULL;
+
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        if (pending->used && !pending->sent &&
+            (oldest == NULL || pending->number < oldest->number)) {
+            oldest = pending;
+        }
+    }
+    return oldest;
+}
+
+/* In the order they were handed over. What does not go now, goes with the next tick or is too late.
+ */
+static void send_kept(struct publisher *publisher)
+{
+    struct pending *pending;
+
+    if (session_require(publisher->service->session, NULL) != GK_OK) {
+        return;
+    }
+    while ((pending = oldest_kept(publisher)) != NULL) {
+        struct gk_error err = { 0 };
+        enum gk_status status = transmit(publisher, pending, &err);
+
+        if (status == GK_BUSY || status == GK_UNREACHABLE) {
+            break;
+        }
+        if (status != GK_OK) {
+            abandon(publisher, pending, &err);
+        }
+    }
+}
+
+static enum gk_status fill(struct publisher *publisher, struct pending *pending, const char *rest,
+                           json_t *params, struct gk_error *err)
+{
+    enum gk_status status;
+
+    *pending = (struct pending){ .number = ++publisher->last_id, .rest = strdup(rest) };
+    snprintf(pending->id, sizeof(pending->id), "%" PRIu64, pending->number);
+    if (pending->rest == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = enos_request_format(pending->id, rest, params, &pending->text, &pending->size, err);
+    /* Kept, when the next connection is a moment away. */
+    if (status == GK_OK && !session_is_moving(publisher->service->session)) {
+        status = transmit(publisher, pending, err);
     }
     return status;
 }
@@ -311,12 +384,12 @@ static enum gk_status send_request(struct publisher *publisher, const char *id, 
 enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
                               publisher_done *done, void *context, struct gk_error *err)
 {
+    const struct session *session = publisher->service->session;
     struct pending *pending = free_slot(publisher);
-    CLEANUP(gk_freep) char *copy = strdup(rest);
     enum gk_status status = check(rest, params, err);
 
-    if (status == GK_OK) {
-        status = session_require(publisher->service->session, err);
+    if (status == GK_OK && !session_is_moving(session)) {
+        status = session_require(session, err);
     }
     if (status != GK_OK) {
         return status;
@@ -324,16 +397,14 @@ enum gk_status publisher_send(struct publisher *publisher, const char *rest, jso
     if (pending == NULL) {
         return gk_fail(err, GK_BUSY, "%d messages wait for the hub's answer", PENDING_MAX);
     }
-    if (copy == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    snprintf(pending->id, sizeof(pending->id), "%" PRIu64, ++publisher->last_id);
-    status = send_request(publisher, pending->id, rest, params, err);
+    status = fill(publisher, pending, rest, params, err);
     if (status != GK_OK) {
+        free(pending->rest);
+        free(pending->text);
+        *pending = (struct pending){ 0 };
         return status;
     }
     pending->used = true;
-    pending->rest = TAKE(copy);
     pending->done = done;
     pending->context = context;
     pending->end_ms = service_now_ms() + WAIT_MS;
@@ -356,23 +427,28 @@ void publisher_forget(struct publisher *publisher, const void *context)
 void publisher_up(struct publisher *publisher)
 {
     forget_topics(publisher);
+    send_kept(publisher);
+}
+
+void publisher_hold(struct publisher *publisher)
+{
+    forget_topics(publisher);
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        struct pending *pending = &publisher->pending[i];
+
+        pending->sent_before = pending->sent_before || pending->sent;
+        pending->sent = false;
+    }
 }
 
 void publisher_down(struct publisher *publisher, const struct gk_error *err)
 {
     forget_topics(publisher);
     for (size_t i = 0; i < PENDING_MAX; i++) {
-        struct pending *pending = &publisher->pending[i];
+        if (publisher->pending[i].used) {
+            struct gk_error why = *err;
 
-        if (pending->used) {
-            struct gk_error lost = *err;
-
-            gk_advise(&lost,
-                      "the connection ended before the hub answered message %s; it may have "
-                      "been received all the same",
-                      pending->id);
-            publisher->unanswered++;
-            finish(pending, 0, NULL, &lost);
+            abandon(publisher, &publisher->pending[i], &why);
         }
     }
 }
@@ -418,6 +494,7 @@ void publisher_free(struct publisher *publisher)
     sd_event_source_disable_unref(publisher->tick_source);
     for (size_t i = 0; i < PENDING_MAX; i++) {
         free(publisher->pending[i].rest);
+        free(publisher->pending[i].text);
     }
     forget_topics(publisher);
     free(publisher);

@@ -57,8 +57,8 @@ static void status(struct service *service, struct client *client, const json_t 
     client_reply(client, reply);
 }
 
-/* --- reconnect and stop
- * --------------------------------------------------------------------------- */
+/* --- reconnect, try and stop
+* ---------------------------------------------------------------------- */
 
 /* What the request says, where it says nothing what we have. */
 static const char *text_or(const json_t *request, const char *name, const char *ours)
@@ -135,6 +135,22 @@ static void reconnect(struct service *service, struct client *client, const json
     }
 }
 
+static void on_tried(void *context, const struct gk_error *err)
+{
+    if (err != NULL) {
+        client_fail(context, "connect with the new certificate", err, 0);
+    } else {
+        on_verdict(context, NULL);
+    }
+}
+
+static void try_next(struct service *service, struct client *client, const json_t *request)
+{
+    if (is_allowed(service, client, request, "try")) {
+        session_try(service->session, on_tried, client);
+    }
+}
+
 static void stop(struct service *service, struct client *client, const json_t *request)
 {
     CLEANUP(json_freep) json_t *reply = json_pack("{s:b}", "ok", 1);
@@ -156,6 +172,7 @@ static const struct {
     { "status", status },
     { "reconnect", reconnect },
     { "stop", stop },
+    { "try", try_next },
 };
 
 void request_handle(struct service *service, struct client *client, const char *line, size_t size)

@@ -62,8 +62,24 @@ enum gk_status session_unsubscribe(struct session *session, const char *rest,
 /* Why there is no connection, as an error to hand on; GK_OK when there is one. */
 enum gk_status session_require(const struct session *session, struct gk_error *err) GK_MUST_CHECK;
 
-/* Read the identity anew, connect now as far as the budget allows, and tell. */
+/*
+ * A planned reconnect is on its way: what cannot be sent now can be in a moment, so it should be
+ * kept.
+ */
+bool session_is_moving(const struct session *session);
+
+/*
+ * Read the identity anew, connect now as far as the budget allows, and tell. A connection that
+ * stands is only left when its successor may be made.
+ */
 void session_reconnect(struct session *session, session_verdict *verdict, void *context);
+/*
+ * Leave the connection for one with the pair in next/ and tell how that went; refused or
+ * unreachable, go back to the current pair at once. Nothing is left, and GK_THROTTLED told, when
+ * the budget has no room soon for the way there and back. Fails with GK_NO_FILE (nothing in next/)
+ * and what an attempt fails with.
+ */
+void session_try(struct session *session, session_verdict *verdict, void *context);
 /* Whoever asked is gone. */
 void session_forget(struct session *session, const void *context);
 
@@ -78,6 +94,11 @@ void session_describe(const struct session *session, json_t *status);
 /* As agent_budget_take(), for this service and now. */
 enum gk_status patience_take(const struct service *service, bool patient, int64_t *wait_ms,
                              struct gk_error *err) GK_MUST_CHECK;
+/* How long, in ms, until so many could be taken one after the other; takes none. */
+enum gk_status patience_room(const struct service *service, unsigned connects, int64_t *wait_ms,
+                             struct gk_error *err) GK_MUST_CHECK;
+/* What was taken last was not used. */
+void patience_give_back(const struct service *service);
 /*
  * An attempt failed or a connection ended; sent: a CONNECT may have reached the hub. Says how long
  * to wait, in ms. A disk that cannot be written is logged, and no reason to hurry.
@@ -88,27 +109,40 @@ void patience_lasted(const struct service *service);
 
 /* --- identity.c ------------------------------------------------------------------------------ */
 
+/* Differs whenever one of the files that were looked at was replaced by other content. */
+struct mark {
+    unsigned char bytes[32];
+};
+bool mark_equal(const struct mark *one, const struct mark *other);
+
 /* What the identity directory holds, as far as it matters here. */
 struct identity {
     bool enrolled;  /* complete, and proven by a connection */
     bool certified; /* complete; the proving connection is yet to be made */
-    char mark[160]; /* differs whenever key, certificate or secret were replaced */
+    bool resetting; /* to be destroyed: no connection but one that gatekey reset asks for */
+    bool promoting; /* next/ is being moved into place: what is there does not belong together */
+    bool has_next;  /* next/ holds a certificate */
+    int64_t newest; /* when the newest certificate came, UNIX time; 0 where not known */
+    struct mark current, next; /* of certificate, key and secret: equal when next/ was promoted */
+    struct mark trust;         /* of the hub's roots and revocation list */
+    struct mark list;          /* of crl.pem */
 };
 /*
- * What cannot be read is not missing: fails with GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE or
- * GK_NO_MEMORY, and says that nothing is there then.
+ * What cannot be read is not missing: fails with GK_FILE_DENIED, GK_FILE_FAILED, GK_BAD_FILE,
+ * GK_CRYPTO_FAILED or GK_NO_MEMORY, and says that nothing is there then.
  */
-enum gk_status identity_look(const struct agent_config *config, struct identity *identity,
+enum gk_status identity_look(const struct service *service, struct identity *identity,
                              struct gk_error *err) GK_MUST_CHECK;
+
+/* --- watch.c --------------------------------------------------------------------------------- */
 
 /* Call changed when something in the directory did; also every half minute while it does not exist.
  */
-struct identity_watch;
-typedef void identity_changed(void *context);
-enum gk_status identity_watch_new(sd_event *event, const char *directory, identity_changed *changed,
-                                  void *context, struct identity_watch **watch,
-                                  struct gk_error *err) GK_MUST_CHECK;
-void identity_watch_free(struct identity_watch *watch); /* NULL is fine */
+struct watch;
+typedef void watch_changed(void *context);
+enum gk_status watch_new(sd_event *event, const char *directory, watch_changed *changed,
+                         void *context, struct watch **watch, struct gk_error *err) GK_MUST_CHECK;
+void watch_free(struct watch *watch); /* NULL is fine */
 
 /* --- publisher.c ----------------------------------------------------------------------------- */
 
@@ -131,7 +165,11 @@ enum gk_status publisher_send(struct publisher *publisher, const char *rest, jso
 /* Whoever asked is gone; the answer will be dropped. */
 void publisher_forget(struct publisher *publisher, const void *context);
 
+/* There is a connection: what was kept is sent, with the ids it had. */
 void publisher_up(struct publisher *publisher);
+/* A planned reconnect begins: keep what is unanswered. */
+void publisher_hold(struct publisher *publisher);
+/* There is none, and nobody knows when: all that wait are told why. */
 void publisher_down(struct publisher *publisher, const struct gk_error *err);
 /* True when the message was an answer that somebody waits for, or waited for. */
 bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,

@@ -5,22 +5,35 @@
 
 #include "agent/service/service.h"
 
+#define VERDICT_MS 20000 /* the longest that whoever asked waits for an attempt's turn */
+
 enum phase {
     NOT_ENROLLED, /* nothing to connect with */
     STOPPED,      /* told to stay away */
+    REVOKED,      /* the hub does not want our certificate any more: it is knocked at rarely */
     WAITING,      /* for the backoff or the budget */
     CONNECTING,
     CONNECTED,
 };
 
+/* A connection that is to follow the one that stands, as soon as the budget has room. */
+enum plan { NO_PLAN, PLAN_RECONNECT, PLAN_TRY };
+
 struct session {
     struct service *service;
     enum phase phase;
     struct agent_link *link;
-    struct identity_watch *watch;
-    char mark[sizeof(((struct identity *)NULL)->mark)]; /* of the identity in use */
-    sd_event_source *io_source, *tick_source, *wait_source;
+    enum agent_pair pair; /* of the link; without one, of the next attempt */
+    bool accepted;        /* by the hub; the other parts are told when libmosquitto is done */
+    bool leaving;         /* the goodbye is on its way: what comes now is taken, nothing is sent */
+    bool moving;          /* from one connection to the next, by plan: nothing is given up */
+    bool patient;         /* the attempt that waits keeps to the backoff */
+    struct watch *watch, *roots_watch;
+    char *roots_directory;
+    struct identity identity; /* as it was when the link was made; of pair NEXT, current is next */
+    sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
 
+    enum plan plan;
     session_verdict *verdict; /* somebody waits for the outcome of the next attempt */
     void *verdict_context;
 
@@ -35,5 +48,20 @@ const char *session_phase_name(enum phase phase);
 
 /* After anything that gives the link something to send. */
 void session_watch_link(struct session *session);
+
+/* Connect now if the budget allows. patient: keep to the backoff as well. */
+void session_attempt(struct session *session, bool patient);
+/* Give up the connection, or the wait for one, and enter a phase without. */
+void session_leave(struct session *session, enum phase phase, const struct gk_error *why);
+/* Go from the connection, where there is one, to one with that pair, and lose nothing on the way.
+ */
+void session_move(struct session *session, enum agent_pair pair);
+/* Answer whoever waits for the outcome; NULL: connected. */
+void session_tell(struct session *session, const struct gk_error *err);
+
+/* --- session-asked.c ------------------------------------------------------------------------- */
+
+/* Something in the identity directory changed, or the hub's roots did. */
+void session_look_around(void *context);
 
 #endif

@@ -9,6 +9,8 @@ const char *session_phase_name(enum phase phase)
         return "not-enrolled";
     case STOPPED:
         return "stopped";
+    case REVOKED:
+        return "revoked";
     case WAITING:
         return "waiting";
     case CONNECTING:
@@ -21,7 +23,7 @@ const char *session_phase_name(enum phase phase)
 
 enum gk_status session_require(const struct session *session, struct gk_error *err)
 {
-    if (session->phase == CONNECTED) {
+    if (session->phase == CONNECTED && !session->leaving) {
         return GK_OK;
     }
     if (session->phase == NOT_ENROLLED) {
@@ -35,6 +37,11 @@ enum gk_status session_require(const struct session *session, struct gk_error *e
         *err = session->last;
     }
     return session->last.status;
+}
+
+bool session_is_moving(const struct session *session)
+{
+    return session->moving;
 }
 
 /* The whole topic, when there is a connection to use it on. */
@@ -102,7 +109,10 @@ void session_describe(const struct session *session, json_t *status)
     if (session->phase == CONNECTED) {
         json_object_set_new(status, "since", json_integer(session->since));
     }
-    if (session->phase == WAITING && session->next_ms > now) {
+    if (session->pair == AGENT_PAIR_NEXT) {
+        json_object_set_new(status, "pair", json_string("next"));
+    }
+    if ((session->phase == WAITING || session->phase == REVOKED) && session->next_ms > now) {
         json_object_set_new(status, "next_attempt_s",
                             json_integer((json_int_t)((session->next_ms - now + 999) / 1000)));
     }

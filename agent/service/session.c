@@ -2,6 +2,7 @@
 /* Keeps the gateway connected: when to try, when to wait, when to leave it. */
 #include "agent/service/session-internal.h"
 
+#include "agent/clock.h"
 #include "agent/secret.h"
 #include "agent/service/log.h"
 
@@ -12,9 +13,8 @@
 #define TICK_US ((uint64_t)1000000)
 #define LASTING_MS 120000 /* a connection that stood so long begins the backoff anew */
 #define GOODBYE_MS 1000
-#define VERDICT_MS 20000 /* the longest that "reconnect" waits for its turn */
-
-static void attempt(struct session *session, bool patient);
+#define YOUNG_S 75 /* EnOS needs about 30 s before it knows a new certificate everywhere */
+#define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
 {
@@ -27,7 +27,7 @@ uint64_t service_now_ms(void)
 /* --- what others are told
  * ------------------------------------------------------------------------- */
 
-static void tell_verdict(struct session *session, const struct gk_error *err)
+void session_tell(struct session *session, const struct gk_error *err)
 {
     session_verdict *verdict = session->verdict;
 
@@ -52,7 +52,7 @@ static void enter(struct session *session, enum phase phase)
                  config->host, config->port, config->device_key, config->product_key);
     }
     session->phase = phase;
-    if (phase == WAITING) {
+    if (phase == WAITING || phase == REVOKED) {
         gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
         sd_notifyf(0, "STATUS=%s", sentence);
     } else {
@@ -60,11 +60,13 @@ static void enter(struct session *session, enum phase phase)
     }
 }
 
-/* One line per reason, not per attempt. */
+/* One line per reason, not per attempt; that we are revoked may be told in several ways, once. */
 static void log_reason(struct session *session, const struct gk_error *err, bool was_connected)
 {
-    if (was_connected || err->status != session->last.status ||
-        strcmp(err->object, session->last.object) != 0) {
+    bool known = err->status == session->last.status &&
+                 (err->status == GK_REVOKED || strcmp(err->object, session->last.object) == 0);
+
+    if (was_connected || !known) {
         log_failure(LOG_LEVEL_WARNING, was_connected ? "stay connected" : "connect", err);
     }
     session->last = *err;
@@ -110,11 +112,14 @@ static void say_goodbye(struct session *session)
     uint64_t end = service_now_ms() + GOODBYE_MS;
 
     unwatch(session);
+    session->accepted = false;
     if (session->link != NULL && session->phase == CONNECTED) {
+        session->leaving = true;
         agent_link_disconnect(session->link);
         while (agent_link_step(session->link, POLLOUT, NULL) == GK_OK && service_now_ms() < end) {
             nanosleep(&(const struct timespec){ 0, 10000000 }, NULL);
         }
+        session->leaving = false;
     }
     drop_link(session);
 }
@@ -124,13 +129,15 @@ static void say_goodbye(struct session *session)
 
 static int on_wait_over(sd_event_source *source, uint64_t time, void *context)
 {
+    struct session *session = context;
+
     (void)source;
     (void)time;
-    attempt(context, true);
+    session_attempt(session, session->patient);
     return 0;
 }
 
-static void wait_for(struct session *session, int64_t wait_ms)
+static void wait_for(struct session *session, enum phase phase, int64_t wait_ms)
 {
     uint64_t delay_us = (uint64_t)wait_ms * 1000;
 
@@ -142,7 +149,7 @@ static void wait_for(struct session *session, int64_t wait_ms)
         sd_event_source_set_time_relative(session->wait_source, delay_us);
         sd_event_source_set_enabled(session->wait_source, SD_EVENT_ONESHOT);
     }
-    enter(session, WAITING);
+    enter(session, phase);
 }
 
 static void stop_waiting(struct session *session)
@@ -150,25 +157,82 @@ static void stop_waiting(struct session *session)
     sd_event_source_set_enabled(session->wait_source, SD_EVENT_OFF);
 }
 
+/* A hub that does not know a new certificate yet may call it anything. */
+static void doubt_revocation(const struct session *session, struct gk_error *why)
+{
+    int64_t age = agent_clock_now(session->service->config) - session->identity.newest;
+
+    if (why->status == GK_REVOKED && age >= 0 && age < YOUNG_S) {
+        gk_fail(why, GK_HUB_REFUSED, "%s calls a certificate revoked that came %d s ago",
+                session->service->config->host, (int)age);
+        gk_advise(why, "wait: a hub may take a minute to know a new certificate");
+    }
+}
+
+/* What was kept for the next connection is not kept any longer. */
+static void give_up(struct session *session, const struct gk_error *why)
+{
+    session->moving = false;
+    publisher_down(session->service->publisher, why);
+}
+
+/* The new certificate was tried, and there was room in the budget for the way back. */
+static void go_back(struct session *session, const struct gk_error *why, bool sent)
+{
+    log_failure(LOG_LEVEL_WARNING, "connect with the new certificate", why);
+    log_line(LOG_LEVEL_NOTICE, "going back to the certificate in use");
+    if (!sent) {
+        patience_give_back(session->service);
+    }
+    session_tell(session, why);
+    session_attempt(session, false);
+}
+
 /* The attempt or the connection is over. */
 static void went_down(struct session *session, const struct gk_error *err)
 {
     bool was_connected = session->phase == CONNECTED;
     bool sent = session->link != NULL && agent_link_has_sent_connect(session->link);
+    bool tried = session->pair == AGENT_PAIR_NEXT && !was_connected;
     struct gk_error why = *err;
     int64_t wait_ms;
 
     drop_link(session);
+    session->accepted = false;
+    session->plan = NO_PLAN;
+    session->pair = AGENT_PAIR_CURRENT;
+    if (sent) {
+        doubt_revocation(session, &why);
+    }
+    if (tried) {
+        go_back(session, &why, sent);
+        return;
+    }
     if (why.status == GK_UNREACHABLE) {
         gk_advise(&why, "check the network and the address; gatekeyd tries again by itself");
     }
     log_reason(session, &why, was_connected);
     wait_ms = patience_failed(session->service, sent);
-    wait_for(session, wait_ms);
-    if (was_connected) {
-        publisher_down(session->service->publisher, &why);
+    session->patient = true;
+    if (why.status == GK_REVOKED) {
+        wait_for(session, REVOKED, KNOCK_MS);
+    } else {
+        wait_for(session, WAITING, wait_ms);
     }
-    tell_verdict(session, &why);
+    if (was_connected || session->moving) {
+        give_up(session, &why);
+    }
+    session_tell(session, &why);
+}
+
+/* Once libmosquitto is done: what is sent while it still handles the CONNACK, it sends twice. */
+static void arrive(struct session *session)
+{
+    session->accepted = false;
+    session->moving = false;
+    publisher_up(session->service->publisher);
+    commander_up(session->service->commander);
+    session_tell(session, NULL);
 }
 
 static void step(struct session *session, short revents)
@@ -181,6 +245,9 @@ static void step(struct session *session, short revents)
     if (status != GK_OK) {
         went_down(session, &err);
         return;
+    }
+    if (session->accepted) {
+        arrive(session);
     }
     session_watch_link(session);
 }
@@ -219,10 +286,8 @@ static void on_up(void *context)
     session->since = (int64_t)time(NULL);
     session->lasted = false;
     session->last = (struct gk_error){ 0 };
+    session->accepted = true;
     enter(session, CONNECTED);
-    publisher_up(session->service->publisher);
-    commander_up(session->service->commander);
-    tell_verdict(session, NULL);
 }
 
 static const char *rest_of(const struct session *session, const char *topic)
@@ -257,7 +322,7 @@ static const struct agent_link_events events = { on_up, on_message, on_unsubscri
 static enum gk_status start_link(struct session *session, struct gk_error *err)
 {
     struct agent_link_options options = {
-        .mode = ENOS_STATIC, .pair = AGENT_PAIR_CURRENT, .events = &events, .context = session
+        .mode = ENOS_STATIC, .pair = session->pair, .events = &events, .context = session
     };
     CLEANUP(agent_secret_clear) struct agent_secret secret = { 0 };
     enum gk_status status = agent_secret_load(session->service->config, &secret, err);
@@ -278,30 +343,43 @@ static void put_off(struct session *session, int64_t wait_ms)
     if (session->last.status == GK_OK) {
         gk_fail(&session->last, GK_THROTTLED, "%s", session->service->config->host);
     }
-    wait_for(session, wait_ms);
+    wait_for(session, WAITING, wait_ms);
     if (wait_ms > VERDICT_MS) {
+        session->pair = AGENT_PAIR_CURRENT;
         gk_fail(&err, GK_THROTTLED, "%s", session->service->config->host);
         gk_advise(&err, "gatekeyd connects by itself in %lld s", (long long)(wait_ms + 999) / 1000);
-        tell_verdict(session, &err);
+        give_up(session, &err);
+        session_tell(session, &err);
     }
 }
 
-/* Connect now if the budget allows. patient: keep to the backoff as well. */
-static void attempt(struct session *session, bool patient)
+/* What the attempt is made with, as it is now. */
+static enum gk_status look(struct session *session, struct gk_error *err)
+{
+    struct identity identity;
+    enum gk_status status = identity_look(session->service, &identity, err);
+
+    if (session->pair == AGENT_PAIR_NEXT) {
+        identity.current = identity.next;
+    }
+    session->identity = identity;
+    return status;
+}
+
+void session_attempt(struct session *session, bool patient)
 {
     struct gk_error err = { 0 };
-    struct identity identity;
     int64_t wait_ms = 0;
     enum gk_status status = patience_take(session->service, patient, &wait_ms, &err);
 
+    session->patient = patient;
     if (status == GK_OK && wait_ms > 0) {
         put_off(session, wait_ms);
         return;
     }
     stop_waiting(session);
     if (status == GK_OK) {
-        status = identity_look(session->service->config, &identity, &err);
-        memcpy(session->mark, identity.mark, sizeof(session->mark));
+        status = look(session, &err);
     }
     session->attempts++;
     if (status == GK_OK) {
@@ -315,93 +393,71 @@ static void attempt(struct session *session, bool patient)
     session_watch_link(session);
 }
 
-/* --- the identity
- * --------------------------------------------------------------------------------- */
+void session_move(struct session *session, enum agent_pair pair)
+{
+    if (session->phase == CONNECTED) {
+        session->moving = true;
+    }
+    say_goodbye(session);
+    stop_waiting(session);
+    if (session->moving) {
+        publisher_hold(session->service->publisher);
+    }
+    session->plan = NO_PLAN;
+    session->pair = pair;
+    session_attempt(session, false);
+}
 
-static void leave(struct session *session, enum phase phase, const struct gk_error *why)
+void session_leave(struct session *session, enum phase phase, const struct gk_error *why)
 {
     say_goodbye(session);
     stop_waiting(session);
-    publisher_down(session->service->publisher, why);
+    session->plan = NO_PLAN;
+    session->pair = AGENT_PAIR_CURRENT;
+    give_up(session, why);
     enter(session, phase);
     session->last = *why;
-    tell_verdict(session, why);
+    session_tell(session, why);
 }
 
-static void on_identity_changed(void *context)
+/* --- the whole
+ * ---------------------------------------------------------------------------------------- */
+
+/* The roots may lie elsewhere. What cannot be watched is seen at the next connection. */
+static void watch_roots(struct session *session)
 {
-    struct session *session = context;
-    struct gk_error why = { 0 };
-    struct identity identity;
+    const struct agent_config *config = session->service->config;
+    const char *slash = config->hub_ca_file != NULL ? strrchr(config->hub_ca_file, '/') : NULL;
+    struct gk_error err = { 0 };
 
-    if (identity_look(session->service->config, &identity, &why) != GK_OK) {
-        /* A connection stays, and an attempt that waits will find out; here nobody else would. */
-        if (session->phase == NOT_ENROLLED) {
-            attempt(session, true);
-        }
-    } else if (!identity.enrolled && !identity.certified) {
-        if (session->phase != NOT_ENROLLED) {
-            gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
-            leave(session, NOT_ENROLLED, &why);
-        }
-    } else if (identity.enrolled && session->phase == NOT_ENROLLED) {
-        log_line(LOG_LEVEL_NOTICE, "enrolled");
-        attempt(session, true);
-    } else if (identity.enrolled && strcmp(identity.mark, session->mark) != 0) {
-        log_line(LOG_LEVEL_NOTICE, "the identity was replaced; connecting with the new one");
-        gk_fail(&why, GK_UNREACHABLE, "the identity was replaced");
-        say_goodbye(session);
-        publisher_down(session->service->publisher, &why);
-        attempt(session, true);
-    }
-}
-
-void session_reconnect(struct session *session, session_verdict *verdict, void *context)
-{
-    struct gk_error why = { 0 };
-    struct identity identity;
-    enum gk_status status;
-
-    if (session->verdict != NULL) {
-        gk_fail(&why, GK_LOCK_HELD, "somebody else asked gatekeyd to reconnect");
-        verdict(context, &why);
+    if (slash == NULL) {
         return;
     }
-    status = identity_look(session->service->config, &identity, &why);
-    if (status == GK_OK && !identity.enrolled && !identity.certified) {
-        status = gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    session->roots_directory =
+        slash == config->hub_ca_file
+            ? strdup("/")
+            : strndup(config->hub_ca_file, (size_t)(slash - config->hub_ca_file));
+    if (session->roots_directory == NULL ||
+        watch_new(session->service->event, session->roots_directory, session_look_around, session,
+                  &session->roots_watch, &err) != GK_OK) {
+        log_line(LOG_LEVEL_WARNING, "cannot watch %s for changes", config->hub_ca_file);
     }
+}
+
+static enum gk_status watch_all(struct session *session, struct gk_error *err)
+{
+    struct service *service = session->service;
+    enum gk_status status = watch_new(service->event, service->config->directory,
+                                      session_look_around, session, &session->watch, err);
+    int code;
+
     if (status != GK_OK) {
-        verdict(context, &why);
-        return;
+        return status;
     }
-    gk_fail(&why, GK_UNREACHABLE, "gatekeyd was told to reconnect");
-    say_goodbye(session);
-    publisher_down(session->service->publisher, &why);
-    session->verdict = verdict;
-    session->verdict_context = context;
-    attempt(session, false);
-}
-
-void session_forget(struct session *session, const void *context)
-{
-    if (session->verdict != NULL && session->verdict_context == context) {
-        session->verdict = NULL;
-    }
-}
-
-void session_stop(struct session *session)
-{
-    struct gk_error why = { 0 };
-    struct identity identity;
-    enum gk_status status;
-
-    status = identity_look(session->service->config, &identity, NULL);
-    memcpy(session->mark, identity.mark, sizeof(session->mark));
-    gk_fail(&why, GK_UNREACHABLE, "gatekeyd was told to stay disconnected");
-    leave(session,
-          status != GK_OK || identity.enrolled || identity.certified ? STOPPED : NOT_ENROLLED,
-          &why);
+    watch_roots(session);
+    code = sd_event_add_time_relative(service->event, &session->tick_source, CLOCK_BOOTTIME,
+                                      TICK_US, 0, on_tick, session);
+    return code < 0 ? gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code)) : GK_OK;
 }
 
 enum gk_status session_new(struct service *service, struct session **session, struct gk_error *err)
@@ -409,26 +465,20 @@ enum gk_status session_new(struct service *service, struct session **session, st
     CLEANUP(session_freep) struct session *made = calloc(1, sizeof(*made));
     struct identity identity;
     enum gk_status status;
-    int code;
 
     if (made == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     made->service = service;
     made->phase = WAITING;
-    status = identity_watch_new(service->event, service->config->directory, on_identity_changed,
-                                made, &made->watch, err);
+    made->pair = AGENT_PAIR_CURRENT;
+    status = watch_all(made, err);
     if (status != GK_OK) {
         return status;
     }
-    code = sd_event_add_time_relative(service->event, &made->tick_source, CLOCK_BOOTTIME, TICK_US,
-                                      0, on_tick, made);
-    if (code < 0) {
-        return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
-    }
     /* An attempt finds out, says and tries again what is wrong with an identity. */
-    if (identity_look(service->config, &identity, NULL) != GK_OK || identity.enrolled) {
-        attempt(made, true);
+    if (identity_look(service, &identity, NULL) != GK_OK || identity.enrolled) {
+        session_attempt(made, true);
     } else {
         enter(made, NOT_ENROLLED);
         gk_fail(&made->last, GK_NOT_ENROLLED, "%s", service->config->directory);
@@ -443,8 +493,11 @@ void session_free(struct session *session)
         return;
     }
     say_goodbye(session);
-    identity_watch_free(session->watch);
+    watch_free(session->watch);
+    watch_free(session->roots_watch);
     sd_event_source_disable_unref(session->tick_source);
     sd_event_source_disable_unref(session->wait_source);
+    sd_event_source_disable_unref(session->plan_source);
+    free(session->roots_directory);
     free(session);
 }
