@@ -11,6 +11,7 @@ libagent_la_SOURCES = \
     %D%/file.c %D%/file.h \
     %D%/lock.c %D%/lock.h \
     %D%/openssl.c %D%/openssl.h \
+    %D%/roots.c %D%/roots.h \
     %D%/secret.c %D%/secret.h \
     %D%/sentence.c %D%/sentence.h \
     %D%/state.c %D%/state.h

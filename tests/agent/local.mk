@@ -65,6 +65,13 @@ TESTS += tests/agent/test-state
 tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_state_LDADD = $(agent_test_ldadd)
 
+# What is believed of CAs and lists.
+check_PROGRAMS += tests/agent/test-roots
+TESTS += tests/agent/test-roots
+tests_agent_test_roots_SOURCES = tests/agent/test-roots.c tests/agent/authority.c tests/agent/authority.h
+tests_agent_test_roots_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_roots_LDADD = $(agent_test_ldadd)
+
 # The link to the hub, against stock brokers.
 EXTRA_DIST += tests/agent/broker.sh
 check_PROGRAMS += tests/agent/prove
