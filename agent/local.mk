@@ -6,6 +6,7 @@ libagent_la_SOURCES = \
     %D%/clock.c %D%/clock.h %D%/clock-file.c %D%/clock-file.h \
     %D%/config.c %D%/config.h \
     %D%/config-value.c %D%/config-value.h \
+    %D%/crl.c %D%/crl.h \
     %D%/enos/rest-reply.c %D%/enos/rest.c %D%/enos/rest.h \
     %D%/exit.c %D%/exit.h \
     %D%/file.c %D%/file.h \

@@ -71,6 +71,11 @@ TESTS += tests/agent/test-roots
 tests_agent_test_roots_SOURCES = tests/agent/test-roots.c tests/agent/authority.c tests/agent/authority.h
 tests_agent_test_roots_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_roots_LDADD = $(agent_test_ldadd)
+check_PROGRAMS += tests/agent/test-crl
+TESTS += tests/agent/test-crl
+tests_agent_test_crl_SOURCES = tests/agent/test-crl.c tests/agent/authority.c tests/agent/authority.h
+tests_agent_test_crl_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_crl_LDADD = $(agent_test_ldadd)
 
 # The link to the hub, against stock brokers.
 EXTRA_DIST += tests/agent/broker.sh
