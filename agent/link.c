@@ -367,6 +367,11 @@ bool agent_link_is_up(const struct agent_link *link)
     return link->phase == UP;
 }
 
+const char *agent_link_remark(const struct agent_link *link)
+{
+    return agent_tls_remark(link->tls);
+}
+
 bool agent_link_has_sent_connect(const struct agent_link *link)
 {
     return link->sent_connect;

@@ -83,6 +83,9 @@ enum gk_status agent_link_step(struct agent_link *link, short revents,
 
 bool agent_link_is_up(const struct agent_link *link);
 
+/* What the owner should be told of a connection that is up, or NULL; see agent_tls_remark(). */
+const char *agent_link_remark(const struct agent_link *link);
+
 /* True once a CONNECT may have reached the hub; before that the budget's entry can be given back.
  */
 bool agent_link_has_sent_connect(const struct agent_link *link);

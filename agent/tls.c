@@ -3,6 +3,10 @@
 #include "agent/tls.h"
 
 #include "agent/alert.h"
+#include "agent/clock.h"
+#include "agent/crl.h"
+#include "agent/file.h"
+#include "agent/roots.h"
 #include "identity/identity.h"
 
 #include <arpa/inet.h>
@@ -23,12 +27,15 @@ struct agent_tls {
     SSL_CTX *context;
     char *name;           /* what the hub's certificate must be for */
     bool name_is_address; /* then it is no server name for the wire */
+    char roots[160];      /* where they stand, for errors */
 
     /* What the handshake said. */
     bool established;
     int alert;           /* received, or -1 */
     int verify_error;    /* X509_V_OK, or why the hub was not believed */
     int system_error;    /* of the last read or write that failed, 0 when none did */
+    int64_t now;         /* the time that certificates and lists are judged by */
+    char remark[256];    /* on a list that was heeded for want of a better one */
     struct gk_error own; /* our own first failure, GK_OK when there was none */
 };
 
@@ -54,6 +61,25 @@ static struct agent_tls *owner_of(const SSL *ssl)
 static void set_server_name(const struct agent_tls *tls, const SSL *ssl)
 {
     SSL_set_tlsext_host_name((SSL *)ssl, tls->name_is_address ? NULL : tls->name);
+}
+
+/* Not the wall clock, which may stand before what certainly has passed. */
+static void set_time(struct agent_tls *tls, const SSL *ssl)
+{
+    tls->now = agent_clock_now(tls->config);
+    X509_VERIFY_PARAM_set_time(SSL_get0_param((SSL *)ssl), (time_t)tls->now);
+}
+
+/* The hub's certificate began to be valid: that moment has passed. If it cannot be noted, the floor
+ * stays where it is. */
+static void raise_floor(const struct agent_tls *tls, const SSL *ssl)
+{
+    const X509 *hub = SSL_get0_peer_certificate(ssl);
+    int64_t begin, end;
+
+    if (hub != NULL && agent_certificate_dates(hub, &begin, &end)) {
+        (void)!agent_clock_raise(tls->config, begin, NULL);
+    }
 }
 
 /*
@@ -104,10 +130,12 @@ static void on_info(const SSL *ssl, int where, int value)
 
     if ((where & SSL_CB_HANDSHAKE_START) != 0) {
         set_server_name(tls, ssl);
+        set_time(tls, ssl);
         BIO_set_callback_arg(SSL_get_wbio(ssl), (char *)tls);
         BIO_set_callback_ex(SSL_get_wbio(ssl), on_socket);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
         tls->established = true;
+        raise_floor(tls, ssl);
     } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
                (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
         tls->alert = value & 0xff;
@@ -116,13 +144,56 @@ static void on_info(const SSL *ssl, int where, int value)
     }
 }
 
+/*
+ * No list of the issuer, or one past its nextUpdate, tells nothing of what was revoked since. Until
+ * [trust] grace is over it is heeded as it is; then [trust] stale decides. Either way somebody is
+ * told.
+ */
+static bool may_do_without(struct agent_tls *tls, const X509_CRL *list)
+{
+    bool stops = tls->config->stale == AGENT_STOP;
+    int64_t next;
+    struct tm tm;
+
+    if (list == NULL) {
+        snprintf(tls->remark, sizeof(tls->remark),
+                 GK_FILE_SERVER_CRL " has no list of its issuer; the certificate of %s is not "
+                                    "checked for revocation",
+                 tls->name);
+        return !stops;
+    }
+    if (ASN1_TIME_to_tm(X509_CRL_get0_nextUpdate(list), &tm) != 1) {
+        return false;
+    }
+    next = timegm(&tm);
+    if (tls->now - next <= (int64_t)tls->config->grace_s) {
+        stops = false;
+    }
+    snprintf(tls->remark, sizeof(tls->remark),
+             "the list in " GK_FILE_SERVER_CRL " is %lld s past its nextUpdate; the certificate of "
+             "%s is checked against it all the same",
+             (long long)(tls->now - next), tls->name);
+    return !stops;
+}
+
+static bool is_for_want_of_a_list(int verify_error)
+{
+    return verify_error == X509_V_ERR_CRL_HAS_EXPIRED ||
+           verify_error == X509_V_ERR_UNABLE_TO_GET_CRL;
+}
+
 static int on_verify(int ok, X509_STORE_CTX *store)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct agent_tls *tls = owner_of(ssl);
+    int why = X509_STORE_CTX_get_error(store);
 
+    if (!ok && is_for_want_of_a_list(why)) {
+        ok = may_do_without(
+            tls, why == X509_V_ERR_CRL_HAS_EXPIRED ? X509_STORE_CTX_get0_current_crl(store) : NULL);
+    }
     if (!ok && tls->verify_error == X509_V_OK) {
-        tls->verify_error = X509_STORE_CTX_get_error(store);
+        tls->verify_error = why;
     }
     return ok;
 }
@@ -154,26 +225,9 @@ static enum gk_status expect_name(struct agent_tls *tls, struct gk_error *err)
 static enum gk_status trust_roots(struct agent_tls *tls, struct agent_openssl *openssl,
                                   struct gk_error *err)
 {
-    X509_STORE *store = SSL_CTX_get_cert_store(tls->context);
-    const char *file = tls->config->hub_ca_file;
-
-    if (file == NULL) {
-        return X509_STORE_set_default_paths_ex(store, agent_openssl_context(openssl),
-                                               agent_openssl_propquery(openssl)) == 1
-                   ? GK_OK
-                   : agent_openssl_error(err, GK_CRYPTO_FAILED, "the system's roots");
-    }
-    if (access(file, R_OK) != 0) {
-        return gk_fail_file(err, errno, file);
-    }
-    if (X509_STORE_load_file_ex(store, file, agent_openssl_context(openssl),
-                                agent_openssl_propquery(openssl)) != 1) {
-        agent_openssl_error(NULL, GK_BAD_FILE, "");
-        gk_fail(err, GK_BAD_FILE, "%s holds no certificate", file);
-        gk_advise(err, "put the hub's root certificate there, in PEM");
-        return GK_BAD_FILE;
-    }
-    return GK_OK;
+    agent_roots_describe(tls->config, AGENT_TRUST_HUB, tls->roots, sizeof(tls->roots));
+    return agent_roots_fill(tls->config, openssl, AGENT_TRUST_HUB,
+                            SSL_CTX_get_cert_store(tls->context), err);
 }
 
 static enum gk_status add_crls(X509_STORE *store, BIO *pem, const char *path, struct gk_error *err)
@@ -200,16 +254,35 @@ static enum gk_status add_crls(X509_STORE *store, BIO *pem, const char *path, st
                : agent_openssl_error(err, GK_CRYPTO_FAILED, path);
 }
 
+/* One is configured, and was never fetched. */
+static enum gk_status miss_crl(struct agent_tls *tls, struct gk_error *err)
+{
+    if (tls->config->stale == AGENT_STOP) {
+        return gk_fail(err, GK_STALE_CRL, "%s/" GK_FILE_SERVER_CRL " is not there",
+                       tls->config->directory);
+    }
+    snprintf(tls->remark, sizeof(tls->remark),
+             GK_FILE_SERVER_CRL
+             " is not there; the certificate of %s is not checked for revocation",
+             tls->name);
+    return GK_OK;
+}
+
 /* A list that is there must be good: one that cannot be read must not quietly mean "none". */
 static enum gk_status heed_crl(struct agent_tls *tls, struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
     CLEANUP(bio_freep) BIO *pem = NULL;
-    enum gk_status status =
-        gk_identity_read(tls->config->directory, GK_FILE_SERVER_CRL, &content, err);
+    CLEANUP(gk_freep) char *path = NULL;
+    enum gk_status status;
 
+    if (asprintf(&path, "%s/" GK_FILE_SERVER_CRL, tls->config->directory) < 0) {
+        path = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = agent_file_read(path, AGENT_CRL_FILE_MAX, &content, err);
     if (status == GK_NO_FILE) {
-        return GK_OK;
+        return tls->config->server_crl_url != NULL ? miss_crl(tls, err) : GK_OK;
     }
     if (status != GK_OK) {
         return status;
@@ -369,10 +442,18 @@ bool agent_tls_is_established(const struct agent_tls *tls)
     return tls->established;
 }
 
+const char *agent_tls_remark(const struct agent_tls *tls)
+{
+    return tls->remark[0] != '\0' ? tls->remark : NULL;
+}
+
 enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err)
 {
+    if (is_for_want_of_a_list(tls->verify_error)) {
+        return gk_fail(err, GK_STALE_CRL, "%s, and [trust] stale is stop", tls->remark);
+    }
     if (tls->verify_error != X509_V_OK) {
-        return agent_alert_distrust(tls->verify_error, tls->name, tls->config->hub_ca_file, err);
+        return agent_alert_distrust(tls->verify_error, tls->name, tls->roots, err);
     }
     if (tls->alert >= 0) {
         return agent_alert_received(tls->alert, tls->name, err);

@@ -2,9 +2,11 @@
 /*
  * TLS towards the hub's MQTT listener: who is trusted, who we are, and why a handshake failed.
  *
- * TLS 1.2 or later, chain and host name always checked, no switch to turn either off. Roots come
- * from [hub] ca_file or the system and are never learnt. No session is ever resumed: each
+ * TLS 1.2 or later, chain and host name always checked, no switch to turn either off. Who is
+ * trusted is read anew for each connection (agent/roots.h). No session is ever resumed: each
  * connection proves anew that the key is here, and is checked anew against the hub's revocations.
+ * Everything is judged by agent_clock_now(), which a connection moves forward: the hub's
+ * certificate has begun.
  *
  * Threads: one at a time per object. Errors: see error.h.
  */
@@ -35,11 +37,12 @@ char *agent_pair_key(const struct agent_config *config, enum agent_pair pair);
 
 /*
  * Make the context for one connection to [hub] host. pair: what to show and sign with.
- * server-crl.pem is used where it exists, and then must be valid. config and openssl must outlive
- * the object; the caller frees it with agent_tls_free(). Fails with GK_NOT_ENROLLED (no cert.pem),
- * GK_BAD_CERTIFICATE (it makes no sense, or belongs to another key), GK_BAD_FILE, GK_NO_FILE
- * (roots, list), GK_BAD_CONFIG, GK_CRYPTO_FAILED, GK_NO_MEMORY, and what loading the key fails
- * with.
+ * server-crl.pem is used where it exists, and then must make sense; that it is missing although
+ * [hub] crl_url is set, or too old, is decided by [trust] grace and stale. config and openssl must
+ * outlive the object; the caller frees it with agent_tls_free(). Fails with GK_NOT_ENROLLED (no
+ * cert.pem), GK_BAD_CERTIFICATE (it makes no sense, or belongs to another key), GK_BAD_FILE,
+ * GK_NO_FILE (roots), GK_STALE_CRL (it is missing), GK_BAD_CONFIG, GK_CRYPTO_FAILED, GK_NO_MEMORY,
+ * and what loading the key fails with.
  */
 enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
                              enum agent_pair pair, struct agent_tls **tls,
@@ -60,10 +63,14 @@ bool agent_tls_is_established(const struct agent_tls *tls);
  * back. */
 int agent_tls_system_error(const struct agent_tls *tls);
 
+/* What somebody should be told although the connection was made: that the hub's certificate was
+ * checked against no list, or an old one. NULL: nothing. */
+const char *agent_tls_remark(const struct agent_tls *tls);
+
 /*
- * Say why TLS failed, as far as TLS knows: our own check of the hub (GK_UNTRUSTED), the alert it
- * sent (GK_REVOKED, GK_HUB_REFUSED), or our own failure to sign (as gatekey's provider says).
- * GK_OK: TLS has nothing to do with it.
+ * Say why TLS failed, as far as TLS knows: our own check of the hub (GK_UNTRUSTED, GK_STALE_CRL),
+ * the alert it sent (GK_REVOKED, GK_HUB_REFUSED), or our own failure to sign (as gatekey's provider
+ * says). GK_OK: TLS has nothing to do with it.
  */
 enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err) GK_MUST_CHECK;
 
