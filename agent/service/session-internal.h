@@ -39,8 +39,8 @@ struct session {
 
     uint64_t since_ms, next_ms; /* connected since; the next attempt; since boot */
     int64_t since;              /* wall clock, for people */
-    bool lasted;
-    struct gk_error last; /* why there is no connection, or was none */
+    bool lasted, remarked;      /* what is to be said of a list was said */
+    struct gk_error last;       /* why there is no connection, or was none */
     unsigned attempts, connects;
 };
 

@@ -277,6 +277,18 @@ static int on_tick(sd_event_source *source, uint64_t time, void *context)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+/* Once for as long as it stays the same remark; its numbers change with each connection. */
+static void log_remark(struct session *session)
+{
+    const char *remark = agent_link_remark(session->link);
+
+    if (remark != NULL && !session->remarked) {
+        log_line(LOG_LEVEL_WARNING, "%s; run gatekey refresh, and see why no newer list comes",
+                 remark);
+    }
+    session->remarked = remark != NULL;
+}
+
 static void on_up(void *context)
 {
     struct session *session = context;
@@ -288,6 +300,7 @@ static void on_up(void *context)
     session->last = (struct gk_error){ 0 };
     session->accepted = true;
     enter(session, CONNECTED);
+    log_remark(session);
 }
 
 static const char *rest_of(const struct session *session, const char *topic)
