@@ -78,7 +78,7 @@ static void raise_floor(const struct agent_tls *tls, const SSL *ssl)
     int64_t begin, end;
 
     if (hub != NULL && agent_certificate_dates(hub, &begin, &end)) {
-        (void)!agent_clock_raise(tls->config, begin, NULL);
+        (void)!agent_clock_raise(tls->config, AGENT_CLOCK_HUB, begin, NULL);
     }
 }
 

@@ -165,7 +165,7 @@ static enum gk_status check(struct renewal *r, const struct certificate *certifi
     enum gk_status status = next_key(r->run, &key, err);
 
     if (status == GK_OK) {
-        status = certificate_check(r->openssl, certificate, key, err);
+        status = certificate_check(r->config, r->openssl, certificate, key, err);
     }
     if (status == GK_OK) {
         status = certificate_read(r->config, r->openssl, &current, err);
