@@ -39,6 +39,7 @@ struct hub_api {
 static void call_free(struct hub_call *call)
 {
     if (call != NULL) {
+        json_decref(call->application);
         free(call->body);
         free(call);
     }
@@ -194,8 +195,7 @@ static enum MHD_Result perform(struct hub_call *call)
         hub_answer_refuse(&answer, 404, "there is no such call");
     } else {
         answer.envelope = route->envelope;
-        if (!hub_spoil_call(call, route, &answer) &&
-            (!route->is_signed || hub_route_authorise(call, &answer))) {
+        if (!hub_spoil_call(call, route, &answer) && hub_route_authorise(call, route, &answer)) {
             route->handle(call, &answer);
         }
     }

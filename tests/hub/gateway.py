@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device and a provisioner need to talk to the hub, for tests: MQTT 3.1.1 by hand, REST, keys by openssl."""
 
+import copy
 import hashlib
 import http.client
 import json
@@ -265,6 +266,16 @@ class Hub:
                                   "Content-Type": "application/json;charset=UTF-8"})
         return status, json.loads(data)
 
+    def application(self, name, permissions, products="*"):
+        """A new application, to be used in place of the one the hub begins with."""
+        printed = self.ctl("application", "add", name, "--permissions", permissions, "--products", products).stdout
+        words = dict(line.split(None, 1) for line in printed.splitlines())
+        other = copy.copy(self)
+        other.app_key, other.token = words["key"], None
+        with open(words["secret_file"], encoding="utf-8") as file:
+            other.app_secret = file.read()
+        return other
+
     def devices(self, action, device=None, body=None, **query):
         query = {"action": action, "orgId": self.org, **query}
         if device:
@@ -275,6 +286,14 @@ class Hub:
         query = {"action": action, "orgId": self.org, "productKey": self.product, "deviceKey": device, **query}
         method = "GET" if action == "list" else "POST"
         return self.call(method, "/connect-service/v2.0/certificates", query, body)[1]
+
+    def events(self, **query):
+        return self.call("GET", "/connect-service/v2.1/events", {"action": "list", "orgId": self.org, **query})[1]
+
+    def commands(self, service, device, inputs, **query):
+        query = {"action": "invokeService", "orgId": self.org, "productKey": self.product, "deviceKey": device,
+                 "serviceId": service, **query}
+        return self.call("POST", "/connect-service/v2.1/commands", query, {"inputData": inputs})[1]
 
     def create(self, device):
         """Create a device; its secret."""

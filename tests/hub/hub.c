@@ -6,6 +6,7 @@
  */
 #include "tests/hub/hub.h"
 
+#include "tests/hub/application.h"
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/port.h"
@@ -228,7 +229,7 @@ static enum gk_status keep_secret(struct hub_store *store, const char *name, con
 static enum gk_status keep_names(struct hub_store *store, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *org = keep_setting(store, "orgId", "o1690000000001");
-    CLEANUP(gk_freep) char *application = keep_setting(store, "appKey", "gatekey-provisioner");
+    CLEANUP(gk_freep) char *application = keep_setting(store, "appKey", HUB_APPLICATION_FIRST);
     CLEANUP(gk_freep) char *product = keep_setting(store, "productKey", "gateways");
     CLEANUP(gk_freep) char *app_secret = NULL;
     CLEANUP(gk_freep) char *product_secret = NULL;
@@ -241,8 +242,13 @@ static enum gk_status keep_names(struct hub_store *store, struct gk_error *err)
         return status;
     }
     if (org == NULL || application == NULL || product == NULL ||
-        hub_store_run(store, "INSERT OR IGNORE INTO product VALUES (?, ?, 1, 1, 730, 1095)", "ss",
-                      product, product_secret) < 0) {
+        hub_store_run(store, "INSERT OR IGNORE INTO application VALUES (?1, ?1, ?2, '*', '*')",
+                      "ss", application, app_secret) < 0 ||
+        hub_store_run(store,
+                      "INSERT OR IGNORE INTO product (productKey, productSecret,"
+                      " biDirectionalAuth, dynamicActivateEnabled, defaultValidDay, maxValidDay)"
+                      " VALUES (?, ?, 1, 1, 730, 1095)",
+                      "ss", product, product_secret) < 0) {
         return gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
     }
     return GK_OK;

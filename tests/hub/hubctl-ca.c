@@ -6,7 +6,7 @@
 #include "tests/hub/store.h"
 #include "tests/hub/table.h"
 
-int hubctl_setting(struct run *run)
+static int setting(struct run *run)
 {
     CLEANUP(json_decrefp) json_t *body = NULL;
     CLEANUP(json_decrefp) json_t *answer = NULL;
@@ -24,3 +24,9 @@ int hubctl_setting(struct run *run)
     }
     return hubctl_conclude(run, answer, NULL);
 }
+
+const struct verb hubctl_ca_verbs[] = {
+    { "setting", "[NAME VALUE]", 0, 2, "list what can be set while the hub runs, or set it",
+      setting, NULL, NULL, 0 },
+    { 0 },
+};

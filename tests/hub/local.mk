@@ -8,6 +8,7 @@ HUB_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS) $(
 noinst_LTLIBRARIES += %D%/libhub.la
 %C%_libhub_la_SOURCES = \
     %D%/admission.c %D%/admission.h \
+    %D%/application.c %D%/application.h \
     %D%/authority.c %D%/authority.h \
     %D%/connect.c %D%/connect.h \
     %D%/fault.c %D%/fault.h \
@@ -36,6 +37,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/command.c %D%/command.h \
     %D%/control.c \
     %D%/device.c \
+    %D%/event.c \
     %D%/plugin.c \
     %D%/post.c %D%/post.h %D%/post-internal.h \
     %D%/revocation.c %D%/revocation.h \
@@ -62,6 +64,8 @@ noinst_PROGRAMS += %D%/hubctl
 %C%_hubctl_SOURCES = \
     %D%/hubctl.c %D%/hubctl.h \
     %D%/hubctl-ca.c \
+    %D%/hubctl-catalogue.c \
+    %D%/hubctl-device.c \
     %D%/table.c %D%/table.h
 %C%_hubctl_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_hubctl_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
@@ -93,7 +97,8 @@ hub_scripts = \
     %D%/the-hub-answers-devices-as-enos-does.py \
     %D%/the-hub-answers-provisioners-as-enos-does.py \
     %D%/the-hub-has-bad-days-to-order.py \
-    %D%/the-hub-publishes-its-revocation-list.py
+    %D%/the-hub-publishes-its-revocation-list.py \
+    %D%/the-hub-knows-its-applications-and-products.py
 TESTS += $(hub_scripts)
 dist_check_SCRIPTS += $(hub_scripts)
 EXTRA_DIST += %D%/gateway.py

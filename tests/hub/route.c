@@ -2,6 +2,7 @@
 /* Which call goes where, and whether it may. */
 #include "tests/hub/route.h"
 
+#include "tests/hub/application.h"
 #include "tests/hub/text.h"
 
 #include <microhttpd.h>
@@ -12,32 +13,39 @@
 #define COMMANDS "/connect-service/v2.1/commands"
 #define CERTIFICATES "/connect-service/v2.0/certificates"
 
-#define TOKEN_CALL(name, path, handle)                              \
-    {                                                               \
-        name, "POST", path, NULL, false, HUB_ENVELOPE_TOKEN, handle \
+#define EVENTS "/connect-service/v2.1/events"
+
+#define TOKEN_CALL(name, path, handle)                             \
+    {                                                              \
+        name, "POST", path, NULL, NULL, HUB_ENVELOPE_TOKEN, handle \
     }
-#define CALL(name, method, path, action, handle)                       \
-    {                                                                  \
-        name, method, path, action, true, HUB_ENVELOPE_SERVICE, handle \
+#define CALL(name, method, path, action, permission, handle)                 \
+    {                                                                        \
+        name, method, path, action, permission, HUB_ENVELOPE_SERVICE, handle \
     }
-#define PUBLIC_FILE(name, path, handle)                           \
-    {                                                             \
-        name, "GET", path, NULL, false, HUB_ENVELOPE_NONE, handle \
+#define PUBLIC_FILE(name, path, handle)                          \
+    {                                                            \
+        name, "GET", path, NULL, NULL, HUB_ENVELOPE_NONE, handle \
     }
 
 static const struct hub_route routes[] = {
     TOKEN_CALL("token-get", TOKENS "get", hub_token_get),
     TOKEN_CALL("token-refresh", TOKENS "refresh", hub_token_refresh),
-    CALL("device-create", "POST", DEVICES, "create", hub_device_create),
-    CALL("device-get", "GET", DEVICES, "get", hub_device_get),
-    CALL("device-enable", "POST", DEVICES, "enable", hub_device_enable),
-    CALL("device-disable", "POST", DEVICES, "disable", hub_device_disable),
-    CALL("command-set", "POST", COMMANDS, "setMeasurepoint", hub_device_set_point),
-    CALL("command-invoke", "POST", COMMANDS, "invokeService", hub_device_invoke),
-    CALL("certificate-apply", "POST", CERTIFICATES, "apply", hub_certificate_apply),
-    CALL("certificate-renew", "POST", CERTIFICATES, "renew", hub_certificate_renew),
-    CALL("certificate-revoke", "POST", CERTIFICATES, "revoke", hub_certificate_revoke),
-    CALL("certificate-list", "GET", CERTIFICATES, "list", hub_certificate_list),
+    CALL("device-create", "POST", DEVICES, "create", "device-create", hub_device_create),
+    CALL("device-get", "GET", DEVICES, "get", "device-read", hub_device_get),
+    CALL("device-enable", "POST", DEVICES, "enable", "device-update", hub_device_enable),
+    CALL("device-disable", "POST", DEVICES, "disable", "device-update", hub_device_disable),
+    CALL("command-set", "POST", COMMANDS, "setMeasurepoint", "command-invoke",
+         hub_device_set_point),
+    CALL("command-invoke", "POST", COMMANDS, "invokeService", "command-invoke", hub_device_invoke),
+    CALL("event-list", "GET", EVENTS, "list", "event-read", hub_event_list),
+    CALL("certificate-apply", "POST", CERTIFICATES, "apply", "certificate-apply",
+         hub_certificate_apply),
+    CALL("certificate-renew", "POST", CERTIFICATES, "renew", "certificate-renew",
+         hub_certificate_renew),
+    CALL("certificate-revoke", "POST", CERTIFICATES, "revoke", "certificate-revoke",
+         hub_certificate_revoke),
+    CALL("certificate-list", "GET", CERTIFICATES, "list", "certificate-read", hub_certificate_list),
     PUBLIC_FILE("cacert", "/enos/CA/cacert", hub_publish_root),
     PUBLIC_FILE("cacert", "/enos/CA/cacert/RSA", hub_publish_root),
     PUBLIC_FILE("crl", "/enos/CA/crl", hub_publish_crl),
@@ -47,11 +55,11 @@ static const struct hub_route routes[] = {
 
 /* Beyond the API, by the control socket only. */
 static const struct hub_route control_routes[] = {
-    { "", "GET", "/faults", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_faults },
-    { "", "POST", "/fault", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_fault },
-    { "", "GET", "/settings", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_settings },
-    { "", "POST", "/setting", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_setting },
-    { "", "POST", "/drop", NULL, false, HUB_ENVELOPE_SERVICE, hub_control_drop },
+    { "", "GET", "/faults", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_faults },
+    { "", "POST", "/fault", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_fault },
+    { "", "GET", "/settings", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_settings },
+    { "", "POST", "/setting", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_setting },
+    { "", "POST", "/drop", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_drop },
 };
 
 void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, ...)
@@ -135,7 +143,8 @@ static bool check_token(struct hub_call *call, struct hub_answer *answer)
                          "apim-accesstoken, apim-timestamp or apim-signature is missing");
     }
     row = hub_store_row(call->hub->store, "SELECT * FROM token WHERE token = ?", "s", token);
-    if (row == NULL) {
+    call->application = hub_application_find(call->hub->store, hub_text(row, "appKey"));
+    if (call->application == NULL) {
         return turn_away(answer, 401, "the access token is unknown");
     }
     if (hub_number(row, "expiresMs") <= hub_now_ms()) {
@@ -146,30 +155,23 @@ static bool check_token(struct hub_call *call, struct hub_answer *answer)
 
 static bool check_signature(struct hub_call *call, struct hub_answer *answer)
 {
-    CLEANUP(gk_freep) char *secret = hub_store_setting(call->hub->store, "appSecret");
     char expected[HUB_SIGNATURE_SIZE];
 
-    if (secret == NULL ||
-        !hub_signature_request(hub_call_header(call, "apim-accesstoken"), call->query,
+    if (!hub_signature_request(hub_call_header(call, "apim-accesstoken"), call->query,
                                call->query_count, call->body, call->body_size,
-                               hub_call_header(call, "apim-timestamp"), secret, expected) ||
+                               hub_call_header(call, "apim-timestamp"),
+                               hub_text(call->application, "appSecret"), expected) ||
         !hub_signature_equal(expected, hub_call_header(call, "apim-signature"))) {
         return turn_away(answer, 401, "apim-signature does not fit the call");
     }
     return true;
 }
 
-bool hub_route_authorise(struct hub_call *call, struct hub_answer *answer)
+static bool check_organisation(struct hub_call *call, struct hub_answer *answer)
 {
     CLEANUP(gk_freep) char *org = hub_store_setting(call->hub->store, "orgId");
     const char *given = hub_call_parameter(call, "orgId");
 
-    if (call->trusted) {
-        return true;
-    }
-    if (!check_token(call, answer) || !check_signature(call, answer)) {
-        return false;
-    }
     if (given == NULL) {
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "invalid call parameters: orgId is missing");
         return false;
@@ -180,6 +182,38 @@ bool hub_route_authorise(struct hub_call *call, struct hub_answer *answer)
         return false;
     }
     return true;
+}
+
+bool hub_route_authorise(struct hub_call *call, const struct hub_route *route,
+                         struct hub_answer *answer)
+{
+    const char *product_key = hub_call_parameter(call, "productKey");
+
+    if (route->permission == NULL || call->trusted) {
+        return true;
+    }
+    if (!check_token(call, answer) || !check_signature(call, answer) ||
+        !check_organisation(call, answer)) {
+        return false;
+    }
+    if (!hub_application_may(call->application, route->permission)) {
+        hub_answer_refuse(answer, HUB_CODE_NO_PERMISSION, "no permission: %.64s lacks %s",
+                          hub_text(call->application, "name"), route->permission);
+        return false;
+    }
+    /* Before it is looked up, so that nobody learns what is in a product that is not his. */
+    return product_key == NULL || hub_call_may_touch(call, product_key, answer);
+}
+
+bool hub_call_may_touch(const struct hub_call *call, const char *product_key,
+                        struct hub_answer *answer)
+{
+    if (call->trusted || hub_application_covers(call->application, product_key)) {
+        return true;
+    }
+    hub_answer_refuse(answer, HUB_CODE_NO_PERMISSION, "no permission for product %.64s",
+                      product_key);
+    return false;
 }
 
 json_t *hub_call_json(const struct hub_call *call, struct hub_answer *answer)
@@ -201,7 +235,7 @@ json_t *hub_call_device(const struct hub_call *call, struct hub_answer *answer)
     const char *asset_id = hub_call_parameter(call, "assetId");
     const char *product_key = hub_call_parameter(call, "productKey");
     const char *device_key = hub_call_parameter(call, "deviceKey");
-    json_t *device;
+    CLEANUP(json_decrefp) json_t *device = NULL;
 
     if (asset_id == NULL && (product_key == NULL || device_key == NULL)) {
         hub_answer_refuse(
@@ -215,6 +249,7 @@ json_t *hub_call_device(const struct hub_call *call, struct hub_answer *answer)
                            "sss", asset_id, product_key, device_key);
     if (device == NULL) {
         hub_answer_refuse(answer, HUB_CODE_NO_DEVICE, "no such device");
+        return NULL;
     }
-    return device;
+    return hub_call_may_touch(call, hub_text(device, "productKey"), answer) ? TAKE(device) : NULL;
 }

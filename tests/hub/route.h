@@ -31,6 +31,7 @@ struct hub_call {
     char *body;
     size_t body_size;
     bool too_large;
+    json_t *application; /* whose call it is, once that is proved; NULL when it is trusted */
 };
 
 /* How an answer's JSON is wrapped. */
@@ -64,8 +65,8 @@ struct hub_route {
     const char *name; /* for the faults */
     const char *method;
     const char *path;
-    const char *action; /* of the query; NULL for none */
-    bool is_signed;
+    const char *action;     /* of the query; NULL for none */
+    const char *permission; /* of the application that signs it; NULL: nothing is signed */
     enum hub_envelope envelope;
     void (*handle)(struct hub_call *call, struct hub_answer *answer);
 };
@@ -73,9 +74,14 @@ struct hub_route {
 /* The route of a call, or NULL. */
 const struct hub_route *hub_route_find(const struct hub_call *call);
 
-/* Check what a signed call must show: token, signature, organisation. False with the refusal in
- * answer. */
-bool hub_route_authorise(struct hub_call *call, struct hub_answer *answer);
+/* Check what a signed call must show: token, signature, organisation, permission. False with the
+ * refusal in answer. */
+bool hub_route_authorise(struct hub_call *call, const struct hub_route *route,
+                         struct hub_answer *answer);
+
+/* Whether the call may touch that product; false with the refusal in answer. */
+bool hub_call_may_touch(const struct hub_call *call, const char *product_key,
+                        struct hub_answer *answer);
 
 /* A query parameter or a header, NULL where it is missing. */
 const char *hub_call_parameter(const struct hub_call *call, const char *name);
@@ -99,6 +105,9 @@ void hub_device_enable(struct hub_call *call, struct hub_answer *answer);
 void hub_device_disable(struct hub_call *call, struct hub_answer *answer);
 void hub_device_set_point(struct hub_call *call, struct hub_answer *answer);
 void hub_device_invoke(struct hub_call *call, struct hub_answer *answer);
+
+/* event.c */
+void hub_event_list(struct hub_call *call, struct hub_answer *answer);
 
 /* certificate.c */
 void hub_certificate_apply(struct hub_call *call, struct hub_answer *answer);

@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 
+#include <ctype.h>
 #include <openssl/rand.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,6 +36,20 @@ void hub_random_name(char *text, size_t length)
         }
     }
     text[length] = '\0';
+}
+
+#define LONGEST_KEY 64
+
+bool hub_is_key(const char *text)
+{
+    size_t length = strlen(text);
+
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)text[i]) && strchr("-_.:@%", text[i]) == NULL) {
+            return false;
+        }
+    }
+    return length > 0 && length <= LONGEST_KEY;
 }
 
 int64_t hub_now_ms(void)

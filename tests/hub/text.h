@@ -4,6 +4,7 @@
 #ifndef GATEKEY_HUB_TEXT_H
 #define GATEKEY_HUB_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,10 @@ void hub_hex(const uint8_t *bytes, size_t count, char *text);
 
 /* length random characters of [A-Za-z0-9] and the closing NUL. */
 void hub_random_name(char *text, size_t length);
+
+/* Whether it may be the key of a product, a device or an application: a key becomes part of topics
+ * and user names, so nothing that means something there. */
+bool hub_is_key(const char *text);
 
 /* Milliseconds since 1970, as EnOS writes times. */
 int64_t hub_now_ms(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Access tokens: EnOS's token service. */
+#include "tests/hub/application.h"
 #include "tests/hub/route.h"
 #include "tests/hub/text.h"
 
@@ -34,22 +35,21 @@ static bool read_timestamp(const json_t *body, char text[static 32])
 /* Whether the application proved itself, with a proof not seen before. */
 static bool check(struct hub_call *call, const json_t *body, struct hub_answer *answer)
 {
-    CLEANUP(gk_freep) char *app_key = hub_store_setting(call->hub->store, "appKey");
-    CLEANUP(gk_freep) char *secret = hub_store_setting(call->hub->store, "appSecret");
+    const char *app_key = hub_text(body, "appKey");
     const char *encryption = hub_text(body, "encryption");
+    CLEANUP(json_decrefp) json_t *application = hub_application_find(call->hub->store, app_key);
     char timestamp[32];
     char expected[HUB_SIGNATURE_SIZE];
 
-    if (*hub_text(body, "appKey") == '\0' || *encryption == '\0' ||
-        !read_timestamp(body, timestamp)) {
+    if (*app_key == '\0' || *encryption == '\0' || !read_timestamp(body, timestamp)) {
         hub_answer_refuse(answer, CODE_EMPTY_PARAMETER, "appKey, encryption or timestamp is empty");
         return false;
     }
-    if (app_key == NULL || secret == NULL || strcmp(hub_text(body, "appKey"), app_key) != 0) {
+    if (application == NULL) {
         hub_answer_refuse(answer, CODE_NO_APPLICATION, "the appKey does not exist");
         return false;
     }
-    if (!hub_signature_token(app_key, timestamp, secret, expected) ||
+    if (!hub_signature_token(app_key, timestamp, hub_text(application, "appSecret"), expected) ||
         !hub_signature_equal(expected, encryption)) {
         hub_answer_refuse(answer, CODE_WRONG_ENCRYPTION, "the encryption is wrong");
         return false;
@@ -96,8 +96,9 @@ void hub_token_get(struct hub_call *call, struct hub_answer *answer)
     }
     /* Asked again before its end, the same token comes back. */
     row = hub_store_row(call->hub->store,
-                        "SELECT * FROM token WHERE expiresMs > ? ORDER BY expiresMs DESC", "i",
-                        hub_now_ms());
+                        "SELECT * FROM token WHERE appKey = ? AND expiresMs > ?"
+                        " ORDER BY expiresMs DESC",
+                        "si", hub_text(body, "appKey"), hub_now_ms());
     if (row != NULL) {
         hand_out(answer, hub_text(row, "token"), hub_number(row, "expiresMs"));
         return;
@@ -120,8 +121,10 @@ void hub_token_refresh(struct hub_call *call, struct hub_answer *answer)
         return;
     }
     if (hub_store_run(call->hub->store,
-                      "UPDATE token SET expiresMs = ? WHERE token = ? AND expiresMs > ?", "isi",
-                      expires_ms, hub_text(body, "accessToken"), hub_now_ms()) != 1) {
+                      "UPDATE token SET expiresMs = ? WHERE token = ? AND appKey = ?"
+                      " AND expiresMs > ?",
+                      "issi", expires_ms, hub_text(body, "accessToken"), hub_text(body, "appKey"),
+                      hub_now_ms()) != 1) {
         hub_answer_refuse(answer, CODE_NOT_REFRESHED, "there is no such token to refresh");
         return;
     }
