@@ -113,6 +113,13 @@ tests_agent_test_certificate_SOURCES = tests/agent/test-certificate.c \
 tests_agent_test_certificate_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-renew-schedule
+TESTS += tests/agent/test-renew-schedule
+tests_agent_test_renew_schedule_SOURCES = tests/agent/test-renew-schedule.c \
+    agent/command/renew-schedule.c
+tests_agent_test_renew_schedule_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_renew_schedule_LDADD = $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/agent/test-output
 TESTS += tests/agent/test-output
 tests_agent_test_output_SOURCES = tests/agent/test-output.c agent/command/output.c
