@@ -136,7 +136,7 @@ enum gk_status renewal_supersede(struct renewal *renewal, const char *serial, st
 {
     enum gk_status status;
 
-    switch (renewal_by(renewal->config)) {
+    switch (renewal->config->renew_by) {
     case AGENT_RENEW_API:
         return revoke_if_valid(renewal, serial, err);
     case AGENT_RENEW_EVENT:
@@ -320,7 +320,7 @@ enum gk_status renewal_ask(struct renewal *renewal, struct gk_error *err)
     if (status != GK_OK || has_arrived(renewal)) {
         return status;
     }
-    switch (renewal_by(renewal->config)) {
+    switch (renewal->config->renew_by) {
     case AGENT_RENEW_API:
         return ask_api(renewal, err);
     case AGENT_RENEW_EVENT:

@@ -22,14 +22,6 @@ enum hurry {
     AT_ONCE /* even then */
 };
 
-enum agent_renew_by renewal_by(const struct agent_config *config)
-{
-    if (config->renew_by != AGENT_RENEW_AUTO) {
-        return config->renew_by;
-    }
-    return config->app_key != NULL ? AGENT_RENEW_API : AGENT_RENEW_HAND;
-}
-
 enum gk_status renewal_open(struct run *run, struct renewal *renewal, struct gk_error *err)
 {
     enum gk_status status;

@@ -54,9 +54,6 @@ enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *
 /* The same without the TPM, for reset --force: the files only. */
 enum gk_status renewal_forget(struct run *run, struct gk_error *err) GK_MUST_CHECK;
 
-/* Who asks for a new certificate: [renew] by, with "auto" decided. */
-enum agent_renew_by renewal_by(const struct agent_config *config);
-
 /* --- among the files of the renewal -------------------------------------------------------------
  */
 
