@@ -13,7 +13,6 @@ gatekey_SOURCES = \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
     %D%/issuer.c \
-    %D%/issuers.c %D%/issuers.h \
     %D%/key.c \
     %D%/main.c \
     %D%/mosquitto.c \

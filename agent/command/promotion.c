@@ -4,7 +4,6 @@
 
 #include "agent/clock.h"
 #include "agent/command/devicekey.h"
-#include "agent/command/issuers.h"
 #include "agent/command/next.h"
 #include "agent/file.h"
 #include "agent/tls.h"
@@ -17,17 +16,16 @@
 /* What all steps look at. */
 struct promotion {
     struct renewal *renewal;
-    const char *directory;            /* of the identity */
-    char *folder;                     /* next/ in it */
-    struct gk_content chain, issuers; /* of the new certificate */
-    bool rotates;                     /* next/ still has the new key */
+    const char *directory;   /* of the identity */
+    char *folder;            /* next/ in it */
+    struct gk_content chain; /* the new cert.pem */
+    bool rotates;            /* next/ still has the new key */
 };
 
 static void promotion_clear(struct promotion *p)
 {
     free(p->folder);
     gk_content_clear(&p->chain);
-    gk_content_clear(&p->issuers);
 }
 
 static enum gk_status look(struct promotion *p, struct gk_error *err)
@@ -40,9 +38,6 @@ static enum gk_status look(struct promotion *p, struct gk_error *err)
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     status = gk_identity_read(p->folder, GK_FILE_CERTIFICATE, &p->chain, err);
-    if (status == GK_OK) {
-        status = gk_identity_read(p->folder, GK_FILE_ISSUER_CA, &p->issuers, err);
-    }
     if (status == GK_OK) {
         status = gk_identity_read(p->folder, GK_FILE_DEVICE, &key, err);
         p->rotates = status == GK_OK;
@@ -76,21 +71,17 @@ static enum gk_status move_identity(struct promotion *p, struct gk_error *err)
 /* Old and new: the certificate before this one is still looked at. */
 static enum gk_status unite_issuers(struct promotion *p, struct gk_error *err)
 {
-    CLEANUP(gk_content_clear) struct gk_content there = { 0 };
+    CLEANUP(certificate_freep) struct certificate *next = NULL;
     CLEANUP(gk_freep) char *all = NULL;
-    enum gk_status status = gk_identity_read(p->directory, GK_FILE_ISSUER_CA, &there, err);
+    enum gk_status status = next_read(p->renewal->run, &next, err);
 
-    if (status != GK_OK && status != GK_NO_FILE) {
-        return status;
+    if (status == GK_OK) {
+        status =
+            certificate_unite_issuers(p->renewal->config, p->renewal->openssl, next, &all, err);
     }
-    status =
-        issuers_unite(p->renewal->openssl, p->issuers.data, there.data != NULL ? there.data : "",
-                      agent_clock_now(p->renewal->config), &all, err);
-    if (status != GK_OK || (there.data != NULL && strcmp(all, there.data) == 0)) {
-        return status;
-    }
-    return agent_file_replace(p->directory, GK_FILE_ISSUER_CA, all, strlen(all), AGENT_FOR_ALL,
-                              err);
+    return status == GK_OK ? agent_file_replace(p->directory, GK_FILE_ISSUER_CA, all, strlen(all),
+                                                AGENT_FOR_ALL, err)
+                           : status;
 }
 
 /* Where next/ has no key any more, it was not rotated, or moved before. */
