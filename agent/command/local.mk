@@ -28,7 +28,11 @@ gatekey_SOURCES = \
     %D%/renew-schedule.c %D%/renew-schedule.h \
     %D%/renew-try.c \
     %D%/request.c \
-    %D%/reset.c \
+    %D%/reset.c %D%/reset.h \
+    %D%/reset-erase.c \
+    %D%/reset-event.c \
+    %D%/reset-key.c \
+    %D%/reset-revoke.c \
     %D%/service.c %D%/service.h \
     %D%/status.c \
     %D%/verification.c \

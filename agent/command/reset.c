@@ -1,226 +1,103 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gatekey reset: revokes, destroys the key, empties the identity directory.
+ * gatekey reset: revokes, destroys the keys, empties the identity directory.
  *
  * state.json says "resetting" before anything else happens and is the last file to go, so whoever
- * comes after a crash knows that a reset has to be finished, and every step can be done twice.
+ * comes after a crash knows that a reset has to be finished, and gatekeyd stays away from the hub.
+ * Revocation comes first, because all else would make it impossible. Every step can be done twice,
+ * and a decision to force them is remembered with the state.
  */
+#include "agent/command/reset.h"
+
 #include "agent/command/certificate.h"
-#include "agent/command/command.h"
-#include "agent/command/devicekey.h"
-#include "agent/command/hub.h"
 #include "agent/command/service.h"
-#include "agent/file.h"
-#include "agent/secret.h"
-#include "agent/state.h"
-#include "identity/identity.h"
 
-#define SERVICE_TIMEOUT_S 30
-
-/* What is emptied, in this order; state.json goes last and apart. */
-static const char *const files[] = {
-    GK_FILE_IDENTITY, GK_FILE_CERTIFICATE, GK_FILE_SECRET,    GK_FILE_ISSUER_CA,
-    GK_FILE_CRL,      GK_FILE_SERVER_CRL,  GK_FILE_SERVER_CA,
-};
+#include <time.h>
 
 /* Its connection would only be refused from now on; without a service there is nothing to stop. */
-static enum gk_status stop_service(struct run *run, struct gk_error *err)
+static enum gk_status stop_service(struct reset *reset, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *reply = NULL;
-    enum gk_status status = service_call(run->config, "stop", SERVICE_TIMEOUT_S, &reply, err);
+    enum gk_status status = service_stop(reset->run->config, false, RESET_SERVICE_S, err);
 
     if (status == GK_NO_SERVICE) {
         return GK_OK;
     }
     if (status == GK_OK) {
-        say_step(run, "gatekeyd disconnected");
+        say_step(reset->run, "gatekeyd disconnected");
     }
     return status;
 }
 
-static enum gk_status revoke_ours(struct run *run, struct hub *hub, const struct agent_state *state,
-                                  struct gk_error *err)
+/*
+ * The hub is asked about the device that this identity was made for, whatever the configuration
+ * says by now: another device's certificates are not ours to revoke.
+ */
+static enum gk_status mind_device(struct reset *reset, struct gk_error *err)
 {
-    CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
-    size_t count = 0;
-    enum gk_status status;
+    struct agent_config *config = reset->run->config;
+    const struct {
+        char **configured;
+        const char *ours;
+    } names[] = { { &config->product_key, reset->state.product_key },
+                  { &config->device_key, reset->state.device_key } };
 
-    if (records == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = hub_certificate_list(hub, records, &count, err);
-    for (size_t i = 0; status == GK_OK && i < count; i++) {
-        if (!records[i].valid || agent_state_knows_other(state, records[i].serial)) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *copy;
+
+        if (names[i].ours[0] == '\0' ||
+            (*names[i].configured != NULL && strcmp(*names[i].configured, names[i].ours) == 0)) {
             continue;
         }
-        status = hub_certificate_revoke(hub, records[i].serial, ENOS_CESSATION, err);
-        if (status == GK_OK) {
-            say_step(run, "certificate %s revoked at the hub", records[i].serial);
+        copy = strdup(names[i].ours);
+        if (copy == NULL) {
+            return gk_fail(err, GK_NO_MEMORY, NULL);
         }
+        free(*names[i].configured);
+        *names[i].configured = copy;
     }
-    return status;
-}
-
-/* Nothing to revoke where nothing was ever applied for. */
-static enum gk_status revoke_all(struct run *run, const struct agent_state *state,
-                                 struct gk_error *err)
-{
-    CLEANUP(hub_freep) struct hub *hub = NULL;
-    struct agent_openssl *openssl;
-    enum gk_status status;
-
-    if (state->others[0] == '\0' && state->common_name[0] == '\0' &&
-        state->certificate_sn[0] == '\0') {
-        return GK_OK;
-    }
-    status = run_openssl(run, &openssl, err);
-    if (status == GK_OK) {
-        status = hub_new(run->config, openssl, &hub, err);
-    }
-    return status == GK_OK ? revoke_ours(run, hub, state, err) : status;
-}
-
-static enum gk_status revoke_or_force(struct run *run, const struct agent_state *state, bool force,
-                                      struct gk_error *err)
-{
-    struct gk_error why = { 0 };
-    enum gk_status status = revoke_all(run, state, &why);
-    char sentence[512];
-
-    if (status == GK_OK) {
-        return GK_OK;
-    }
-    if (!force) {
-        *err = why;
-        gk_advise(err,
-                  "make the hub reachable and run gatekey reset again; or add --force, and revoke "
-                  "certificate %s at the hub yourself",
-                  state->certificate_sn[0] != '\0' ? state->certificate_sn : "(not known)");
-        return status;
-    }
-    gk_error_sentence(&why, NULL, sentence, sizeof(sentence));
-    say_note(run, "not revoked at the hub: %s", sentence);
-    say_note(run, "revoke certificate %s there yourself",
-             state->certificate_sn[0] != '\0' ? state->certificate_sn : "(serial not known)");
     return GK_OK;
 }
 
-static enum gk_status remove_references(struct run *run, struct gk_error *err)
+static enum gk_status finish(struct reset *reset, struct gk_error *err)
 {
-    enum gk_status status = agent_file_remove(run->config->directory, GK_FILE_DEVICE_NEW, err);
-
-    return status == GK_OK ? agent_file_remove(run->config->directory, GK_FILE_DEVICE, err)
-                           : status;
-}
-
-/* Where device.pem is garbled the certificate says which key was ours. */
-static enum gk_status destroy_certified(struct run *run, bool *evicted, struct gk_error *err)
-{
-    CLEANUP(certificate_freep) struct certificate *certificate = NULL;
-    CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
-    CLEANUP(gk_key_freep) struct gk_key *held = NULL;
-    struct agent_openssl *openssl;
-    enum gk_status status = run_openssl(run, &openssl, err);
-
-    if (status == GK_OK) {
-        status = certificate_read(run->config, openssl, &certificate, err);
-    }
-    if (status == GK_OK) {
-        status = agent_admin_open(run->config, &admin, err);
-    }
-    if (status == GK_OK) {
-        status = gk_admin_key_describe(admin, run->config->handle, &held, err);
-    }
-    if (status == GK_OK && !certificate_is_for(certificate, gk_key_public(held))) {
-        status = gk_fail(err, GK_HANDLE_TAKEN, "0x%08x", (unsigned)run->config->handle);
-    }
-    if (status == GK_OK) {
-        status = gk_admin_key_evict(admin, held, err);
-    }
-    *evicted = status == GK_OK;
-    return status == GK_OK ? remove_references(run, err) : status;
-}
-
-static enum gk_status destroy_key(struct run *run, bool force, struct gk_error *err)
-{
-    struct gk_error why = { 0 };
-    bool evicted = false;
-    enum gk_status status;
-    char sentence[512];
-
-    if (!devicekey_is_ours_to_make(run->config)) {
-        say_note(run, "the device key is another program's (%s); destroy it there",
-                 run->config->key);
-        return GK_OK;
-    }
-    status = devicekey_destroy(run, &evicted, &why);
-    if ((status == GK_BAD_REFERENCE || status == GK_BAD_FILE) &&
-        destroy_certified(run, &evicted, NULL) == GK_OK) {
-        status = GK_OK;
-    }
-    if (status == GK_OK) {
-        say_step(run, evicted ? "device key destroyed, and the TPM's handle is empty"
-                              : "this TPM holds no device key of this gateway");
-        return GK_OK;
-    }
-    if (!force) {
-        *err = why;
-        gk_advise(err,
-                  "mend that and run gatekey reset again; or add --force, which leaves whatever "
-                  "the TPM holds where it is");
-        return status;
-    }
-    gk_error_sentence(&why, NULL, sentence, sizeof(sentence));
-    say_note(run, "the TPM was left as it is: %s", sentence);
-    return remove_references(run, err);
-}
-
-static enum gk_status erase(struct run *run, struct gk_error *err)
-{
+    static enum gk_status (*const steps[])(struct reset *, struct gk_error *) = {
+        stop_service,         mind_device,        reset_revoke,
+        reset_forget_service, reset_destroy_keys, reset_erase,
+    };
     enum gk_status status = GK_OK;
 
-    for (size_t i = 0; status == GK_OK && i < sizeof(files) / sizeof(files[0]); i++) {
-        status = agent_file_remove(run->config->directory, files[i], err);
-    }
-    if (status == GK_OK) {
-        status = agent_file_remove(run->config->directory, GK_FILE_STATE, err);
-    }
-    if (status == GK_OK) {
-        say_step(run, "identity directory %s emptied", run->config->directory);
+    for (size_t i = 0; status == GK_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        status = steps[i](reset, err);
     }
     return status;
-}
-
-static enum gk_status finish(struct run *run, const struct agent_state *state, bool force,
-                             struct gk_error *err)
-{
-    enum gk_status status = stop_service(run, err);
-
-    if (status == GK_OK) {
-        status = revoke_or_force(run, state, force, err);
-    }
-    if (status == GK_OK) {
-        status = destroy_key(run, force, err);
-    }
-    return status == GK_OK ? erase(run, err) : status;
 }
 
 enum gk_status reset_finish(struct run *run, struct gk_error *err)
 {
-    struct agent_state state;
-    enum gk_status status = agent_state_read(run->config->directory, &state, err);
+    struct reset reset = { .run = run };
+    enum gk_status status = agent_state_read(run->config->directory, &reset.state, err);
 
-    return status == GK_OK ? finish(run, &state, false, err) : status;
+    return status == GK_OK ? finish(&reset, err) : status;
 }
 
-/* A garbled state.json must not keep anybody from a fresh start. */
-static enum gk_status read_state(struct run *run, bool force, struct agent_state *state,
-                                 struct gk_error *err)
+/* A garbled state.json must not keep anybody from a fresh start; what it knew the files may tell.
+ */
+static enum gk_status read_state(struct reset *reset, bool force, struct gk_error *err)
 {
-    enum gk_status status = agent_state_read(run->config->directory, state, err);
+    const char *directory = reset->run->config->directory;
+    CLEANUP(certificate_freep) struct certificate *certificate = NULL;
+    enum gk_status status = agent_state_read(directory, &reset->state, err);
 
     if (status == GK_BAD_FILE && force) {
-        *state = (struct agent_state){ .stage = AGENT_STAGE_BEGUN };
+        reset->state = (struct agent_state){ .stage = AGENT_STAGE_BEGUN };
+        if (reset_certificate(reset, AGENT_PAIR_CURRENT, &certificate, NULL) == GK_OK) {
+            snprintf(reset->state.certificate_sn, sizeof(reset->state.certificate_sn), "%s",
+                     certificate_serial(certificate));
+        }
+        say_note(reset->run,
+                 "state.json makes no sense, so only the certificates in %s are revoked; look at "
+                 "the hub for others of this device",
+                 directory);
         return GK_OK;
     }
     if (status == GK_BAD_FILE) {
@@ -246,10 +123,32 @@ static enum gk_status ask(struct run *run, bool yes, const struct agent_state *s
     return ask_to_go_on(yes, question, err);
 }
 
+/* From here on it is finished, whoever comes. */
+static enum gk_status begin(struct reset *reset, bool force, struct gk_error *err)
+{
+    reset->state.stage = AGENT_STAGE_RESETTING;
+    if (force && reset->state.forced == 0) {
+        reset->state.forced = time(NULL);
+    }
+    return agent_state_write(reset->run->config->directory, &reset->state, err);
+}
+
+/* On stdout stands what a script must see to: the serials that nobody revoked, one a line. */
+static void say_left_over(const struct run *run)
+{
+    const json_t *serial;
+    size_t i;
+
+    json_array_foreach(json_object_get(run->result, "unrevoked"), i, serial)
+    {
+        say_line(run, "%s", json_string_value(serial));
+    }
+}
+
 enum gk_status command_reset(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     CLEANUP(agent_lock_releasep) struct agent_lock *lock = NULL;
-    struct agent_state state = { 0 };
+    struct reset reset = { .run = run };
     bool yes = false, force = false;
     const struct word words[] = { { "yes", NULL, &yes }, { "force", NULL, &force }, { 0 } };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
@@ -258,19 +157,19 @@ enum gk_status command_reset(struct run *run, int argc, char **argv, struct gk_e
         status = run_lock_only(run, &lock, err);
     }
     if (status == GK_OK) {
-        status = read_state(run, force, &state, err);
+        status = read_state(&reset, force, err);
     }
     if (status == GK_OK) {
-        status = ask(run, yes, &state, err);
+        status = ask(run, yes, &reset.state, err);
     }
     if (status == GK_OK) {
-        state.stage = AGENT_STAGE_RESETTING;
-        status = agent_state_write(run->config->directory, &state, err);
+        status = begin(&reset, force, err);
     }
     if (status == GK_OK) {
-        status = finish(run, &state, force, err);
+        status = finish(&reset, err);
     }
     if (status == GK_OK) {
+        say_left_over(run);
         agent_lock_forget(lock);
     }
     return status;

@@ -52,20 +52,22 @@ enum gk_status service_trouble(const json_t *reply, struct gk_error *err)
     return agent_sentence_read(sentence, agent_status_of(name), err);
 }
 
-enum gk_status service_call(const struct agent_config *config, const char *operation, int timeout_s,
-                            json_t **reply, struct gk_error *err)
+static enum gk_status make_request(const struct agent_config *config, const char *operation,
+                                   json_t **request, struct gk_error *err)
 {
-    CLEANUP(json_freep)
-    json_t *request =
-        json_pack("{s:s, s:s*, s:s*, s:s*}", "op", operation, "directory", config->directory,
-                  "product_key", config->product_key, "device_key", config->device_key);
-    CLEANUP(json_freep) json_t *answer = NULL;
-    enum gk_status status;
+    *request = json_pack("{s:s, s:s*, s:s*, s:s*}", "op", operation, "directory", config->directory,
+                         "product_key", config->product_key, "device_key", config->device_key);
+    return *request != NULL
+               ? GK_OK
+               : gk_fail(err, GK_BAD_CONFIG, "[identity] directory or [device] is not valid UTF-8");
+}
 
-    if (request == NULL) {
-        return gk_fail(err, GK_BAD_CONFIG, "[identity] directory or [device] is not valid UTF-8");
-    }
-    status = agent_local_call(config, request, timeout_s, &answer, err);
+static enum gk_status send_request(const struct agent_config *config, const json_t *request,
+                                   int timeout_s, json_t **reply, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *answer = NULL;
+    enum gk_status status = agent_local_call(config, request, timeout_s, &answer, err);
+
     if (status == GK_OK) {
         status = service_verdict(answer, err);
     }
@@ -76,4 +78,26 @@ enum gk_status service_call(const struct agent_config *config, const char *opera
         *reply = TAKE(answer);
     }
     return status;
+}
+
+enum gk_status service_call(const struct agent_config *config, const char *operation, int timeout_s,
+                            json_t **reply, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *request = NULL;
+    enum gk_status status = make_request(config, operation, &request, err);
+
+    return status == GK_OK ? send_request(config, request, timeout_s, reply, err) : status;
+}
+
+enum gk_status service_stop(const struct agent_config *config, bool forget, int timeout_s,
+                            struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *request = NULL;
+    CLEANUP(json_freep) json_t *reply = NULL;
+    enum gk_status status = make_request(config, "stop", &request, err);
+
+    if (status == GK_OK && forget && json_object_set_new(request, "forget", json_true()) != 0) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return status == GK_OK ? send_request(config, request, timeout_s, &reply, err) : status;
 }

@@ -13,6 +13,7 @@
 #include "error.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /*
  * Ask for an operation without parameters (agent/local.h): "status", "reconnect", "stop". *reply is
@@ -22,6 +23,13 @@
  */
 enum gk_status service_call(const struct agent_config *config, const char *operation, int timeout_s,
                             json_t **reply, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Have it disconnect and stay so; with forget, erase what it keeps for this identity as well.
+ * Blocks and fails as service_call() does.
+ */
+enum gk_status service_stop(const struct agent_config *config, bool forget, int timeout_s,
+                            struct gk_error *err) GK_MUST_CHECK;
 
 /* What an answer says of success, GK_OK, or of failure. */
 enum gk_status service_verdict(const json_t *reply, struct gk_error *err) GK_MUST_CHECK;

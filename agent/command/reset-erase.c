@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Erases what the identity left on the disk: here, and in gatekeyd's state directory.
+ *
+ * The latter belongs to another user, so nothing there is followed anywhere. What stays is
+ * "connects": the hub's limit counts per device, and an identity that is made anew must not run
+ * into it.
+ */
+#include "agent/command/reset.h"
+#include "agent/command/service.h"
+#include "agent/file.h"
+#include "identity/identity.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define INBOX "inbox"
+
+/* What is emptied, in this order; state.json goes last and apart. */
+static const char *const files[] = {
+    GK_FILE_IDENTITY, GK_FILE_CERTIFICATE, GK_FILE_SECRET,     GK_FILE_ISSUER_CA,
+    GK_FILE_CRL,      GK_FILE_SERVER_CRL,  GK_FILE_SERVER_CA,  GK_FILE_PENDING_CA,
+    "refresh.json",   GK_FILE_DEVICE_OLD,  GK_FILE_DEVICE_NEW, GK_FILE_DEVICE,
+};
+
+/* In gatekeyd's directory. */
+static const char *const service_files[] = { "spool.db", "spool.db-wal", "spool.db-shm" };
+
+static void closedirp(DIR **folder)
+{
+    if (*folder != NULL) {
+        closedir(*folder);
+    }
+}
+
+static enum gk_status fail(struct gk_error *err, const char *folder, const char *name)
+{
+    enum gk_status status = gk_fail_file(err, errno, folder);
+
+    return gk_fail(err, status, "%s/%s", folder, name);
+}
+
+/* Remove a folder of ours with all files in it; one that does not exist is as good as removed. */
+static enum gk_status remove_folder(int parent, const char *parent_path, const char *name,
+                                    struct gk_error *err)
+{
+    CLEANUP(closedirp) DIR *folder = NULL;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const struct dirent *entry;
+
+    if (fd < 0) {
+        return errno == ENOENT ? GK_OK : fail(err, parent_path, name);
+    }
+    folder = fdopendir(fd);
+    if (folder == NULL) {
+        close(fd);
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    while ((entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(fd, entry->d_name, 0) != 0 && errno != ENOENT) {
+            return fail(err, parent_path, name);
+        }
+    }
+    if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+        return fail(err, parent_path, name);
+    }
+    return fsync(parent) == 0 ? GK_OK : fail(err, parent_path, name);
+}
+
+/* --- gatekeyd's -------------------------------------------------------------------------------
+ */
+
+static enum gk_status erase_service(const struct agent_config *config, struct gk_error *err)
+{
+    CLEANUP(gk_closep)
+    int folder = open(config->state_directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    enum gk_status status;
+
+    if (folder < 0) {
+        return errno == ENOENT ? GK_OK : gk_fail_file(err, errno, config->state_directory);
+    }
+    status = remove_folder(folder, config->state_directory, INBOX, err);
+    for (size_t i = 0; status == GK_OK && i < sizeof(service_files) / sizeof(service_files[0]);
+         i++) {
+        if (unlinkat(folder, service_files[i], 0) != 0 && errno != ENOENT) {
+            status = fail(err, config->state_directory, service_files[i]);
+        }
+    }
+    return status == GK_OK && fsync(folder) != 0 ? gk_fail_file(err, errno, config->state_directory)
+                                                 : status;
+}
+
+enum gk_status reset_forget_service(struct reset *reset, struct gk_error *err)
+{
+    enum gk_status status = service_stop(reset->run->config, true, RESET_SERVICE_S, err);
+
+    if (status != GK_OK && status != GK_NO_SERVICE) {
+        return status;
+    }
+    return erase_service(reset->run->config, err);
+}
+
+/* --- the identity directory -------------------------------------------------------------------
+ */
+
+static enum gk_status erase_next(const char *directory, struct gk_error *err)
+{
+    CLEANUP(gk_closep) int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return folder >= 0 ? remove_folder(folder, directory, GK_FILE_NEXT, err)
+                       : gk_fail_file(err, errno, directory);
+}
+
+enum gk_status reset_erase(struct reset *reset, struct gk_error *err)
+{
+    const char *directory = reset->run->config->directory;
+    enum gk_status status = erase_next(directory, err);
+
+    for (size_t i = 0; status == GK_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+        status = agent_file_remove(directory, files[i], err);
+    }
+    if (status == GK_OK) {
+        status = agent_file_remove(directory, GK_FILE_STATE, err);
+    }
+    if (status == GK_OK) {
+        say_step(reset->run, "identity directory %s emptied", directory);
+    }
+    return status;
+}
