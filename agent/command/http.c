@@ -2,17 +2,24 @@
 /* Speaks HTTPS by libcurl, with every default that could surprise turned off. */
 #include "agent/command/http.h"
 
+#include "agent/clock.h"
 #include "agent/enos/rest.h"
 
 #include <curl/curl.h>
-#include <stdbool.h>
+#include <openssl/ssl.h>
 
 #define CONNECT_TIMEOUT_S 10L
 #define TIMEOUT_S 30L
 
+/* A file may be large and the line slow, but what crawls is given up. */
+#define FILE_TIMEOUT_S 120L
+#define FILE_SLOW_S 15L
+#define FILE_SLOW_BYTES 64L /* a second */
+
 struct http {
     CURL *curl;
-    const char *ca_file;
+    const struct agent_config *config;
+    struct gk_content roots; /* PEM; empty: the system's */
     char why[CURL_ERROR_SIZE];
 };
 
@@ -30,9 +37,11 @@ void http_reply_clear(struct http_reply *reply)
     *reply = (struct http_reply){ 0 };
 }
 
-enum gk_status http_new(const char *ca_file, struct http **http, struct gk_error *err)
+enum gk_status http_new(const struct agent_config *config, enum agent_trust trust,
+                        struct http **http, struct gk_error *err)
 {
     CLEANUP(http_freep) struct http *h = calloc(1, sizeof(*h));
+    enum gk_status status;
 
     if (h == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
@@ -42,7 +51,11 @@ enum gk_status http_new(const char *ca_file, struct http **http, struct gk_error
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return gk_fail(err, GK_INTERNAL, "libcurl does not start");
     }
-    h->ca_file = ca_file;
+    h->config = config;
+    status = agent_roots_pem(config, trust, &h->roots, err);
+    if (status != GK_OK) {
+        return status;
+    }
     h->curl = curl_easy_init();
     if (h->curl == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
@@ -55,6 +68,7 @@ void http_free(struct http *http)
 {
     if (http != NULL) {
         curl_easy_cleanup(http->curl);
+        gk_content_clear(&http->roots);
         free(http);
     }
 }
@@ -66,7 +80,7 @@ static size_t collect(char *data, size_t one, size_t size, void *context)
     size_t wanted = reply->size + size + 1;
 
     (void)one;
-    if (size > ENOS_REPLY_MAX || wanted > ENOS_REPLY_MAX + 1) {
+    if (size > reply->max || wanted > reply->max + 1) {
         return 0;
     }
     if (wanted > reply->capacity) {
@@ -91,24 +105,85 @@ static size_t collect(char *data, size_t one, size_t size, void *context)
     return size;
 }
 
-static bool set_up_trust(struct http *http)
+/* libcurl's header callback: keeps the fields that are looked at. */
+static size_t note_field(char *line, size_t one, size_t size, void *context)
+{
+    struct http_reply *reply = context;
+    const struct {
+        const char *name;
+        char *value;
+    } fields[] = {
+        { "etag:", reply->etag },
+        { "last-modified:", reply->last_modified },
+        { "date:", reply->date },
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        size_t begin = strlen(fields[i].name), end = size * one;
+
+        if (end < begin || strncasecmp(line, fields[i].name, begin) != 0) {
+            continue;
+        }
+        while (begin < end && strchr(" \t", line[begin]) != NULL) {
+            begin++;
+        }
+        while (end > begin && strchr(" \t\r\n", line[end - 1]) != NULL) {
+            end--;
+        }
+        if (end - begin < HTTP_FIELD_SIZE && memchr(line + begin, '\0', end - begin) == NULL) {
+            memcpy(fields[i].value, line + begin, end - begin);
+            fields[i].value[end - begin] = '\0';
+        }
+    }
+    return size * one;
+}
+
+/* Judge the peer by the time that certainly has come, as everywhere. */
+static CURLcode set_time(CURL *curl, void *context, void *http)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(context);
+
+    (void)curl;
+    X509_VERIFY_PARAM_set_time(param, (time_t)agent_clock_now(((const struct http *)http)->config));
+    return CURLE_OK;
+}
+
+static bool set_up_trust(struct http *http, bool plain)
 {
     CURL *curl = http->curl;
+    struct curl_blob roots = { http->roots.data, http->roots.size, CURL_BLOB_NOCOPY };
     bool fine =
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, plain ? "http,https" : "https") == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, set_time) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, http) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK;
 
-    if (fine && http->ca_file != NULL) {
-        /* Without the second call the distribution's folder of roots would be trusted beside the
-         * file. */
-        fine = curl_easy_setopt(curl, CURLOPT_CAINFO, http->ca_file) == CURLE_OK &&
+    if (fine && http->roots.data != NULL) {
+        /* Without the second call the distribution's folder of roots would be trusted beside
+         * ours. */
+        fine = curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &roots) == CURLE_OK &&
                curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK;
     }
     return fine;
+}
+
+static void set_up_limits(CURL *curl, const struct http_request *request,
+                          const struct http_reply *reply)
+{
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)reply->max);
+    if (request->file_max == 0) {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+        return;
+    }
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, FILE_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, FILE_SLOW_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, FILE_SLOW_BYTES);
 }
 
 static bool set_up(struct http *http, const struct http_request *request,
@@ -117,9 +192,12 @@ static bool set_up(struct http *http, const struct http_request *request,
     CURL *curl = http->curl;
 
     curl_easy_reset(curl);
-    if (!set_up_trust(http) || curl_easy_setopt(curl, CURLOPT_URL, request->url) != CURLE_OK ||
+    if (!set_up_trust(http, request->plain) ||
+        curl_easy_setopt(curl, CURLOPT_URL, request->url) != CURLE_OK ||
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect) != CURLE_OK ||
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply) != CURLE_OK ||
+        curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, note_field) != CURLE_OK ||
+        curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply) != CURLE_OK ||
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
         return false;
     }
@@ -135,9 +213,7 @@ static bool set_up(struct http *http, const struct http_request *request,
         return false;
     }
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->why);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+    set_up_limits(curl, request, reply);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "gatekey");
     return true;
 }
@@ -166,6 +242,7 @@ static enum gk_status judge(CURL *curl, CURLcode code)
     case CURLE_SSL_CONNECT_ERROR:
         return judge_handshake(curl);
     case CURLE_WRITE_ERROR:
+    case CURLE_FILESIZE_EXCEEDED:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -200,17 +277,31 @@ static enum gk_status fail(struct http *http, const struct http_request *request
     char why[121];
 
     enos_text_clean(http->why[0] != '\0' ? http->why : curl_easy_strerror(code), why, sizeof(why));
-    if (code == CURLE_WRITE_ERROR && reply->size + CURL_MAX_WRITE_SIZE > ENOS_REPLY_MAX) {
-        snprintf(why, sizeof(why), "a reply of more than 1 MiB");
+    if (code == CURLE_FILESIZE_EXCEEDED ||
+        (code == CURLE_WRITE_ERROR && reply->size + CURL_MAX_WRITE_SIZE > reply->max)) {
+        snprintf(why, sizeof(why), "a reply of more than %zu MiB", reply->max >> 20);
     }
     return gk_fail(err, judge(http->curl, code), "%.*s: %s", host_size(request->url), request->url,
                    why);
 }
 
+/* Who proved who he is says what time it is; that moment has passed. What cannot be noted is no
+ * reason to fail. */
+static void raise_floor(const struct http *http, const struct http_request *request,
+                        const struct http_reply *reply)
+{
+    time_t date = reply->date[0] != '\0' ? curl_getdate(reply->date, NULL) : -1;
+
+    if (date > 0 && strncmp(request->url, "https://", 8) == 0) {
+        (void)!agent_clock_raise(http->config, date, NULL);
+    }
+}
+
 enum gk_status http_call(struct http *http, const struct http_request *request,
                          struct http_reply *reply, struct gk_error *err)
 {
-    CLEANUP(http_reply_clear) struct http_reply r = { 0 };
+    CLEANUP(http_reply_clear)
+    struct http_reply r = { .max = request->file_max != 0 ? request->file_max : ENOS_REPLY_MAX };
     CLEANUP(free_listp) struct curl_slist *headers = NULL;
     CURLcode code;
 
@@ -231,6 +322,7 @@ enum gk_status http_call(struct http *http, const struct http_request *request,
         return fail(http, request, code, &r, err);
     }
     curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &r.status);
+    raise_floor(http, request, &r);
     *reply = r;
     r = (struct http_reply){ 0 };
     return GK_OK;

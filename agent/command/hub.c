@@ -78,7 +78,7 @@ enum gk_status hub_new(const struct agent_config *config, struct agent_openssl *
     h->libctx = agent_openssl_context(openssl);
     status = agent_secret_read_file(config->app_secret_file, &h->secret, err);
     if (status == GK_OK) {
-        status = http_new(config->api_ca_file, &h->http, err);
+        status = http_new(config, AGENT_TRUST_API, &h->http, err);
     }
     if (status == GK_OK) {
         *hub = TAKE(h);
@@ -146,7 +146,8 @@ static enum gk_status fetch_token(struct hub *hub, struct gk_error *err)
     if (text == NULL || asprintf(&url, "%s" TOKEN_PATH, hub->config->api_url) < 0) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    status = exchange(hub, &(struct http_request){ url, text, headers }, &data, &expired, err);
+    status = exchange(hub, &(struct http_request){ .url = url, .body = text, .headers = headers },
+                      &data, &expired, err);
     return status == GK_OK ? enos_token_parse(data, hub->token, sizeof(hub->token), err) : status;
 }
 
@@ -193,7 +194,9 @@ static enum gk_status send_signed(struct hub *hub, const struct call *call, json
     snprintf(when, sizeof(when), "apim-timestamp: %s", stamp);
     snprintf(signed_by, sizeof(signed_by), "apim-signature: %s", signature);
     headers[1] = token;
-    return exchange(hub, &(struct http_request){ url, call->body, headers }, data, expired, err);
+    return exchange(hub,
+                    &(struct http_request){ .url = url, .body = call->body, .headers = headers },
+                    data, expired, err);
 }
 
 static enum gk_status make_call(struct hub *hub, const struct call *call, json_t **data,
