@@ -293,7 +293,7 @@ static void raise_floor(const struct http *http, const struct http_request *requ
     time_t date = reply->date[0] != '\0' ? curl_getdate(reply->date, NULL) : -1;
 
     if (date > 0 && strncmp(request->url, "https://", 8) == 0) {
-        (void)!agent_clock_raise(http->config, date, NULL);
+        (void)!agent_clock_raise(http->config, AGENT_CLOCK_HTTPS, date, NULL);
     }
 }
 

@@ -37,7 +37,6 @@ gatekey_SOURCES = \
     %D%/status.c \
     %D%/verification.c \
     %D%/words.c
-gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) \
+gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) $(SSL_CFLAGS) \
     -DGK_SYSTEMCTL='"$(SYSTEMCTL)"'
-gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) $(SSL_CFLAGS)
 gatekey_LDADD = libagent.la $(CURL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
