@@ -37,6 +37,7 @@ struct member {
         name, offsetof(struct agent_state, field), 0 \
     }
 
+/* clang-format off */
 static const struct member members[] = {
     TEXT("productKey", product_key),
     TEXT("deviceKey", device_key),
@@ -44,6 +45,7 @@ static const struct member members[] = {
     TEXT("commonName", common_name),
     TEXT("certSN", certificate_sn),
     TEXT("otherCertSNs", others),
+    TIME("carried", carried),
     TIME("begun", begun),
     TIME("certified", certified),
     TIME("enrolled", enrolled),
@@ -57,6 +59,7 @@ static const struct member members[] = {
     TIME("revoked", revoked),
     TIME("forced", forced),
 };
+/* clang-format on */
 
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
 
@@ -77,9 +80,17 @@ const char *agent_renewal_name(enum agent_renewal renewal)
 
 bool agent_state_knows_other(const struct agent_state *state, const char *serial)
 {
+    const char *const ours[] = { state->certificate_sn, state->next_sn, state->old_sn };
     const char *list = state->others;
     size_t size = strlen(serial);
+    bool named = false;
 
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        named = named || strcmp(ours[i], serial) == 0;
+    }
+    if (state->carried != 0 && !named) {
+        return true;
+    }
     for (const char *at = strstr(list, serial); at != NULL; at = strstr(at + 1, serial)) {
         if ((at == list || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0')) {
             return true;

@@ -47,6 +47,9 @@ struct agent_state {
     /* Valid certificates of the device that were there before we first applied: none of ours.
      * Decimal, parted by blanks. */
     char others[512];
+    /* When a request was first carried out by hand, so that nobody noted the others: then only the
+     * certificates that are named here are ours. 0 where they are noted. */
+    int64_t carried;
     int64_t begun, certified, enrolled; /* UNIX time, seconds; 0 where not yet */
 
     enum agent_renewal renewal;
@@ -69,7 +72,8 @@ const char *agent_renewal_name(enum agent_renewal renewal);
 /* A stage's name, as state.json and status show it. */
 const char *agent_stage_name(enum agent_stage stage);
 
-/* Was this certificate there before we first applied? */
+/* Is this certificate none of ours: there before we first applied, or not known to be ours where
+ * nobody looked? */
 bool agent_state_knows_other(const struct agent_state *state, const char *serial);
 
 /*

@@ -11,11 +11,6 @@
  */
 #include "agent/command/certificate.h"
 #include "agent/command/enroll.h"
-#include "agent/file.h"
-#include "identity/identity.h"
-
-#include <inttypes.h>
-#include <time.h>
 
 /* Valid certificates from before our time: noted, and left alone. */
 static enum gk_status note_others(struct enrolment *e, const struct enos_record *records,
@@ -23,8 +18,9 @@ static enum gk_status note_others(struct enrolment *e, const struct enos_record 
 {
     size_t used = 0;
 
+    e->state.others[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        if (!records[i].valid) {
+        if (!records[i].valid || strcmp(records[i].serial, e->state.certificate_sn) == 0) {
             continue;
         }
         used += (size_t)snprintf(e->state.others + used, sizeof(e->state.others) - used, "%s%s",
@@ -36,6 +32,7 @@ static enum gk_status note_others(struct enrolment *e, const struct enos_record 
             return GK_HUB_REFUSED;
         }
     }
+    e->state.carried = 0;
     if (used > 0) {
         say_note(e->run,
                  "this device has valid certificates that this gateway does not hold "
@@ -83,13 +80,13 @@ static enum gk_status prepare(struct enrolment *e, struct hub *hub, struct gk_er
     if (status != GK_OK) {
         return status;
     }
-    return e->state.stage < AGENT_STAGE_APPLYING
+    return e->state.stage < AGENT_STAGE_APPLYING || e->state.carried != 0
                ? note_others(e, records, count, err)
                : revoke_orphans(e, hub, records, count, e->state.certificate_sn, err);
 }
 
-/* Another is installed, so that the one before, which the state still names, can go. */
-static enum gk_status revoke_replaced(struct enrolment *e, const char *serial, struct gk_error *err)
+enum gk_status enrolment_revoke_replaced(struct enrolment *e, const char *serial,
+                                         struct gk_error *err)
 {
     CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
     struct hub *hub;
@@ -126,81 +123,6 @@ static enum gk_status check_reply(struct enrolment *e, const struct certificate 
     return GK_OK;
 }
 
-/* Key reference and certificate in one file, for programs that take one. */
-static enum gk_status write_identity(struct enrolment *e, const char *chain, struct gk_error *err)
-{
-    CLEANUP(gk_content_clear) struct gk_content key = { 0 };
-    CLEANUP(gk_content_clear) struct gk_content there = { 0 };
-    CLEANUP(gk_freep) char *both = NULL;
-    enum gk_status status = gk_identity_read(e->config->directory, GK_FILE_DEVICE, &key, err);
-
-    if (status == GK_NO_FILE) {
-        return GK_OK; /* the key is another program's, which has no file of ours */
-    }
-    if (status != GK_OK) {
-        return status;
-    }
-    if (asprintf(&both, "%s%s", key.data, chain) < 0) {
-        both = NULL;
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = gk_identity_read(e->config->directory, GK_FILE_IDENTITY, &there, err);
-    if (status == GK_OK && strcmp(there.data, both) == 0) {
-        return GK_OK;
-    }
-    return agent_file_replace(e->config->directory, GK_FILE_IDENTITY, both, strlen(both),
-                              AGENT_FOR_ALL, err);
-}
-
-/* Whoever finds cert.pem also finds what it is checked by; the state follows when all is there. */
-static enum gk_status install(struct enrolment *e, const struct certificate *certificate,
-                              struct gk_error *err)
-{
-    const char *directory = e->config->directory;
-    CLEANUP(gk_freep) char *chain = certificate_format_chain(certificate);
-    CLEANUP(gk_freep) char *issuers = certificate_format_issuers(certificate);
-    enum gk_status status;
-
-    if (chain == NULL || issuers == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = agent_file_replace(directory, GK_FILE_ISSUER_CA, issuers, strlen(issuers),
-                                AGENT_FOR_ALL, err);
-    if (status == GK_OK) {
-        status = agent_file_replace(directory, GK_FILE_CERTIFICATE, chain, strlen(chain),
-                                    AGENT_FOR_ALL, err);
-    }
-    return status;
-}
-
-/* The rest of installing, which a run that comes back does again. */
-static enum gk_status settle(struct enrolment *e, const struct certificate *certificate,
-                             struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *chain = certificate_format_chain(certificate);
-    const char *serial = certificate_serial(certificate);
-    enum gk_status status;
-
-    if (chain == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = write_identity(e, chain, err);
-    if (status != GK_OK ||
-        (e->state.stage >= AGENT_STAGE_CERTIFIED && strcmp(e->state.certificate_sn, serial) == 0)) {
-        return status;
-    }
-    if (e->state.stage == AGENT_STAGE_APPLYING && e->state.certificate_sn[0] != '\0' &&
-        strcmp(e->state.certificate_sn, serial) != 0) {
-        status = revoke_replaced(e, serial, err);
-    }
-    if (status != GK_OK) {
-        return status;
-    }
-    snprintf(e->state.certificate_sn, sizeof(e->state.certificate_sn), "%s", serial);
-    e->state.certified = time(NULL);
-    return enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
-}
-
 /* One application, announced in the state before it is sent. */
 static enum gk_status apply(struct enrolment *e, struct hub *hub, const char *suffix,
                             struct gk_error *err)
@@ -227,32 +149,19 @@ static enum gk_status apply(struct enrolment *e, struct hub *hub, const char *su
     if (status == GK_OK) {
         status = check_reply(e, certificate, reply.serial, err);
     }
-    if (status == GK_OK) {
-        status = install(e, certificate, err);
-    }
     if (status != GK_OK) {
         return status;
     }
     say_step(e->run, "certificate %s issued by the hub for %s", certificate_serial(certificate),
              e->state.common_name);
-    return settle(e, certificate, err);
-}
-
-/* Unlike any other name that was ever asked for, whichever gateway asks. */
-static void make_suffix(char suffix[static 16])
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(suffix, 16, "-%" PRIx64,
-             ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) & 0xfffffffffff);
+    return enrolment_install(e, certificate, err);
 }
 
 static enum gk_status apply_with_any_name(struct enrolment *e, struct gk_error *err)
 {
     struct hub *hub;
     enum gk_status status = enrolment_hub(e, &hub, err);
-    char suffix[16];
+    char suffix[CERTIFICATE_SUFFIX_SIZE];
 
     if (status == GK_OK) {
         status = prepare(e, hub, err);
@@ -261,7 +170,7 @@ static enum gk_status apply_with_any_name(struct enrolment *e, struct gk_error *
         status = apply(e, hub, NULL, err);
     }
     if (status == GK_DUPLICATE_SUBJECT) {
-        make_suffix(suffix);
+        certificate_suffix(suffix);
         say_note(e->run, "the hub has issued a certificate for %s before; asking for %s%s",
                  e->state.common_name, e->state.common_name, suffix);
         status = apply(e, hub, suffix, err);
@@ -280,6 +189,18 @@ static void note_installed(struct enrolment *e, const struct certificate *instal
     }
 }
 
+/* Without an API a certificate comes by somebody's hands. */
+static enum gk_status say_what_to_carry(struct enrolment *e, struct gk_error *err)
+{
+    gk_fail(err, GK_NOT_ENROLLED,
+            "no certificate for device %s of product %s, and no [api] to ask for one",
+            e->state.device_key, e->state.product_key);
+    gk_advise(err,
+              "carry what gatekey csr writes to the hub's operator, and the certificate issued "
+              "for it back here, with gatekey install FILE");
+    return GK_NOT_ENROLLED;
+}
+
 enum gk_status enrolment_certificate(struct enrolment *e, struct gk_error *err)
 {
     CLEANUP(certificate_freep) struct certificate *installed = NULL;
@@ -291,16 +212,16 @@ enum gk_status enrolment_certificate(struct enrolment *e, struct gk_error *err)
     }
     if (status == GK_OK) {
         say_step(e->run, "certificate %s found", certificate_serial(installed));
-        return settle(e, installed, err);
+        return enrolment_settle(e, installed, err);
     }
     if (status != GK_BAD_CERTIFICATE && status != GK_EXPIRED && status != GK_NOT_ENROLLED) {
         *err = why;
         return status;
     }
     if (status != GK_NOT_ENROLLED) {
-        say_note(e->run, "the installed certificate cannot be used (%s); a new one is asked for",
+        say_note(e->run, "the installed certificate cannot be used (%s); a new one is needed",
                  why.object);
     }
     note_installed(e, installed, status != GK_NOT_ENROLLED);
-    return apply_with_any_name(e, err);
+    return hub_is_configured(e->config) ? apply_with_any_name(e, err) : say_what_to_carry(e, err);
 }

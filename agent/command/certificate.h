@@ -28,6 +28,10 @@ enum gk_status certificate_common_name(const struct agent_config *config, const 
                                        char name[static CERTIFICATE_NAME_MAX + 1],
                                        struct gk_error *err) GK_MUST_CHECK;
 
+/* A suffix unlike any other that was ever asked for, whichever gateway asks. */
+#define CERTIFICATE_SUFFIX_SIZE 16
+void certificate_suffix(char suffix[static CERTIFICATE_SUFFIX_SIZE]);
+
 /*
  * A certificate signing request for key (PKCS #10, RFC 2986), in PEM: the subject from [device]
  * with this common name, keyUsage digitalSignature asked for, SHA256withRSA (PKCS #1 v1.5). One

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-static void enrolment_clear(struct enrolment *e)
+void enrolment_close(struct enrolment *e)
 {
     hub_free(e->hub);
     EVP_PKEY_free(e->key);
@@ -59,7 +59,7 @@ static enum gk_status begin(struct enrolment *e, struct gk_error *err)
     return GK_OK;
 }
 
-static enum gk_status have_key(struct enrolment *e, struct gk_error *err)
+enum gk_status enrolment_key(struct enrolment *e, struct gk_error *err)
 {
     CLEANUP(devicekey_clear) struct devicekey d = { 0 };
     enum gk_status status = GK_OK;
@@ -81,15 +81,16 @@ static enum gk_status have_key(struct enrolment *e, struct gk_error *err)
     return status;
 }
 
-static enum gk_status check_config(const struct agent_config *config, struct gk_error *err)
+static enum gk_status check_config(const struct enrolment *e, struct gk_error *err)
 {
-    enum gk_status status =
-        agent_config_need(config, config->product_key, "[device] product_key", err);
+    const struct agent_config *c = e->config;
+    enum gk_status status = agent_config_need(c, c->product_key, "[device] product_key", err);
 
     if (status == GK_OK) {
-        status = agent_config_need(config, config->device_key, "[device] device_key", err);
+        status = agent_config_need(c, c->device_key, "[device] device_key", err);
     }
-    return status == GK_OK ? agent_config_need(config, config->host, "[hub] host", err) : status;
+    return status == GK_OK && e->connects ? agent_config_need(c, c->host, "[hub] host", err)
+                                          : status;
 }
 
 /* secret.tpm and state.json are for root and that group. */
@@ -105,12 +106,41 @@ static void look_for_group(const struct run *run)
     }
 }
 
+enum gk_status enrolment_open(struct run *run, struct agent_lock **lock, struct enrolment *e,
+                              struct gk_error *err)
+{
+    enum gk_status status;
+
+    e->run = run;
+    e->config = run->config;
+    status = check_config(e, err);
+    if (status == GK_OK) {
+        status = run_openssl(run, &e->openssl, err);
+    }
+    if (status == GK_OK && lock != NULL) {
+        status = run_lock(run, lock, err);
+    }
+    return status == GK_OK ? begin(e, err) : status;
+}
+
+void enrolment_say_done(struct enrolment *e)
+{
+    look_for_group(e->run);
+    say_text(e->run, "assetId", e->state.asset_id);
+    say_text(e->run, "certSN", e->state.certificate_sn);
+    say_step(e->run, "enrolled as device %s of product %s", e->state.device_key,
+             e->state.product_key);
+}
+
 static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
 {
     static enum gk_status (*const steps[])(struct enrolment *, struct gk_error *) = {
-        begin, have_key, enrolment_secret, enrolment_certificate, enrolment_proof,
+        enrolment_key,
+        enrolment_secret,
+        enrolment_certificate,
+        enrolment_proof,
     };
-    enum gk_status status = GK_OK;
+    enum gk_status status = agent_link_init(err);
 
     for (size_t i = 0; status == GK_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
         status = steps[i](e, err);
@@ -118,46 +148,29 @@ static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
     return status;
 }
 
-/* Under the lock; e may say where the secret comes from. */
-static enum gk_status enrol(struct enrolment *e, struct gk_error *err)
-{
-    enum gk_status status = run_openssl(e->run, &e->openssl, err);
-
-    if (status == GK_OK) {
-        status = agent_link_init(err);
-    }
-    return status == GK_OK ? take_steps(e, err) : status;
-}
-
 enum gk_status enroll_again(struct run *run, struct gk_error *err)
 {
-    CLEANUP(enrolment_clear) struct enrolment e = { .run = run, .config = run->config };
+    CLEANUP(enrolment_close) struct enrolment e = { .connects = true };
+    enum gk_status status = enrolment_open(run, NULL, &e, err);
 
-    return enrol(&e, err);
+    return status == GK_OK ? take_steps(&e, err) : status;
 }
 
 enum gk_status command_enroll(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     CLEANUP(agent_lock_releasep) struct agent_lock *lock = NULL;
-    CLEANUP(enrolment_clear) struct enrolment e = { .run = run, .config = run->config };
+    CLEANUP(enrolment_close) struct enrolment e = { .connects = true };
     const struct word words[] = { { "secret-file", &e.secret_file, NULL }, { 0 } };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
 
     if (status == GK_OK) {
-        status = check_config(run->config, err);
+        status = enrolment_open(run, &lock, &e, err);
     }
     if (status == GK_OK) {
-        status = run_lock(run, &lock, err);
+        status = take_steps(&e, err);
     }
     if (status == GK_OK) {
-        status = enrol(&e, err);
-    }
-    if (status == GK_OK) {
-        look_for_group(run);
-        say_text(run, "assetId", e.state.asset_id);
-        say_text(run, "certSN", e.state.certificate_sn);
-        say_step(run, "enrolled as device %s of product %s", e.state.device_key,
-                 e.state.product_key);
+        enrolment_say_done(&e);
     }
     return status;
 }

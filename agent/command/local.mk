@@ -12,6 +12,8 @@ gatekey_SOURCES = \
     %D%/enroll.c %D%/enroll.h \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
+    %D%/install.c \
+    %D%/installation.c \
     %D%/issuer.c \
     %D%/key.c \
     %D%/main.c \

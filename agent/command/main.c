@@ -21,8 +21,13 @@ static const struct command commands[] = {
       command_key_show },
     { "key delete", "[--yes]", "Destroy the device key of a gateway that is not enrolled.",
       "delete the device key", command_key_delete },
-    { "csr", "[--out FILE]", "Write a certificate signing request, signed by the device key.",
+    { "csr", "[--out FILE] [--new-name]",
+      "Write a certificate signing request, to be carried to the hub; makes the device key if need "
+      "be.",
       "make a certificate signing request", command_csr },
+    { "install", "[--ca-fingerprint SHA256] [--secret-file FILE] FILE",
+      "Take in the certificate that was issued for such a request, and go on enrolling.",
+      "install the certificate", command_install },
     { "provision", "--secret-file FILE",
       "Create the device at the hub (the provisioner's side): its GUID to stdout, its secret to "
       "FILE.",

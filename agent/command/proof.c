@@ -94,6 +94,13 @@ enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err)
     enum gk_status status = GK_OK;
     const char *by = "";
 
+    if (e->secret.size == 0) {
+        gk_fail(err, GK_NOT_ENROLLED, "certificate %s is here, but no device secret",
+                e->state.certificate_sn);
+        gk_advise(err, "run gatekey enroll with --secret-file, or set [device] "
+                       "product_secret_file, or [api]");
+        return GK_NOT_ENROLLED;
+    }
     if (e->state.stage == AGENT_STAGE_ENROLLED) {
         return prove_again(e, err);
     }

@@ -2,8 +2,10 @@
 /* Writes certificate signing requests, signed by the device key through its URI. */
 #include "agent/command/certificate.h"
 
+#include <inttypes.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 
 #define PLACEHOLDER "{device_key}"
 
@@ -61,6 +63,15 @@ enum gk_status certificate_common_name(const struct agent_config *config, const 
     return GK_OK;
 }
 
+void certificate_suffix(char suffix[static CERTIFICATE_SUFFIX_SIZE])
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(suffix, CERTIFICATE_SUFFIX_SIZE, "-%" PRIx64,
+             ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) & 0xfffffffffff);
+}
+
 static bool set_subject(X509_REQ *request, const struct agent_config *config,
                         const char *common_name)
 {
@@ -87,13 +98,22 @@ static bool set_subject(X509_REQ *request, const struct agent_config *config,
 /* Asked for although EnOS ignores it: another CA may look at it. */
 static bool ask_for_signing_only(X509_REQ *request)
 {
+    static const struct {
+        int nid;
+        const char *value;
+    } wanted[] = {
+        { NID_key_usage, "critical,digitalSignature" },
+        { NID_ext_key_usage, "clientAuth" },
+    };
     CLEANUP(free_extensionsp) STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
-    X509_EXTENSION *usage =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, "critical,digitalSignature");
 
-    if (extensions == NULL || usage == NULL || sk_X509_EXTENSION_push(extensions, usage) == 0) {
-        X509_EXTENSION_free(usage);
-        return false;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        X509_EXTENSION *one = X509V3_EXT_conf_nid(NULL, NULL, wanted[i].nid, wanted[i].value);
+
+        if (extensions == NULL || one == NULL || sk_X509_EXTENSION_push(extensions, one) == 0) {
+            X509_EXTENSION_free(one);
+            return false;
+        }
     }
     return X509_REQ_add_extensions(request, extensions) == 1;
 }
@@ -130,7 +150,8 @@ enum gk_status certificate_request(const struct agent_config *config, struct age
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     if (X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
-        !set_subject(request, config, common_name) || !ask_for_signing_only(request) ||
+        !set_subject(request, config, common_name) ||
+        (config->csr_extensions && !ask_for_signing_only(request)) ||
         X509_REQ_set_pubkey(request, key) != 1) {
         return agent_openssl_error(err, GK_CRYPTO_FAILED, "filling in the request");
     }

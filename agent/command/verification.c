@@ -100,7 +100,8 @@ static bool is_unknown(int why)
     return why == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
            why == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
            why == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-           why == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+           why == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE ||
+           why == X509_V_ERR_CERT_SIGNATURE_FAILURE; /* another of the same name */
 }
 
 /* What is wrong with a chain. The clock is the likelier culprit where it may be, so it is shown. */
@@ -251,22 +252,31 @@ static enum gk_status find(struct agent_openssl *openssl, const STACK_OF(X509) *
     return status;
 }
 
-/* The one of a pile that somebody vouches for by its fingerprint becomes an anchor. */
+/*
+ * The one that somebody vouches for by its fingerprint becomes the only anchor: another CA of the
+ * same name could stand in its way.
+ */
 static enum gk_status vouch(struct agent_openssl *openssl, const STACK_OF(X509) * pile,
-                            const char *fingerprint, STACK_OF(X509) * anchors, struct gk_error *err)
+                            const char *fingerprint, STACK_OF(X509) * *anchors,
+                            struct gk_error *err)
 {
+    CLEANUP(free_stackp) STACK_OF(X509) *one = sk_X509_new_null();
     X509 *found = NULL;
-    enum gk_status status = find(openssl, anchors, fingerprint, &found, err);
+    enum gk_status status = find(openssl, pile, fingerprint, &found, err);
 
-    if (status != GK_OK || found != NULL) {
-        return status; /* that one is known here without anybody's word */
+    if (status == GK_OK && found == NULL) {
+        status = find(openssl, *anchors, fingerprint, &found, err);
     }
-    status = find(openssl, pile, fingerprint, &found, err);
     if (status != GK_OK) {
         return status;
     }
     if (found != NULL) {
-        return issuer_push(anchors, found) ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+        if (one == NULL || !issuer_push(one, found)) {
+            return gk_fail(err, GK_NO_MEMORY, NULL);
+        }
+        sk_X509_pop_free(*anchors, X509_free);
+        *anchors = TAKE(one);
+        return GK_OK;
     }
     gk_fail(err, GK_BAD_CERTIFICATE, "no issuer that came with it has the fingerprint %.100s",
             fingerprint);
@@ -339,7 +349,7 @@ enum gk_status certificate_accept(const struct agent_config *config, struct agen
         status = issuer_read_known(config, openssl, &anchors, err);
     }
     if (status == GK_OK && wanted->fingerprint != NULL) {
-        status = vouch(openssl, pile, wanted->fingerprint, anchors, err);
+        status = vouch(openssl, pile, wanted->fingerprint, &anchors, err);
     }
     if (status == GK_OK) {
         status = check_chain(config, openssl, c, anchors, pile, &chain, err);

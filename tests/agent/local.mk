@@ -129,6 +129,7 @@ tests_agent_test_output_LDADD = $(agent_test_ldadd)
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
     %D%/a-certificate-is-renewed \
+    %D%/a-gateway-enrols-without-credentials \
     %D%/a-gateway-gets-an-identity \
     %D%/a-wrong-clock-destroys-nothing \
     %D%/enroll-again-asks-the-hub-again \
