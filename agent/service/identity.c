@@ -9,8 +9,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#define MODES \
-    "let the user that gatekeyd runs as read it; gatekey(1) has the modes under FILES"
+#define MODES "let the user that gatekeyd runs as read it; gatekey(1) has the modes under FILES"
 
 GK_DEFINE_CLEANUP(X509, X509_free)
 

@@ -7,13 +7,16 @@ libservice_la_SOURCES = \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
     %D%/log.c %D%/log.h \
+    %D%/notices.c \
     %D%/patience.c \
     %D%/program.c %D%/program.h \
     %D%/publisher.c \
+    %D%/replies.c %D%/replies.h \
     %D%/request.c \
     %D%/server.c \
     %D%/service.h \
-    %D%/session.c %D%/session-asked.c %D%/session-internal.h %D%/session-use.c \
+    %D%/session.c %D%/session-asked.c %D%/session-internal.h \
+    %D%/session-phase.c %D%/session-use.c \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)

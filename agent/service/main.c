@@ -153,6 +153,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = commander_new(service, &service->commander, err);
     }
     if (status == GK_OK) {
+        status = notices_new(service, &service->notices, err);
+    }
+    if (status == GK_OK) {
         status = session_new(service, &service->session, err);
     }
     return status;
@@ -164,6 +167,7 @@ static void stop_parts(struct service *service)
     session_free(service->session);
     commander_free(service->commander);
     publisher_free(service->publisher);
+    notices_free(service->notices);
 }
 
 static enum gk_status serve(struct service *service, struct gk_error *err)

@@ -24,9 +24,9 @@ enum gk_status patience_room(const struct service *service, unsigned connects, i
     struct agent_moment now;
     enum gk_status status = agent_moment_now(&now, err);
 
-    return status == GK_OK ? agent_budget_room(service->config->state_directory, &now, connects,
-                                               wait_ms, err)
-                           : status;
+    return status == GK_OK
+               ? agent_budget_room(service->config->state_directory, &now, connects, wait_ms, err)
+               : status;
 }
 
 void patience_give_back(const struct service *service)

@@ -5,32 +5,27 @@
 #include "agent/enos/message.h"
 #include "agent/enos/rest.h"
 #include "agent/service/log.h"
+#include "agent/service/replies.h"
 
 #include <inttypes.h>
 #include <time.h>
 
 #define WAIT_MS 30000  /* for the hub's answer */
 #define PENDING_MAX 16 /* as many as may wait for their PUBACK */
-#define TOPICS_MAX 64  /* reply topics subscribed to; more than can be waited on */
 #define TICK_US ((uint64_t)1000000)
 
 struct pending {
     publisher_done *done; /* NULL: whoever asked is gone */
     void *context;
     bool used;
+    bool own; /* the service's own, which nobody handed over: not counted */
     uint64_t end_ms;
     uint64_t number;
-    char id[24];           /* the same, as text */
-    char *rest;            /* of the request; the answer comes on it with "_reply" */
-    char *text;            /* the request, to be sent again over another connection */
+    char id[24]; /* the same, as text */
+    char *rest;  /* of the request; the answer comes on it with "_reply" */
+    char *text;  /* the request, to be sent again over another connection */
     size_t size;
     bool sent, sent_before; /* over this connection; over an earlier one */
-};
-
-/* One whose replies are subscribed to on this connection. */
-struct topic {
-    char *rest;         /* of the requests; NULL: this place is free */
-    uint64_t last_used; /* as publisher.uses was then */
 };
 
 struct publisher {
@@ -38,17 +33,9 @@ struct publisher {
     sd_event_source *tick_source;
     uint64_t last_id;
     struct pending pending[PENDING_MAX];
-    struct topic topics[TOPICS_MAX];
-    uint64_t uses;
+    struct replies replies;
     uint64_t sent, accepted, refused, unanswered;
 };
-
-static bool is_reply_to(const char *reply_rest, const char *rest)
-{
-    size_t length = strlen(rest);
-
-    return strncmp(reply_rest, rest, length) == 0 && strcmp(reply_rest + length, "_reply") == 0;
-}
 
 static void finish(struct pending *pending, json_int_t code, json_t *data,
                    const struct gk_error *err)
@@ -74,7 +61,7 @@ static void abandon(struct publisher *publisher, struct pending *pending, struct
     } else {
         gk_advise(why, "it was not sent; send it again");
     }
-    publisher->unanswered++;
+    publisher->unanswered += pending->own ? 0 : 1;
     finish(pending, 0, NULL, why);
 }
 
@@ -106,111 +93,16 @@ static int on_tick(sd_event_source *source, uint64_t now_us, void *context)
 /* --- replies
  * -------------------------------------------------------------------------------------- */
 
-static bool is_waited_on(const struct publisher *publisher, const char *rest)
+static bool is_waited_on(const void *context, const char *rest)
 {
+    const struct publisher *publisher = context;
+
     for (size_t i = 0; i < PENDING_MAX; i++) {
         if (publisher->pending[i].used && strcmp(publisher->pending[i].rest, rest) == 0) {
             return true;
         }
     }
     return false;
-}
-
-static struct topic *find_topic(struct publisher *publisher, const char *rest)
-{
-    for (size_t i = 0; i < TOPICS_MAX; i++) {
-        if (publisher->topics[i].rest != NULL && strcmp(publisher->topics[i].rest, rest) == 0) {
-            return &publisher->topics[i];
-        }
-    }
-    return NULL;
-}
-
-/* A free place, or else that of the topic nobody has used for longest. */
-static struct topic *find_place(struct publisher *publisher)
-{
-    struct topic *oldest = NULL;
-
-    for (size_t i = 0; i < TOPICS_MAX; i++) {
-        struct topic *topic = &publisher->topics[i];
-
-        if (topic->rest == NULL) {
-            return topic;
-        }
-        if ((oldest == NULL || topic->last_used < oldest->last_used) &&
-            !is_waited_on(publisher, topic->rest)) {
-            oldest = topic;
-        }
-    }
-    return oldest;
-}
-
-static enum gk_status name_reply(const char *rest, char **reply, struct gk_error *err)
-{
-    if (asprintf(reply, "%s_reply", rest) < 0) {
-        *reply = NULL;
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    return GK_OK;
-}
-
-static enum gk_status unsubscribe(struct publisher *publisher, struct topic *topic,
-                                  struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *rest = TAKE(topic->rest);
-    CLEANUP(gk_freep) char *reply = NULL;
-    enum gk_status status = name_reply(rest, &reply, err);
-
-    return status == GK_OK ? session_unsubscribe(publisher->service->session, reply, err) : status;
-}
-
-static enum gk_status subscribe(struct publisher *publisher, struct topic *topic, const char *rest,
-                                struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *copy = strdup(rest);
-    CLEANUP(gk_freep) char *reply = NULL;
-    enum gk_status status = name_reply(rest, &reply, err);
-
-    if (copy == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    /* The hub handles what we send in order, so the SUBACK need not be waited for. */
-    if (status == GK_OK) {
-        status = session_subscribe(publisher->service->session, reply, err);
-    }
-    if (status == GK_OK) {
-        topic->rest = TAKE(copy);
-    }
-    return status;
-}
-
-static enum gk_status subscribe_to_replies(struct publisher *publisher, const char *rest,
-                                           struct gk_error *err)
-{
-    struct topic *topic = find_topic(publisher, rest);
-    enum gk_status status = GK_OK;
-
-    if (topic == NULL) {
-        topic = find_place(publisher);
-        if (topic == NULL) {
-            return gk_fail(err, GK_BUSY, "answers are waited for on %d topics", TOPICS_MAX);
-        }
-        if (topic->rest != NULL) {
-            status = unsubscribe(publisher, topic, err);
-        }
-        if (status == GK_OK) {
-            status = subscribe(publisher, topic, rest, err);
-        }
-    }
-    topic->last_used = ++publisher->uses;
-    return status;
-}
-
-static void forget_topics(struct publisher *publisher)
-{
-    for (size_t i = 0; i < TOPICS_MAX; i++) {
-        free(TAKE(publisher->topics[i].rest));
-    }
 }
 
 static void take_reply(struct publisher *publisher, struct pending *pending,
@@ -220,26 +112,15 @@ static void take_reply(struct publisher *publisher, struct pending *pending,
     char message[161];
 
     if (reply->code == ENOS_CODE_OK) {
-        publisher->accepted++;
+        publisher->accepted += pending->own ? 0 : 1;
         finish(pending, reply->code, reply->data, NULL);
         return;
     }
-    publisher->refused++;
+    publisher->refused += pending->own ? 0 : 1;
     enos_text_clean(reply->message, message, sizeof(message));
     gk_fail(&err, GK_HUB_REFUSED, "%s: code %" JSON_INTEGER_FORMAT "%s%s", pending->rest,
             reply->code, message[0] != '\0' ? ", " : "", message);
     finish(pending, reply->code, reply->data, &err);
-}
-
-static bool is_subscribed(const struct publisher *publisher, const char *reply_rest)
-{
-    for (size_t i = 0; i < TOPICS_MAX; i++) {
-        if (publisher->topics[i].rest != NULL &&
-            is_reply_to(reply_rest, publisher->topics[i].rest)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,
@@ -248,7 +129,7 @@ bool publisher_receive(struct publisher *publisher, const char *rest, const void
     CLEANUP(enos_reply_clear) struct enos_reply reply = { 0 };
     struct gk_error err = { 0 };
 
-    if (!is_subscribed(publisher, rest)) {
+    if (!replies_are_expected(&publisher->replies, rest)) {
         return false;
     }
     if (enos_reply_parse(payload, size, &reply, &err) != GK_OK) {
@@ -259,7 +140,7 @@ bool publisher_receive(struct publisher *publisher, const char *rest, const void
         struct pending *pending = &publisher->pending[i];
 
         if (pending->used && strcmp(pending->id, reply.id) == 0 &&
-            is_reply_to(rest, pending->rest)) {
+            replies_belong(rest, pending->rest)) {
             take_reply(publisher, pending, &reply);
             break;
         }
@@ -273,18 +154,14 @@ void publisher_refused(struct publisher *publisher, const char *rest)
     for (size_t i = 0; i < PENDING_MAX; i++) {
         struct pending *pending = &publisher->pending[i];
 
-        if (pending->used && is_reply_to(rest, pending->rest)) {
+        if (pending->used && replies_belong(rest, pending->rest)) {
             struct gk_error err = { 0 };
 
             gk_fail(&err, GK_HUB_REFUSED, "no permission to receive %s", rest);
             finish(pending, 0, NULL, &err);
         }
     }
-    for (size_t i = 0; i < TOPICS_MAX; i++) {
-        if (publisher->topics[i].rest != NULL && is_reply_to(rest, publisher->topics[i].rest)) {
-            free(TAKE(publisher->topics[i].rest));
-        }
-    }
+    replies_refused(&publisher->replies, rest);
 }
 
 /* --- requests
@@ -316,7 +193,8 @@ static enum gk_status check(const char *rest, const json_t *params, struct gk_er
 static enum gk_status transmit(struct publisher *publisher, struct pending *pending,
                                struct gk_error *err)
 {
-    enum gk_status status = subscribe_to_replies(publisher, pending->rest, err);
+    enum gk_status status =
+        replies_expect(&publisher->replies, pending->rest, is_waited_on, publisher, err);
 
     if (status == GK_OK) {
         status = session_publish(publisher->service->session, pending->rest, pending->text,
@@ -381,8 +259,8 @@ static enum gk_status fill(struct publisher *publisher, struct pending *pending,
     return status;
 }
 
-enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
-                              publisher_done *done, void *context, struct gk_error *err)
+static enum gk_status take(struct publisher *publisher, bool own, const char *rest, json_t *params,
+                           publisher_done *done, void *context, struct gk_error *err)
 {
     const struct session *session = publisher->service->session;
     struct pending *pending = free_slot(publisher);
@@ -407,9 +285,22 @@ enum gk_status publisher_send(struct publisher *publisher, const char *rest, jso
     pending->used = true;
     pending->done = done;
     pending->context = context;
+    pending->own = own;
     pending->end_ms = service_now_ms() + WAIT_MS;
-    publisher->sent++;
+    publisher->sent += own ? 0 : 1;
     return GK_OK;
+}
+
+enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
+                              publisher_done *done, void *context, struct gk_error *err)
+{
+    return take(publisher, false, rest, params, done, context, err);
+}
+
+enum gk_status publisher_send_own(struct publisher *publisher, const char *rest, json_t *params,
+                                  publisher_done *done, void *context, struct gk_error *err)
+{
+    return take(publisher, true, rest, params, done, context, err);
 }
 
 void publisher_forget(struct publisher *publisher, const void *context)
@@ -426,13 +317,13 @@ void publisher_forget(struct publisher *publisher, const void *context)
 
 void publisher_up(struct publisher *publisher)
 {
-    forget_topics(publisher);
+    replies_forget(&publisher->replies);
     send_kept(publisher);
 }
 
 void publisher_hold(struct publisher *publisher)
 {
-    forget_topics(publisher);
+    replies_forget(&publisher->replies);
     for (size_t i = 0; i < PENDING_MAX; i++) {
         struct pending *pending = &publisher->pending[i];
 
@@ -443,7 +334,7 @@ void publisher_hold(struct publisher *publisher)
 
 void publisher_down(struct publisher *publisher, const struct gk_error *err)
 {
-    forget_topics(publisher);
+    replies_forget(&publisher->replies);
     for (size_t i = 0; i < PENDING_MAX; i++) {
         if (publisher->pending[i].used) {
             struct gk_error why = *err;
@@ -472,6 +363,7 @@ enum gk_status publisher_new(struct service *service, struct publisher **publish
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     made->service = service;
+    made->replies.session = &service->session;
     /* Ids go on where an earlier run of the service cannot have been, a thousand messages a second.
      */
     clock_gettime(CLOCK_REALTIME, &now);
@@ -496,6 +388,6 @@ void publisher_free(struct publisher *publisher)
         free(publisher->pending[i].rest);
         free(publisher->pending[i].text);
     }
-    forget_topics(publisher);
+    replies_forget(&publisher->replies);
     free(publisher);
 }

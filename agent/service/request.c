@@ -54,11 +54,12 @@ static void status(struct service *service, struct client *client, const json_t 
     session_describe(service->session, reply);
     publisher_describe(service->publisher, reply);
     commander_describe(service->commander, reply);
+    notices_describe(service->notices, reply);
     client_reply(client, reply);
 }
 
 /* --- reconnect, try and stop
-* ---------------------------------------------------------------------- */
+ * ---------------------------------------------------------------------- */
 
 /* What the request says, where it says nothing what we have. */
 static const char *text_or(const json_t *request, const char *name, const char *ours)
@@ -168,11 +169,8 @@ static const struct {
     const char *name;
     handle *handle;
 } operations[] = {
-    { "publish", publish },
-    { "status", status },
-    { "reconnect", reconnect },
-    { "stop", stop },
-    { "try", try_next },
+    { "publish", publish }, { "status", status }, { "reconnect", reconnect },
+    { "stop", stop },       { "try", try_next },
 };
 
 void request_handle(struct service *service, struct client *client, const char *line, size_t size)

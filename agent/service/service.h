@@ -7,6 +7,7 @@
  *     session    the connection to the hub: when to connect, when to wait, when to leave it
  *     publisher  what was handed over and waits for the hub's answer
  *     commander  what the hub asks for, and the programs that answer it
+ *     notices    what the service itself has to tell the hub
  *     server     the local socket
  */
 #ifndef GATEKEY_AGENT_SERVICE_SERVICE_H
@@ -26,6 +27,7 @@ struct session;
 struct publisher;
 struct commander;
 struct server;
+struct notices;
 
 struct service {
     const struct agent_config *config;
@@ -35,6 +37,7 @@ struct service {
     struct publisher *publisher;
     struct commander *commander;
     struct server *server;
+    struct notices *notices;
 };
 
 /* --- session.c ------------------------------------------------------------------------------- */
@@ -119,7 +122,7 @@ bool mark_equal(const struct mark *one, const struct mark *other);
 struct identity {
     bool enrolled;  /* complete, and proven by a connection */
     bool certified; /* complete; the proving connection is yet to be made */
-    bool resetting; /* to be destroyed: no connection but one that gatekey reset asks for */
+    bool resetting; /* to be destroyed: none of the two above, whatever is there still */
     bool promoting; /* next/ is being moved into place: what is there does not belong together */
     bool has_next;  /* next/ holds a certificate */
     int64_t newest; /* when the newest certificate came, UNIX time; 0 where not known */
@@ -156,12 +159,17 @@ void publisher_free(struct publisher *publisher); /* NULL is fine */
 
 /*
  * Send params on a topic (what follows /sys/PK/DK/) and call done once when the hub answered, did
- * not in time, or was lost. Fails with GK_USAGE (topic or size), GK_BUSY (too many wait), and as
- * session_publish() does; done is not called then.
+ * not in time, or was lost. During a planned reconnect it is kept until there is a connection
+ * again. Fails with GK_USAGE (topic or size), GK_BUSY (too many wait), and as session_publish()
+ * does; done is not called then.
  */
 enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
                               publisher_done *done, void *context,
                               struct gk_error *err) GK_MUST_CHECK;
+/* The same for what nobody handed over: it is not counted. */
+enum gk_status publisher_send_own(struct publisher *publisher, const char *rest, json_t *params,
+                                  publisher_done *done, void *context,
+                                  struct gk_error *err) GK_MUST_CHECK;
 /* Whoever asked is gone; the answer will be dropped. */
 void publisher_forget(struct publisher *publisher, const void *context);
 
@@ -186,6 +194,26 @@ void commander_up(struct commander *commander);
 void commander_receive(struct commander *commander, const char *rest, const void *payload,
                        size_t size);
 void commander_describe(const struct commander *commander, json_t *status);
+
+/* --- notices.c ------------------------------------------------------------------------------- */
+
+/* What gatekeyd itself has to tell the hub, as events of this device. */
+enum gk_status notices_new(struct service *service, struct notices **notices,
+                           struct gk_error *err) GK_MUST_CHECK;
+void notices_free(struct notices *notices); /* NULL is fine */
+
+/*
+ * Tell the hub: event (such as "clockTampered"; borrowed for good, a literal) with these members,
+ * which become the caller's no longer, whatever is returned. It is kept in memory, one of a kind,
+ * the newest, until the hub has answered 200; a hub that answers anything else has it as well, and
+ * that is logged. Members may be NULL. Fails with GK_BUSY (too many kinds), GK_NO_MEMORY.
+ */
+enum gk_status service_notify(struct service *service, const char *event,
+                              json_t *members) GK_MUST_CHECK;
+
+void notices_up(struct notices *notices);
+void notices_forget(struct notices *notices); /* they were about another identity */
+void notices_describe(const struct notices *notices, json_t *status);
 
 /* --- server.c and request.c ------------------------------------------------------------------ */
 

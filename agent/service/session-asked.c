@@ -70,8 +70,7 @@ static void carry_out_plan(struct session *session)
     } else if (wait_ms > 0) {
         put_plan_off(session, wait_ms);
     } else {
-        session_move(session,
-                     session->plan == PLAN_TRY ? AGENT_PAIR_NEXT : AGENT_PAIR_CURRENT);
+        session_move(session, session->plan == PLAN_TRY ? AGENT_PAIR_NEXT : AGENT_PAIR_CURRENT);
     }
 }
 
@@ -86,6 +85,19 @@ static void make_plan(struct session *session, enum plan plan)
 
 /* --- asked
  * ---------------------------------------------------------------------------------------- */
+
+static enum gk_status refuse_identity(const struct session *session,
+                                      const struct identity *identity, struct gk_error *err)
+{
+    const char *directory = session->service->config->directory;
+
+    if (!identity->resetting) {
+        return gk_fail(err, GK_NOT_ENROLLED, "%s", directory);
+    }
+    gk_fail(err, GK_NOT_ENROLLED, "%s is being reset", directory);
+    gk_advise(err, "run gatekey reset, which finishes what was begun");
+    return GK_NOT_ENROLLED;
+}
 
 /* Only one can wait for a verdict. */
 static bool take_verdict(struct session *session, session_verdict *verdict, void *context,
@@ -109,8 +121,8 @@ void session_reconnect(struct session *session, session_verdict *verdict, void *
     struct identity identity;
     enum gk_status status = identity_look(session->service, &identity, &why);
 
-    if (status == GK_OK && !identity.enrolled && !identity.certified && !identity.resetting) {
-        status = gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    if (status == GK_OK && !identity.enrolled && !identity.certified) {
+        status = refuse_identity(session, &identity, &why);
     }
     if (!take_verdict(session, verdict, context, status, &why)) {
         return;
@@ -133,7 +145,7 @@ static enum gk_status check_next(const struct session *session, struct gk_error 
     enum gk_status status = identity_look(service, &identity, err);
 
     if (status == GK_OK && !identity.enrolled) {
-        return gk_fail(err, GK_NOT_ENROLLED, "%s", service->config->directory);
+        return refuse_identity(session, &identity, err);
     }
     if (status == GK_OK && !identity.has_next) {
         gk_fail(err, GK_NO_FILE, "%s/" GK_FILE_NEXT "/" GK_FILE_CERTIFICATE,
@@ -247,13 +259,13 @@ static void check_enrolled(struct session *session, const struct identity *ident
     }
 }
 
-/* gatekey reset has things to say to the hub over a connection that stands; none is made for it. */
-static void check_reset(struct session *session)
+/* There is nothing to connect with, or not for long. */
+static void check_gone(struct session *session, const struct identity *identity)
 {
     struct gk_error why = { 0 };
 
-    if (session->phase == WAITING || session->phase == REVOKED) {
-        gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
+    if (session->phase != NOT_ENROLLED) {
+        refuse_identity(session, identity, &why);
         session_leave(session, NOT_ENROLLED, &why);
     }
 }
@@ -269,13 +281,8 @@ void session_look_around(void *context)
         if (session->phase == NOT_ENROLLED) {
             session_attempt(session, true);
         }
-    } else if (identity.resetting) {
-        check_reset(session);
     } else if (!identity.enrolled && !identity.certified) {
-        if (session->phase != NOT_ENROLLED) {
-            gk_fail(&why, GK_NOT_ENROLLED, "%s", session->service->config->directory);
-            session_leave(session, NOT_ENROLLED, &why);
-        }
+        check_gone(session, &identity);
     } else if (identity.enrolled && !identity.promoting) {
         check_enrolled(session, &identity);
     }

@@ -45,6 +45,13 @@ struct session {
 };
 
 const char *session_phase_name(enum phase phase);
+/* Enter a phase; the log and systemd hear of changes only. */
+void session_enter(struct session *session, enum phase phase);
+/*
+ * Remember why there is no connection: one line in the log per reason, not per attempt; that we are
+ * revoked may be told in several ways, once.
+ */
+void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected);
 
 /* After anything that gives the link something to send. */
 void session_watch_link(struct session *session);

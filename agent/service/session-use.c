@@ -2,25 +2,6 @@
 /* What the other parts do with the connection to the hub. */
 #include "agent/service/session-internal.h"
 
-const char *session_phase_name(enum phase phase)
-{
-    switch (phase) {
-    case NOT_ENROLLED:
-        return "not-enrolled";
-    case STOPPED:
-        return "stopped";
-    case REVOKED:
-        return "revoked";
-    case WAITING:
-        return "waiting";
-    case CONNECTING:
-        return "connecting";
-    case CONNECTED:
-        return "connected";
-    }
-    return "";
-}
-
 enum gk_status session_require(const struct session *session, struct gk_error *err)
 {
     if (session->phase == CONNECTED && !session->leaving) {

@@ -37,41 +37,6 @@ void session_tell(struct session *session, const struct gk_error *err)
     }
 }
 
-/* Enters a phase; the log and systemd hear of changes only. */
-static void enter(struct session *session, enum phase phase)
-{
-    const struct agent_config *config = session->service->config;
-    char sentence[1024];
-
-    if (phase == NOT_ENROLLED && session->phase != NOT_ENROLLED) {
-        log_line(LOG_LEVEL_NOTICE, "not enrolled; waiting for gatekey enroll");
-    } else if (phase == STOPPED && session->phase != STOPPED) {
-        log_line(LOG_LEVEL_NOTICE, "disconnected as asked; waiting for another identity");
-    } else if (phase == CONNECTED) {
-        log_line(LOG_LEVEL_NOTICE, "connected to %s port %u as device %s of product %s",
-                 config->host, config->port, config->device_key, config->product_key);
-    }
-    session->phase = phase;
-    if (phase == WAITING || phase == REVOKED) {
-        gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
-        sd_notifyf(0, "STATUS=%s", sentence);
-    } else {
-        sd_notifyf(0, "STATUS=%s", session_phase_name(phase));
-    }
-}
-
-/* One line per reason, not per attempt; that we are revoked may be told in several ways, once. */
-static void log_reason(struct session *session, const struct gk_error *err, bool was_connected)
-{
-    bool known = err->status == session->last.status &&
-                 (err->status == GK_REVOKED || strcmp(err->object, session->last.object) == 0);
-
-    if (was_connected || !known) {
-        log_failure(LOG_LEVEL_WARNING, was_connected ? "stay connected" : "connect", err);
-    }
-    session->last = *err;
-}
-
 /* --- the link's descriptor
  * ------------------------------------------------------------------------ */
 
@@ -149,7 +114,7 @@ static void wait_for(struct session *session, enum phase phase, int64_t wait_ms)
         sd_event_source_set_time_relative(session->wait_source, delay_us);
         sd_event_source_set_enabled(session->wait_source, SD_EVENT_ONESHOT);
     }
-    enter(session, phase);
+    session_enter(session, phase);
 }
 
 static void stop_waiting(struct session *session)
@@ -211,7 +176,7 @@ static void went_down(struct session *session, const struct gk_error *err)
     if (why.status == GK_UNREACHABLE) {
         gk_advise(&why, "check the network and the address; gatekeyd tries again by itself");
     }
-    log_reason(session, &why, was_connected);
+    session_log_reason(session, &why, was_connected);
     wait_ms = patience_failed(session->service, sent);
     session->patient = true;
     if (why.status == GK_REVOKED) {
@@ -232,6 +197,7 @@ static void arrive(struct session *session)
     session->moving = false;
     publisher_up(session->service->publisher);
     commander_up(session->service->commander);
+    notices_up(session->service->notices);
     session_tell(session, NULL);
 }
 
@@ -299,7 +265,7 @@ static void on_up(void *context)
     session->lasted = false;
     session->last = (struct gk_error){ 0 };
     session->accepted = true;
-    enter(session, CONNECTED);
+    session_enter(session, CONNECTED);
     log_remark(session);
 }
 
@@ -402,7 +368,7 @@ void session_attempt(struct session *session, bool patient)
         went_down(session, &err);
         return;
     }
-    enter(session, CONNECTING);
+    session_enter(session, CONNECTING);
     session_watch_link(session);
 }
 
@@ -428,7 +394,7 @@ void session_leave(struct session *session, enum phase phase, const struct gk_er
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     give_up(session, why);
-    enter(session, phase);
+    session_enter(session, phase);
     session->last = *why;
     session_tell(session, why);
 }
@@ -493,7 +459,7 @@ enum gk_status session_new(struct service *service, struct session **session, st
     if (identity_look(service, &identity, NULL) != GK_OK || identity.enrolled) {
         session_attempt(made, true);
     } else {
-        enter(made, NOT_ENROLLED);
+        session_enter(made, NOT_ENROLLED);
         gk_fail(&made->last, GK_NOT_ENROLLED, "%s", service->config->directory);
     }
     *session = TAKE(made);

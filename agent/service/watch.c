@@ -76,8 +76,7 @@ static int on_retry(sd_event_source *source, uint64_t time, void *context)
 }
 
 enum gk_status watch_new(sd_event *event, const char *directory, watch_changed *changed,
-                                  void *context, struct watch **watch,
-                                  struct gk_error *err)
+                         void *context, struct watch **watch, struct gk_error *err)
 {
     struct watch *made = calloc(1, sizeof(*made));
     int code;

@@ -92,10 +92,13 @@ tests_agent_hand_over_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_hand_over_LDADD = $(agent_test_ldadd)
 dist_check_SCRIPTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-serves-its-socket.py
+dist_check_SCRIPTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TESTS += tests/agent/gatekeyd-serves-its-socket.py
+TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
+TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit

@@ -12,7 +12,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
-from gateway import Device, HubTest, SUBJECT  # noqa: E402
+from gateway import Device, HubTest, SUBJECT, openssl  # noqa: E402, F401
 
 BUILD = os.environ["abs_top_builddir"]
 PATIENCE = 40
@@ -64,7 +64,53 @@ class Service:
         subprocess.run([os.path.join(BUILD, "tests/agent/hand-over"), self.config, self.device.secret], check=True)
         return self
 
+    def rewrite(self, name, text):
+        """Replace a file of the identity directory in one step, as gatekey does."""
+        path = os.path.join(self.identity, name)
+        with open(path + ".tmp", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(path + ".tmp", path)
+
+    def state_json(self, **members):
+        with open(os.path.join(self.identity, "state.json"), encoding="utf-8") as file:
+            state = json.load(file)
+        self.rewrite("state.json", json.dumps({**state, **members}))
+
+    def certify(self, key, **more):
+        """A second certificate of this device, for that key: its text and its serial."""
+        csr = subprocess.run(["openssl", "req", "-new", "-key", key, "-sha256", "-subj", SUBJECT + self.name + "-" + str(time.monotonic_ns())],
+                             check=True, capture_output=True, text=True).stdout
+        answer = self.device.hub.certificates("apply", self.name, {"csr": csr, "validDay": 30, **more})
+        assert answer["code"] == 0, answer
+        return answer["data"]["cert"], int(answer["data"]["certSN"])
+
+    def put_next(self, certificate, key=None):
+        """Fill next/ as gatekey renew does."""
+        folder = os.path.join(self.identity, "next")
+        os.makedirs(folder, exist_ok=True)
+        if key:
+            shutil.copy(key, os.path.join(folder, "device.pem"))
+        self.rewrite("next/cert.pem", certificate)
+        self.state_json(renewal="ready", next=int(time.time()) - 3600)
+
+    def promote(self):
+        """What gatekey renew does with a pair that was accepted."""
+        folder = os.path.join(self.identity, "next")
+        self.state_json(renewal="promoting")
+        for name in "device.pem", "cert.pem":
+            if os.path.exists(os.path.join(folder, name)):
+                os.rename(os.path.join(folder, name), os.path.join(self.identity, name))
+                time.sleep(0.7)  # longer than the service takes a change for one with the next
+        os.rmdir(folder)
+        self.state_json(renewal="overlap")
+
+    def another_day(self):
+        """The connect budget begins anew."""
+        with open(os.path.join(self.state, "connects"), "w", encoding="utf-8"):
+            pass
+
     def reset(self):
+        shutil.rmtree(os.path.join(self.identity, "next"), ignore_errors=True)
         for name in os.listdir(self.identity):
             os.unlink(os.path.join(self.identity, name))
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which phase the session is in, and who hears of it. */
+#include "agent/service/session-internal.h"
+
+#include "agent/service/log.h"
+
+#include <systemd/sd-daemon.h>
+
+const char *session_phase_name(enum phase phase)
+{
+    switch (phase) {
+    case NOT_ENROLLED:
+        return "not-enrolled";
+    case STOPPED:
+        return "stopped";
+    case REVOKED:
+        return "revoked";
+    case WAITING:
+        return "waiting";
+    case CONNECTING:
+        return "connecting";
+    case CONNECTED:
+        return "connected";
+    }
+    return "";
+}
+
+void session_enter(struct session *session, enum phase phase)
+{
+    const struct agent_config *config = session->service->config;
+    char sentence[1024];
+
+    if (phase == NOT_ENROLLED && session->phase != NOT_ENROLLED) {
+        log_line(LOG_LEVEL_NOTICE, "not enrolled; waiting for gatekey enroll");
+    } else if (phase == STOPPED && session->phase != STOPPED) {
+        log_line(LOG_LEVEL_NOTICE, "disconnected as asked; waiting for another identity");
+    } else if (phase == CONNECTED) {
+        log_line(LOG_LEVEL_NOTICE, "connected to %s port %u as device %s of product %s",
+                 config->host, config->port, config->device_key, config->product_key);
+    }
+    session->phase = phase;
+    if (phase == WAITING || phase == REVOKED) {
+        gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
+        sd_notifyf(0, "STATUS=%s", sentence);
+    } else {
+        sd_notifyf(0, "STATUS=%s", session_phase_name(phase));
+    }
+}
+
+void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected)
+{
+    bool known = err->status == session->last.status &&
+                 (err->status == GK_REVOKED || strcmp(err->object, session->last.object) == 0);
+
+    if (was_connected || !known) {
+        log_failure(LOG_LEVEL_WARNING, was_connected ? "stay connected" : "connect", err);
+    }
+    session->last = *err;
+}
