@@ -207,6 +207,9 @@ static int add_handler(struct reading *reading, const char *service, const char 
         return complain(reading, "command. must be followed by a service's identifier, or by "
                                  "measurepoint/set");
     }
+    if (strcmp(service, "installCertificate") == 0) {
+        return complain(reading, "command.%s is gatekeyd's own and takes no program", service);
+    }
     for (size_t i = 0; i < config->handler_count; i++) {
         if (strcmp(config->handlers[i].service, service) == 0) {
             return complain(reading, "command.%s stands there twice", service);

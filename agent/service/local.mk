@@ -4,8 +4,10 @@
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
     %D%/commander.c \
+    %D%/expiry.c \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
+    %D%/inbox.c \
     %D%/log.c %D%/log.h \
     %D%/notices.c \
     %D%/patience.c \

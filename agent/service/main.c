@@ -156,6 +156,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = notices_new(service, &service->notices, err);
     }
     if (status == GK_OK) {
+        status = expiry_new(service, &service->expiry, err);
+    }
+    if (status == GK_OK) {
         status = session_new(service, &service->session, err);
     }
     return status;
@@ -168,6 +171,7 @@ static void stop_parts(struct service *service)
     commander_free(service->commander);
     publisher_free(service->publisher);
     notices_free(service->notices);
+    expiry_free(service->expiry);
 }
 
 static enum gk_status serve(struct service *service, struct gk_error *err)

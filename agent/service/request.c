@@ -152,12 +152,29 @@ static void try_next(struct service *service, struct client *client, const json_
     }
 }
 
+/* The connect budget stays: it is the hub's limit, and knows no identity. */
+static enum gk_status forget(struct service *service, struct gk_error *err)
+{
+    notices_forget(service->notices);
+    return inbox_empty(service->config, err);
+}
+
 static void stop(struct service *service, struct client *client, const json_t *request)
 {
     CLEANUP(json_freep) json_t *reply = json_pack("{s:b}", "ok", 1);
+    struct gk_error err = { 0 };
+    enum gk_status status = GK_OK;
 
-    if (is_allowed(service, client, request, "stop")) {
-        session_stop(service->session);
+    if (!is_allowed(service, client, request, "stop")) {
+        return;
+    }
+    session_stop(service->session);
+    if (json_is_true(json_object_get(request, "forget"))) {
+        status = forget(service, &err);
+    }
+    if (status != GK_OK) {
+        client_fail(client, "forget what is kept for this identity", &err, 0);
+    } else {
         client_reply(client, reply);
     }
 }

@@ -28,6 +28,7 @@ struct publisher;
 struct commander;
 struct server;
 struct notices;
+struct expiry;
 
 struct service {
     const struct agent_config *config;
@@ -38,6 +39,7 @@ struct service {
     struct commander *commander;
     struct server *server;
     struct notices *notices;
+    struct expiry *expiry;
 };
 
 /* --- session.c ------------------------------------------------------------------------------- */
@@ -214,6 +216,32 @@ enum gk_status service_notify(struct service *service, const char *event,
 void notices_up(struct notices *notices);
 void notices_forget(struct notices *notices); /* they were about another identity */
 void notices_describe(const struct notices *notices, json_t *status);
+
+/* --- expiry.c -------------------------------------------------------------------------------- */
+
+/*
+ * Where certificates are renewed by hand ([renew] by = hand), tell log and hub once a day, from 60
+ * days before the end, that one expires: event "certificateExpiring" with certSN, notAfter (UNIX
+ * time, ms) and daysLeft.
+ */
+enum gk_status expiry_new(struct service *service, struct expiry **expiry,
+                          struct gk_error *err) GK_MUST_CHECK;
+void expiry_check(struct expiry *expiry); /* connected: look now, and then every hour */
+void expiry_free(struct expiry *expiry);  /* NULL is fine */
+
+/* --- inbox.c --------------------------------------------------------------------------------- */
+
+/*
+ * Keep what came with the service installCertificate in [local] state_directory/inbox, as
+ * UNIXMS-ID.json, durably; id as it came, may be NULL. At most 16 files of 64 KiB. Fails with
+ * GK_HUB_GARBLED (no object, too large), GK_BUSY (16 wait), GK_DISK_FULL, GK_FILE_DENIED,
+ * GK_FILE_FAILED, GK_NO_MEMORY; nothing was kept then.
+ */
+enum gk_status inbox_put(const struct agent_config *config, const json_t *id, const json_t *params,
+                         struct gk_error *err) GK_MUST_CHECK;
+void inbox_sweep(const struct agent_config *config); /* when the service starts */
+/* They were for another identity. */
+enum gk_status inbox_empty(const struct agent_config *config, struct gk_error *err) GK_MUST_CHECK;
 
 /* --- server.c and request.c ------------------------------------------------------------------ */
 

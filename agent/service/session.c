@@ -197,6 +197,7 @@ static void arrive(struct session *session)
     session->moving = false;
     publisher_up(session->service->publisher);
     commander_up(session->service->commander);
+    expiry_check(session->service->expiry);
     notices_up(session->service->notices);
     session_tell(session, NULL);
 }

@@ -47,6 +47,7 @@ class Service:
             "tpm": {"tcti": os.environ["GATEKEY_TCTI"]},
             "identity": {"directory": self.identity, "provider": "default", "key": "file:" + self.device.key},
             "device": {"product_key": hub.product, "device_key": name},
+            "renew": {"by": "event"},  # by hand gatekeyd would warn the hub of certificates this short
             "hub": {"host": "localhost", "port": hub.mqtts_port, "activation_port": hub.activation_port,
                     "ca_file": hub.ca, **hub_settings},
         }

@@ -259,6 +259,7 @@ static void never_shows_a_secret_put_where_a_path_belongs(void **state)
 static void refuses_services_that_are_no_identifiers(void **state)
 {
     refuses(state, "[local]\ncommand. = /a\n", 2, "service's identifier");
+    refuses(state, "[local]\ncommand.installCertificate = /a\n", 2, "takes no program");
     refuses(state, "[local]\ncommand.a/b = /a\n", 2, "service's identifier");
 }
 
