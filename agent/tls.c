@@ -157,8 +157,7 @@ static bool may_do_without(struct agent_tls *tls, const X509_CRL *list)
 
     if (list == NULL) {
         snprintf(tls->remark, sizeof(tls->remark),
-                 GK_FILE_SERVER_CRL " has no list of its issuer; the certificate of %s is not "
-                                    "checked for revocation",
+                 GK_FILE_SERVER_CRL " has no list of the issuer of the certificate of %s",
                  tls->name);
         return !stops;
     }
@@ -170,9 +169,8 @@ static bool may_do_without(struct agent_tls *tls, const X509_CRL *list)
         stops = false;
     }
     snprintf(tls->remark, sizeof(tls->remark),
-             "the list in " GK_FILE_SERVER_CRL " is %lld s past its nextUpdate; the certificate of "
-             "%s is checked against it all the same",
-             (long long)(tls->now - next), tls->name);
+             "the list in " GK_FILE_SERVER_CRL " is %lld s past its nextUpdate",
+             (long long)(tls->now - next));
     return !stops;
 }
 
@@ -261,10 +259,7 @@ static enum gk_status miss_crl(struct agent_tls *tls, struct gk_error *err)
         return gk_fail(err, GK_STALE_CRL, "%s/" GK_FILE_SERVER_CRL " is not there",
                        tls->config->directory);
     }
-    snprintf(tls->remark, sizeof(tls->remark),
-             GK_FILE_SERVER_CRL
-             " is not there; the certificate of %s is not checked for revocation",
-             tls->name);
+    snprintf(tls->remark, sizeof(tls->remark), GK_FILE_SERVER_CRL " is not there");
     return GK_OK;
 }
 

@@ -250,7 +250,9 @@ static void log_remark(struct session *session)
     const char *remark = agent_link_remark(session->link);
 
     if (remark != NULL && !session->remarked) {
-        log_line(LOG_LEVEL_WARNING, "%s; run gatekey refresh, and see why no newer list comes",
+        log_line(LOG_LEVEL_WARNING,
+                 "whether the hub's certificate is revoked is not known for sure: %s; run gatekey "
+                 "refresh, and see why no newer list comes",
                  remark);
     }
     session->remarked = remark != NULL;
