@@ -218,5 +218,9 @@ const struct verb hubctl_catalogue_verbs[] = {
       add_application, NULL, "--permissions= --products=", 0 },
     { "application remove", "NAME", 1, 1, "remove an application; its tokens end",
       remove_application, NULL, NULL, 0 },
+    { "application run", "[--app NAME] [--for SECONDS | --once]", 0, 0,
+      "be the operator's program, which alone holds an application's secret: answer the devices'\n"
+      "      events certificateRequest, certificateSuperseded and revokeMe",
+      hubctl_operate, NULL, "--app= --for= --once", 0 },
     { 0 },
 };

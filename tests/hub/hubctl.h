@@ -69,6 +69,9 @@ extern const struct verb hubctl_device_verbs[];
 /* hubctl-catalogue.c: products, licences, applications */
 extern const struct verb hubctl_catalogue_verbs[];
 
+/* hubctl-operator.c: the operator's program beside the hub */
+int hubctl_operate(struct run *run);
+
 /* hubctl-ca.c: the hub's CA and what can be set while it runs */
 extern const struct verb hubctl_ca_verbs[];
 

@@ -62,10 +62,12 @@ noinst_PROGRAMS += %D%/hub
 
 noinst_PROGRAMS += %D%/hubctl
 %C%_hubctl_SOURCES = \
+    %D%/client.c %D%/client.h \
     %D%/hubctl.c %D%/hubctl.h \
     %D%/hubctl-ca.c \
     %D%/hubctl-catalogue.c \
     %D%/hubctl-device.c \
+    %D%/hubctl-operator.c \
     %D%/table.c %D%/table.h
 %C%_hubctl_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_hubctl_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
@@ -98,7 +100,8 @@ hub_scripts = \
     %D%/the-hub-answers-provisioners-as-enos-does.py \
     %D%/the-hub-has-bad-days-to-order.py \
     %D%/the-hub-publishes-its-revocation-list.py \
-    %D%/the-hub-knows-its-applications-and-products.py
+    %D%/the-hub-knows-its-applications-and-products.py \
+    %D%/the-operator-answers-gateways-without-credentials.py
 TESTS += $(hub_scripts)
 dist_check_SCRIPTS += $(hub_scripts)
 EXTRA_DIST += %D%/gateway.py
