@@ -171,6 +171,7 @@ static enum MHD_Result send_answer(struct hub_call *call, const struct hub_route
         return MHD_NO;
     }
     add_headers(response, answer);
+    hub_spoil_headers(call->hub, name, response);
     result = MHD_queue_response(call->connection, answer->http, response);
     MHD_destroy_response(response);
     return result;

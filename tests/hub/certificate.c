@@ -184,8 +184,14 @@ static enum gk_status ask_ca(struct hub *hub, struct hub_authority *authority,
                              struct hub_issued *issued, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *crl_url = url(hub, "/enos/CA/crl/RSA");
+    struct hub_terms terms = { .profile = HUB_PROFILE_ENOS, .crl_url = crl_url };
+    char value[HUB_FAULT_VALUE_SIZE];
 
     hub_issued_clear(issued);
+    if (hub_fault_take(hub->faults, HUB_FAULT_CERTIFICATE_TERM, value) &&
+        sscanf(value, "%" SCNd64 ":%" SCNd64, &terms.from_s, &terms.life_s) == 2) {
+        return hub_authority_certify(authority, request, serial, &terms, issued, err);
+    }
     return hub_authority_issue(authority, request, serial, days, crl_url, issued, err);
 }
 

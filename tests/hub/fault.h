@@ -19,12 +19,13 @@
     /* what the API answers */                                                                      \
     ROW(HUB_FAULT_GARBAGE, "garbage", "ENDPOINT", "the answer is no JSON")                          \
     ROW(HUB_FAULT_TRUNCATED, "truncated", "ENDPOINT", "the answer ends half-way")                   \
-    ROW(HUB_FAULT_HUGE, "huge", "ENDPOINT", "the answer is 64 MiB of JSON")                         \
+    ROW(HUB_FAULT_HUGE, "huge", "ENDPOINT[:MIB]", "the answer is 64 MiB of JSON, or so many")       \
     ROW(HUB_FAULT_ENDLESS, "endless", "ENDPOINT", "the answer never ends")                          \
     ROW(HUB_FAULT_HTTP, "http", "ENDPOINT:STATUS", "the answer is that HTTP status, as 500 or 503") \
     ROW(HUB_FAULT_REDIRECT, "redirect", "ENDPOINT:URL", "the answer is a redirect to that URL")     \
     ROW(HUB_FAULT_SLOW, "slow", "ENDPOINT:SECONDS", "the answer comes that late")                   \
-    ROW(HUB_FAULT_REFUSE, "refuse", "ENDPOINT:CODE", "the call is refused with that EnOS code")     \
+    ROW(HUB_FAULT_REFUSE, "refuse", "ENDPOINT:CODE[:WORDS]", "the call is refused with that EnOS code, in those words") \
+    ROW(HUB_FAULT_DATE, "date", "ENDPOINT:SECONDS", "the answer's Date is that far from now") \
     ROW(HUB_FAULT_LOST, "lost", "ENDPOINT", "the work is done, but the connection ends without an answer") \
     /* tokens and certificates */                                                                   \
     ROW(HUB_FAULT_TOKEN_LIFE, "token-life", "SECONDS", "tokens live that long")                     \
@@ -32,6 +33,7 @@
     ROW(HUB_FAULT_WRONG_CA, "wrong-ca", "", "apply and renew answer with a certificate of another CA") \
     ROW(HUB_FAULT_WRONG_SERIAL, "wrong-serial", "", "apply and renew name the serial of another certificate") \
     ROW(HUB_FAULT_WRONG_CHAIN, "wrong-chain", "", "apply and renew hand over a root that did not sign") \
+    ROW(HUB_FAULT_CERTIFICATE_TERM, "certificate-term", "FROM:SECONDS", "apply and renew issue for so long, from so many seconds from now on; it may be over") \
     ROW(HUB_FAULT_ONE_CERTIFICATE, "one-certificate", "", "a new certificate revokes the device's older ones") \
     ROW(HUB_FAULT_CERTIFICATE_DELAY, "certificate-delay", "SECONDS", "a certificate is refused at CONNECT while it is younger") \
     ROW(HUB_FAULT_SERVER_CERTIFICATE, "server-certificate", "expired|other-name|other-ca", "the hub shows such a certificate") \

@@ -2,9 +2,13 @@
 /* Spoils the answers of the REST API as tests want them spoilt. */
 #include "tests/hub/spoil.h"
 
-#include <microhttpd.h>
+#include "tests/hub/text.h"
 
-#define HUGE_SIZE (64 * 1024 * 1024)
+#include <microhttpd.h>
+#include <time.h>
+
+#define MIB UINT64_C(1048576)
+#define HUGE_MIB 64
 
 /* A body that is made while it is sent. */
 struct stream {
@@ -67,7 +71,7 @@ struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const
                                                MHD_RESPMEM_MUST_COPY);
     }
     if (hub_fault_take_for(faults, HUB_FAULT_HUGE, name, value)) {
-        return stream_response(hub, HUGE_SIZE);
+        return stream_response(hub, MIB * (*value != '\0' ? strtoull(value, NULL, 10) : HUGE_MIB));
     }
     if (hub_fault_take_for(faults, HUB_FAULT_ENDLESS, name, value)) {
         return stream_response(hub, 0);
@@ -84,6 +88,33 @@ struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const
     return response;
 }
 
+void hub_spoil_headers(struct hub *hub, const char *name, struct MHD_Response *response)
+{
+    char value[HUB_FAULT_VALUE_SIZE];
+    char text[40];
+    struct tm parts;
+    time_t when;
+
+    if (!hub_fault_take_for(hub->faults, HUB_FAULT_DATE, name, value)) {
+        return;
+    }
+    when = (time_t)(hub_now_ms() / 1000) + strtol(value, NULL, 10);
+    if (gmtime_r(&when, &parts) != NULL &&
+        strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts) > 0) {
+        /* Given one, libmicrohttpd adds none of its own. */
+        MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, text);
+    }
+}
+
+/* "CODE" or "CODE:WORDS". */
+static void refuse_in_words(struct hub_answer *answer, const char *value)
+{
+    char *words = NULL;
+    int code = (int)strtol(value, &words, 10);
+
+    hub_answer_refuse(answer, code, "%s", *words == ':' ? words + 1 : "a test wants it so");
+}
+
 bool hub_spoil_call(struct hub_call *call, const struct hub_route *route, struct hub_answer *answer)
 {
     char value[HUB_FAULT_VALUE_SIZE];
@@ -95,7 +126,7 @@ bool hub_spoil_call(struct hub_call *call, const struct hub_route *route, struct
         hub_queue_pause(call->hub->queue, (int)(strtod(value, NULL) * 1000));
     }
     if (hub_fault_take_for(call->hub->faults, HUB_FAULT_REFUSE, route->name, value)) {
-        hub_answer_refuse(answer, (int)strtol(value, NULL, 10), "a test wants it so");
+        refuse_in_words(answer, value);
         return true;
     }
     return false;

@@ -20,4 +20,7 @@ bool hub_spoil_call(struct hub_call *call, const struct hub_route *route,
 struct MHD_Response *hub_spoil_response(struct hub *hub, const char *name, const char *text,
                                         size_t size, unsigned int *http);
 
+/* What stands in the answer's head instead, whether its body is spoilt or not. */
+void hub_spoil_headers(struct hub *hub, const char *name, struct MHD_Response *response);
+
 #endif

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local hub's faults: each spoils what it says, for as long as it is told to, and nothing else."""
 
+import email.utils
 import http.client
 import json
 import os
@@ -71,6 +72,30 @@ class Answers(HubTest):
         self.assertEqual(len(body), 64 * 1024 * 1024)
         self.assertEqual(json.loads(body)["code"], 0)
 
+    def test_answers_5_gib_for_as_long_as_the_caller_reads(self):
+        self.hub.fault("huge=crl:5120", "--times", "1")
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection.request("GET", CRL)
+        answer = connection.getresponse()
+        self.assertEqual(int(answer.getheader("Content-Length")), 5 * 1024 ** 3)
+        self.assertEqual(len(answer.read(8 * 1024 * 1024)), 8 * 1024 * 1024)
+        connection.close()
+        self.assert_healthy()
+
+    def test_says_another_time(self):
+        for shift in -400 * 86400, 3 * 86400:
+            self.hub.fault(f"date=crl:{shift}", "--times", "1")
+            self.assertAlmostEqual(self.date() - time.time(), shift, delta=60)
+        self.assertAlmostEqual(self.date(), time.time(), delta=60)
+
+    def date(self):
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection.request("GET", CRL)
+        dates = connection.getresponse().headers.get_all("Date")
+        connection.close()
+        self.assertEqual(len(dates), 1)
+        return email.utils.parsedate_to_datetime(dates[0]).timestamp()
+
     def test_answers_without_an_end(self):
         self.hub.fault("endless=crl", "--times", "1")
         connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
@@ -88,6 +113,9 @@ class Answers(HubTest):
     def test_refuses_with_any_code(self):
         self.hub.fault("refuse=device-get:99500", "--times", "1")
         self.assertEqual(self.hub.devices("get", "nobody")["code"], 99500)
+        self.hub.fault("refuse=certificate-renew:99400:call to the CA failed: 7, late: again", "--times", "1")
+        answer = self.hub.certificates("renew", "nobody", {})
+        self.assertEqual((answer["code"], answer["msg"]), (99400, "call to the CA failed: 7, late: again"))
         self.assertEqual(self.hub.devices("get", "nobody")["code"], 11404)
 
     def test_does_the_work_and_loses_the_answer(self):
@@ -166,6 +194,22 @@ class Certificates(HubTest):
                          openssl("pkey", "-in", device.key, "-pubout"))
         with self.assertRaises(RuntimeError):
             openssl("verify", "-CAfile", self.hub.ca, text=answer["data"]["cert"])
+
+    def test_issues_for_a_time_that_is_over_or_has_not_come(self):
+        device, hub = self.device(), self.hub
+        hub.fault("certificate-term=-172800:86400", "--times", "1")
+        old = hub.certificates("renew", device.device, {"certSn": device.serial})["data"]
+        with self.assertRaisesRegex(RuntimeError, "expired"):
+            openssl("verify", "-CAfile", hub.ca, text=old["cert"])
+        answer = hub.certificates("renew", device.device, {"certSn": int(old["certSN"])})
+        self.assertEqual((answer["code"], "has expired and cannot be renewed" in answer["msg"]), (99400, True))
+        answer = hub.certificates("revoke", device.device, {"certSn": int(old["certSN"])})
+        self.assertEqual((answer["code"], answer["msg"]), (99400, "the certificate has expired"))
+        hub.fault("certificate-term=86400:86400", "--times", "1")
+        new = hub.certificates("renew", device.device, {"certSn": device.serial})["data"]
+        with self.assertRaisesRegex(RuntimeError, "not yet valid"):
+            openssl("verify", "-CAfile", hub.ca, text=new["cert"])
+        self.assertEqual([row["certStatus"] for row in hub.certificates("list", device.device)["data"]], [0, 2, 0])
 
     def test_names_another_serial_and_hands_over_another_root(self):
         device, hub = self.device(), self.hub
