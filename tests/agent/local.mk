@@ -14,6 +14,17 @@ TESTS += tests/agent/test-clock
 tests_agent_test_clock_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_clock_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-clock-story tests/agent/test-clock-verdict
+TESTS += tests/agent/test-clock-story tests/agent/test-clock-verdict
+tests_agent_test_clock_story_SOURCES = tests/agent/test-clock-story.c tests/agent/noon.c \
+    tests/agent/noon.h
+tests_agent_test_clock_story_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_clock_story_LDADD = $(agent_test_ldadd)
+tests_agent_test_clock_verdict_SOURCES = tests/agent/test-clock-verdict.c tests/agent/noon.c \
+    tests/agent/noon.h
+tests_agent_test_clock_verdict_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_clock_verdict_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-connect
 TESTS += tests/agent/test-connect
 tests_agent_test_connect_CPPFLAGS = $(agent_test_cppflags)
