@@ -2,31 +2,16 @@
 /* Reads and replaces clock.json, in a directory that root and the service share. */
 #include "agent/clock-file.h"
 
-#include "agent/enos/message.h"
 #include "cleanup.h"
 
 #include <config.h> /* not agent/config.h */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define BESIDE AGENT_CLOCK_FILE ".new"
-#define SCHEMA_VERSION 1
 #define TEXT_MAX 4096
-#define LATEST ((int64_t)253402300799) /* 9999-12-31: what RFC 5280 can say */
-
-static const char *const source_names[] = {
-    [AGENT_CLOCK_BUILD] = "build", [AGENT_CLOCK_CERTIFICATE] = "certificate",
-    [AGENT_CLOCK_CRL] = "crl",     [AGENT_CLOCK_HUB] = "hub",
-    [AGENT_CLOCK_HTTPS] = "https",
-};
-
-const char *agent_clock_source_name(enum agent_clock_source source)
-{
-    return source_names[source];
-}
 
 static enum gk_status fail(struct gk_error *err, int error_number, const char *directory)
 {
@@ -34,57 +19,6 @@ static enum gk_status fail(struct gk_error *err, int error_number, const char *d
 
     return gk_fail(err, status, "%s/" AGENT_CLOCK_FILE, directory);
 }
-
-/* --- its text -------------------------------------------------------------------------------- */
-
-static bool read_time(const json_t *json, const char *name, int64_t *time)
-{
-    const json_t *value = json_object_get(json, name);
-
-    *time = json_integer_value(value);
-    return value == NULL || (json_is_integer(value) && *time >= 0 && *time <= LATEST);
-}
-
-static bool read_source(const json_t *json, const char *name, enum agent_clock_source *source)
-{
-    const json_t *value = json_object_get(json, name);
-
-    *source = AGENT_CLOCK_BUILD;
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(source_names[0]); i++) {
-        if (json_is_string(value) && strcmp(json_string_value(value), source_names[i]) == 0) {
-            *source = (enum agent_clock_source)i;
-            return true;
-        }
-    }
-    return value == NULL;
-}
-
-static bool parse(const char *text, size_t size, struct agent_clock_record *record)
-{
-    CLEANUP(json_freep) json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-
-    return json_integer_value(json_object_get(json, "version")) == SCHEMA_VERSION &&
-           read_time(json, "floor", &record->floor) &&
-           read_source(json, "source", &record->source) &&
-           read_time(json, "refused", &record->refused) &&
-           read_source(json, "refusedSource", &record->refused_source);
-}
-
-static char *format(const struct agent_clock_record *record)
-{
-    CLEANUP(json_freep)
-    json_t *json = json_pack("{si sI ss}", "version", SCHEMA_VERSION, "floor",
-                             (json_int_t)record->floor, "source", source_names[record->source]);
-
-    if (json != NULL && record->refused != 0) {
-        json_object_set_new(json, "refused", json_integer(record->refused));
-        json_object_set_new(json, "refusedSource",
-                            json_string(source_names[record->refused_source]));
-    }
-    return json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
-}
-
-/* --- the file -------------------------------------------------------------------------------- */
 
 static struct agent_clock_record new_gateways(void)
 {
@@ -112,7 +46,7 @@ static enum gk_status read_at(int place, const char *directory, struct agent_clo
     if (size < 0) {
         return fail(err, errno, directory);
     }
-    if (size > TEXT_MAX || !parse(text, (size_t)size, &read_record)) {
+    if (size > TEXT_MAX || !agent_clock_parse(text, (size_t)size, &read_record)) {
         gk_fail(err, GK_BAD_FILE, "%s/" AGENT_CLOCK_FILE, directory);
         gk_advise(err, "nothing is to be done: it begins anew at the date of the build");
         return GK_BAD_FILE;
@@ -204,7 +138,7 @@ enum gk_status agent_clock_change(const char *directory, agent_clock_changer *ch
     if (!change(&record, context)) {
         return GK_OK;
     }
-    text = format(&record);
+    text = agent_clock_format(&record);
     if (text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, "%s/" AGENT_CLOCK_FILE, directory);
     }

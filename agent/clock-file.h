@@ -9,6 +9,7 @@
 #ifndef GATEKEY_AGENT_CLOCK_FILE_H
 #define GATEKEY_AGENT_CLOCK_FILE_H
 
+#include "agent/clock-verdict.h"
 #include "agent/clock.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct agent_clock_record {
     enum agent_clock_source source;
     int64_t refused; /* the last that lay beyond the ceiling; 0 for none */
     enum agent_clock_source refused_source;
+    struct agent_clock_mark mark; /* these two are gatekeyd's alone */
+    struct agent_clock_report report;
 };
 
 /*
@@ -38,6 +41,10 @@ typedef bool agent_clock_changer(struct agent_clock_record *record, void *contex
  */
 enum gk_status agent_clock_change(const char *directory, agent_clock_changer *change, void *context,
                                   struct gk_error *err) GK_MUST_CHECK;
+
+/* Its text, and back: what is missing stays as it is in the record. */
+char *agent_clock_format(const struct agent_clock_record *record); /* to free(3); NULL: no memory */
+bool agent_clock_parse(const char *text, size_t size, struct agent_clock_record *record);
 
 /* Remove it durably; none is as good as removed. */
 enum gk_status agent_clock_remove(const char *directory, struct gk_error *err) GK_MUST_CHECK;

@@ -109,8 +109,13 @@ enum gk_status agent_clock_raise(const struct agent_config *config, enum agent_c
 
 static bool begin_anew(struct agent_clock_record *record, void *context)
 {
+    struct agent_clock_report report = record->report;
+
     (void)context;
     *record = (struct agent_clock_record){ .floor = GK_BUILD_DATE, .source = AGENT_CLOCK_BUILD };
+    report.stands = false;
+    report.held = false;
+    record->report = report; /* the hub may yet have to be told */
     return true;
 }
 

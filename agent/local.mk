@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
     %D%/clock.c %D%/clock.h %D%/clock-file.c %D%/clock-file.h \
+    %D%/clock-record.c \
     %D%/clock-verdict.c %D%/clock-verdict.h \
     %D%/config.c %D%/config.h \
     %D%/config-value.c %D%/config-value.h \

@@ -180,6 +180,13 @@ static void begins_anew_where_the_file_makes_no_sense(void **state)
         "{\"version\":1,\"floor\":999999999999999}",
         "{\"version\":1,\"floor\":9000000000,\"source\":\"me\"}",
         "{\"version\":1,\"floor\":9000000000,\"floor\":1}",
+        "{\"version\":1,\"seen\":{}}",
+        "{\"version\":1,\"seen\":{\"boot\":\"0123456789012345678901234567890123456789\"}}",
+        "{\"version\":1,\"seen\":{\"boot\":\"x\",\"wall\":-1}}",
+        "{\"version\":1,\"seen\":{\"boot\":\"x\",\"settled\":1}}",
+        "{\"version\":1,\"seen\":{\"boot\":\"x\",\"tpm\":{}}}",
+        "{\"version\":1,\"tampering\":{\"kind\":\"right\",\"detail\":\"\"}}",
+        "{\"version\":1,\"tampering\":{\"kind\":\"setBack\"}}",
     };
     struct fixture *f = *state;
 
@@ -191,6 +198,44 @@ static void begins_anew_where_the_file_makes_no_sense(void **state)
     }
     assert_int_equal(raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY), GK_BUILD_DATE + DAY);
     assert_int_equal(read_file(f)->floor, GK_BUILD_DATE + DAY);
+}
+
+static bool fill(struct agent_clock_record *record, void *context)
+{
+    *record = *(const struct agent_clock_record *)context;
+    return true;
+}
+
+static void keeps_all_that_gatekeyd_saw(void **state)
+{
+    struct fixture *f = *state;
+    struct agent_clock_record all;
+
+    memset(&all, 0, sizeof(all)); /* its padding too, which is compared */
+    all.floor = GK_BUILD_DATE + 5;
+    all.source = AGENT_CLOCK_HUB;
+    all.refused = INT64_MAX;
+    all.refused_source = AGENT_CLOCK_HTTPS;
+    all.mark.known = true;
+    all.mark.wall_ms = 1;
+    all.mark.moment.since_boot_ms = 2;
+    strcpy(all.mark.moment.boot, "11111111-2222-3333-4444-555555555555");
+    all.mark.settled = true;
+    all.mark.last_ms = 3;
+    all.mark.has_tpm = true;
+    all.mark.tpm.ms = (uint64_t)1 << 60;
+    all.mark.tpm.up_ms = 5;
+    all.mark.tpm.resets = UINT32_MAX;
+    all.mark.tpm.restarts = 7;
+    all.mark.tpm.safe = true;
+    all.mark.settled_ms = 8;
+    all.report.kind = AGENT_CLOCK_BEFORE_FLOOR;
+    all.report.seconds = -9;
+    all.report.at = 10;
+    all.report.stands = all.report.held = all.report.told = true;
+    memset(all.report.detail, '"', sizeof(all.report.detail) - 1);
+    assert_int_equal(agent_clock_change(f->directory, fill, &all, &f->err), GK_OK);
+    assert_memory_equal(read_file(f), &all, sizeof(all));
 }
 
 static void a_newer_build_goes_before_an_older_file(void **state)
@@ -206,9 +251,20 @@ static void somebody_can_begin_anew(void **state)
 {
     struct fixture *f = *state;
 
+    struct agent_clock_record *record = &f->record;
+
     raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + 9 * YEAR);
+    read_file(f);
+    record->mark.known = true;
+    record->report.kind = AGENT_CLOCK_FORWARD;
+    record->report.stands = record->report.held = true;
+    assert_int_equal(agent_clock_change(f->directory, fill, record, &f->err), GK_OK);
     assert_int_equal(agent_clock_accept(&f->config, &f->err), GK_OK);
     assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    read_file(f);
+    assert_false(record->mark.known || record->report.stands || record->report.held);
+    /* What was found is found, and the hub still has to be told. */
+    assert_int_equal(record->report.kind, AGENT_CLOCK_FORWARD);
     raised(f, AGENT_CLOCK_HTTPS, GK_BUILD_DATE + DAY);
     assert_int_equal(agent_clock_forget(&f->config, &f->err), GK_OK);
     assert_int_equal(access(f->path, F_OK), -1);
@@ -307,6 +363,7 @@ int main(void)
         CLAIM(believes_nobody_beyond_the_end_of_our_certificate),
         CLAIM(believes_nobody_twenty_years_after_the_build),
         CLAIM(begins_anew_where_the_file_makes_no_sense),
+        CLAIM(keeps_all_that_gatekeyd_saw),
         CLAIM(a_newer_build_goes_before_an_older_file),
         CLAIM(somebody_can_begin_anew),
         CLAIM(follows_no_link),
