@@ -148,6 +148,7 @@ agent_scripts = \
     %D%/a-certificate-is-renewed \
     %D%/a-gateway-enrols-without-credentials \
     %D%/a-gateway-gets-an-identity \
+    %D%/a-key-is-rotated \
     %D%/a-wrong-clock-destroys-nothing \
     %D%/enroll-again-asks-the-hub-again \
     %D%/enroll-survives-a-full-disk \
