@@ -17,13 +17,26 @@ uninstall-config:
 	    rm -f '$(DESTDIR)$(sysconfdir)/gatekey/gatekey.conf'
 .PHONY: install-config uninstall-config
 
+# Who is started by what: the timers and the path by the administrator, who enables them, the services by those.
+dist_systemdsystemunit_DATA = \
+    %D%/gatekey-install.path \
+    %D%/gatekey-refresh.timer \
+    %D%/gatekey-renew.timer
+nodist_systemdsystemunit_DATA = \
+    %D%/gatekey-install.service \
+    %D%/gatekey-refresh.service \
+    %D%/gatekey-renew.service \
+    %D%/gatekeyd.service
+
 # The brackets keep configure from putting its own text in the pattern's place.
-systemdsystemunit_DATA = %D%/gatekeyd.service
-EXTRA_DIST += %D%/gatekeyd.service.in
-CLEANFILES += %D%/gatekeyd.service
-%D%/gatekeyd.service: %D%/gatekeyd.service.in Makefile
+unit_templates = $(nodist_systemdsystemunit_DATA:=.in) %D%/gatekey-p11-kit@.service.in
+EXTRA_DIST += $(unit_templates)
+CLEANFILES += $(nodist_systemdsystemunit_DATA) %D%/gatekey-p11-kit@.service
+$(nodist_systemdsystemunit_DATA) %D%/gatekey-p11-kit@.service: Makefile
+$(nodist_systemdsystemunit_DATA) %D%/gatekey-p11-kit@.service: %: %.in
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
-	    sed 's|[@]sbindir[@]|$(sbindir)|g' '$(srcdir)/%D%/gatekeyd.service.in' >$@.tmp && mv $@.tmp $@
+	    sed -e 's|[@]sbindir[@]|$(sbindir)|g' -e 's|[@]bindir[@]|$(bindir)|g' \
+	        -e 's|[@]p11moduledir[@]|$(p11moduledir)|g' '$<' >$@.tmp && mv $@.tmp $@
 
 # sysusers.d(5) wants .conf; the sources want to say what it is.
 EXTRA_DIST += %D%/gatekey.sysusers
@@ -41,11 +54,5 @@ dist_p11config_DATA = %D%/gatekey.module
 
 # To copy and enable, for those who want them.
 examplesdir = $(docdir)/examples
-dist_examples_DATA = %D%/gatekey-p11-kit.socket
+dist_examples_DATA = %D%/gatekey-p11-kit.socket %D%/gatekey-reload@.path %D%/gatekey-reload@.service
 nodist_examples_DATA = %D%/gatekey-p11-kit@.service
-EXTRA_DIST += %D%/gatekey-p11-kit@.service.in
-CLEANFILES += %D%/gatekey-p11-kit@.service
-%D%/gatekey-p11-kit@.service: %D%/gatekey-p11-kit@.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) %D% && \
-	    sed 's|[@]p11moduledir[@]|$(p11moduledir)|g' '$(srcdir)/%D%/gatekey-p11-kit@.service.in' >$@.tmp && \
-	    mv $@.tmp $@
