@@ -134,7 +134,7 @@ static void format_serials(const struct reset *reset, char *text, size_t size)
 
     snprintf(text, size, "(serial not known)");
     for (size_t i = 0; i < reset->serial_count; i++) {
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? " and " : "",
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "",
                                  reset->serials[i]);
     }
 }
@@ -162,7 +162,7 @@ static void say_unrevoked(struct reset *reset, const struct gk_error *why, const
 enum gk_status reset_revoke(struct reset *reset, struct gk_error *err)
 {
     bool by_api = reset->run->config->app_key != NULL;
-    char serials[RESET_SERIALS_MAX * (RESET_SERIAL_SIZE + sizeof(" and "))];
+    char serials[RESET_SERIALS_MAX * (RESET_SERIAL_SIZE + sizeof(", "))];
     struct gk_error why = { 0 };
     enum gk_status status;
 

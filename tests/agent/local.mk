@@ -158,6 +158,7 @@ agent_scripts = \
     %D%/gatekey-says-what-is-wrong-with-the-tpm \
     %D%/other-providers-hold-the-key \
     %D%/reset-is-finished-by-whoever-comes-next \
+    %D%/reset-leaves-nothing \
     %D%/two-gatekeys-do-not-meet
 EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += %D%/gatekey-explains-itself
