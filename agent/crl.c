@@ -371,17 +371,34 @@ int64_t agent_crl_next_update(const struct agent_crl *crl)
     return crl->next_update;
 }
 
-bool agent_crl_is_about(const struct agent_crl *crl, const X509 *x509)
+static bool follows(const struct agent_crl *crl, const X509_NAME *issuer, const X509 *link)
 {
-    return X509_NAME_cmp(X509_CRL_get_issuer(crl->x509_crl), X509_get_issuer_name(x509)) == 0;
+    return X509_NAME_cmp(X509_get_subject_name(link), X509_CRL_get_issuer(crl->x509_crl)) == 0 &&
+           X509_NAME_cmp(X509_get_issuer_name(link), issuer) == 0 && is_same_key(link, crl->signer);
 }
 
-bool agent_crl_lists(const struct agent_crl *crl, X509 *x509)
+bool agent_crl_counts_for(const struct agent_crl *crl, const X509 *x509,
+                          const struct agent_roots *links)
+{
+    const X509_NAME *issuer = X509_get_issuer_name(x509);
+
+    if (X509_NAME_cmp(X509_CRL_get_issuer(crl->x509_crl), issuer) == 0) {
+        return true;
+    }
+    for (int i = 0; links != NULL && i < agent_roots_count(links); i++) {
+        if (follows(crl, issuer, agent_roots_at(links, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool agent_crl_lists(const struct agent_crl *crl, X509 *x509, const struct agent_roots *links)
 {
     X509_REVOKED *entry;
 
-    /* By the issuer too: serials repeat between CAs. */
-    return agent_crl_is_about(crl, x509) && X509_CRL_get0_by_cert(crl->x509_crl, &entry, x509) != 0;
+    return agent_crl_counts_for(crl, x509, links) &&
+           X509_CRL_get0_by_serial(crl->x509_crl, &entry, X509_get_serialNumber(x509)) != 0;
 }
 
 char *agent_crl_format(const struct agent_crl *crl)
@@ -434,15 +451,19 @@ enum gk_status agent_crl_lists_own(const struct agent_config *config, struct age
                                    bool *listed, struct gk_error *err)
 {
     CLEANUP(agent_roots_clear) struct agent_roots own = { 0 };
+    CLEANUP(agent_roots_clear) struct agent_roots links = { 0 };
     CLEANUP(agent_crl_freep) struct agent_crl *crl = NULL;
     enum gk_status status = agent_roots_read(config, openssl, GK_FILE_CERTIFICATE, &own, err);
 
+    if (status == GK_OK) {
+        status = agent_roots_read(config, openssl, GK_FILE_LINK_CA, &links, err);
+    }
     if (status == GK_OK && agent_roots_count(&own) > 0) {
         status = agent_crl_read(config, openssl, GK_FILE_CRL, agent_clock_now(config), &crl, err);
     }
     if (status != GK_OK && status != GK_NO_FILE) {
         return status;
     }
-    *listed = crl != NULL && agent_crl_lists(crl, agent_roots_at(&own, 0));
+    *listed = crl != NULL && agent_crl_lists(crl, agent_roots_at(&own, 0), &links);
     return GK_OK;
 }

@@ -15,6 +15,7 @@
 
 #include "agent/config.h"
 #include "agent/openssl.h"
+#include "agent/roots.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -73,11 +74,17 @@ enum agent_crl_age agent_crl_age(const struct agent_config *config, const struct
 int64_t agent_crl_this_update(const struct agent_crl *crl); /* UNIX time */
 int64_t agent_crl_next_update(const struct agent_crl *crl);
 
-/* Is this certificate revoked by it? A list of another issuer says nothing: false. */
-bool agent_crl_lists(const struct agent_crl *crl, X509 *x509);
+/*
+ * Does the list speak of this certificate? Its issuer is the list's, or the list's signer follows
+ * that issuer: one of the links (NULL: none), certificates that were believed, has the signer's
+ * name and key and is signed by the issuer. A CA that changes its name with its key goes on
+ * numbering its certificates, and lists them all.
+ */
+bool agent_crl_counts_for(const struct agent_crl *crl, const X509 *x509,
+                          const struct agent_roots *links);
 
-/* Is the certificate's issuer the list's? */
-bool agent_crl_is_about(const struct agent_crl *crl, const X509 *x509);
+/* Is this certificate revoked by it? A list that does not speak of it says nothing: false. */
+bool agent_crl_lists(const struct agent_crl *crl, X509 *x509, const struct agent_roots *links);
 
 /* The list as PEM: allocated, NULL when out of memory. */
 char *agent_crl_format(const struct agent_crl *crl);

@@ -325,6 +325,17 @@ bool agent_fingerprint_read(const char *text, char clean[static AGENT_FINGERPRIN
     return used == AGENT_FINGERPRINT_SIZE - 1;
 }
 
+void agent_fingerprint_show(const X509 *x509, char text[static AGENT_FINGERPRINT_SHOWN_SIZE])
+{
+    char clean[AGENT_FINGERPRINT_SIZE];
+
+    agent_fingerprint(x509, clean);
+    for (size_t i = 0; i < AGENT_FINGERPRINT_SIZE - 1; i += 2) {
+        snprintf(text + i / 2 * 3, 4, "%c%c%s", toupper((unsigned char)clean[i]),
+                 toupper((unsigned char)clean[i + 1]), clean[i + 2] != '\0' ? ":" : "");
+    }
+}
+
 bool agent_certificate_dates(const X509 *x509, int64_t *begin, int64_t *end)
 {
     struct tm from, until;
@@ -434,9 +445,9 @@ static bool chains(struct agent_openssl *openssl, X509 *link, const struct agent
     return fine;
 }
 
-bool agent_root_is_linked(struct agent_openssl *openssl, X509 *root,
-                          const struct agent_roots *candidates, const struct agent_roots *trusted,
-                          int64_t now)
+X509 *agent_root_link(struct agent_openssl *openssl, X509 *root,
+                      const struct agent_roots *candidates, const struct agent_roots *trusted,
+                      int64_t now)
 {
     for (int i = 0; i < agent_roots_count(candidates); i++) {
         X509 *link = agent_roots_at(candidates, i);
@@ -444,8 +455,8 @@ bool agent_root_is_linked(struct agent_openssl *openssl, X509 *root,
         if (X509_NAME_cmp(X509_get_subject_name(link), X509_get_subject_name(root)) == 0 &&
             EVP_PKEY_eq(X509_get0_pubkey(link), X509_get0_pubkey(root)) == 1 &&
             agent_root_check(link, now, NULL) == GK_OK && chains(openssl, link, trusted, now)) {
-            return true;
+            return link;
         }
     }
-    return false;
+    return NULL;
 }

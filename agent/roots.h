@@ -103,6 +103,10 @@ void agent_fingerprint(const X509 *x509, char text[static AGENT_FINGERPRINT_SIZE
  * none. */
 bool agent_fingerprint_read(const char *text, char clean[static AGENT_FINGERPRINT_SIZE]);
 
+/* The same for people: capitals in pairs, parted by colons, as openssl x509 -fingerprint. */
+#define AGENT_FINGERPRINT_SHOWN_SIZE 96
+void agent_fingerprint_show(const X509 *x509, char text[static AGENT_FINGERPRINT_SHOWN_SIZE]);
+
 /* notBefore and notAfter, UNIX time; false: they make no sense. */
 bool agent_certificate_dates(const X509 *x509, int64_t *begin, int64_t *end);
 
@@ -117,12 +121,13 @@ bool agent_root_is_self_signed(X509 *x509);
 enum gk_status agent_root_check(X509 *x509, int64_t now, struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Do the trusted ones vouch for this root? True when one of the candidates has its name and its
- * key, may be a CA itself (as above), and is signed by a trusted one. Nothing but the chain
- * counts: a root that merely has the same name as a trusted one is not vouched for.
+ * Do the trusted ones vouch for this root? Returns which of the candidates is the link: it has the
+ * root's name and key, may be a CA itself (as above), and is signed by a trusted one. NULL: none.
+ * Nothing but the chain counts: a root that merely has the same name as a trusted one is not
+ * vouched for.
  */
-bool agent_root_is_linked(struct agent_openssl *openssl, X509 *root,
-                          const struct agent_roots *candidates, const struct agent_roots *trusted,
-                          int64_t now);
+X509 *agent_root_link(struct agent_openssl *openssl, X509 *root,
+                      const struct agent_roots *candidates, const struct agent_roots *trusted,
+                      int64_t now);
 
 #endif

@@ -32,6 +32,8 @@
 #define GK_FILE_STATE "state.json"
 #define GK_FILE_SECRET "secret.tpm"
 #define GK_FILE_PENDING_CA "pending-ca.pem" /* roots that wait for somebody's approval */
+#define GK_FILE_LINK_CA "link-ca.pem"       /* by what issuers came in that follow others */
+#define GK_FILE_REFRESH "refresh.json"      /* what gatekey refresh remembers */
 #define GK_FILE_DEVICE_OLD "device.pem.old" /* a rotated key, until the overlap is over */
 #define GK_FILE_NEXT "next"                 /* a folder: the pair that a renewal tries */
 

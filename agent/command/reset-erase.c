@@ -20,9 +20,9 @@
 
 /* What is emptied, in this order; state.json goes last and apart. */
 static const char *const files[] = {
-    GK_FILE_IDENTITY, GK_FILE_CERTIFICATE, GK_FILE_SECRET,     GK_FILE_ISSUER_CA,
-    GK_FILE_CRL,      GK_FILE_SERVER_CRL,  GK_FILE_SERVER_CA,  GK_FILE_PENDING_CA,
-    "refresh.json",   GK_FILE_DEVICE_OLD,  GK_FILE_DEVICE_NEW, GK_FILE_DEVICE,
+    GK_FILE_IDENTITY,   GK_FILE_CERTIFICATE, GK_FILE_SECRET,     GK_FILE_ISSUER_CA, GK_FILE_CRL,
+    GK_FILE_SERVER_CRL, GK_FILE_SERVER_CA,   GK_FILE_PENDING_CA, GK_FILE_LINK_CA,   GK_FILE_REFRESH,
+    GK_FILE_DEVICE_OLD, GK_FILE_DEVICE_NEW,  GK_FILE_DEVICE,
 };
 
 /* In gatekeyd's directory. */

@@ -111,7 +111,7 @@ static bool lists(struct fixture *f, const struct authority *issuer, long serial
 {
     X509 *x509 = certificate_make(&(struct certificate_recipe){
         .name = "gw", .key = f->other.key, .issuer = issuer, .serial = serial, .is_leaf = true });
-    bool listed = agent_crl_lists(f->crl, x509);
+    bool listed = agent_crl_lists(f->crl, x509, NULL);
 
     X509_free(x509);
     return listed;
@@ -139,6 +139,31 @@ static void looks_a_serial_up_for_its_issuer_only(void **state)
 
     assert_int_equal(take(f, &recipe), GK_OK);
     assert_false(lists(f, &f->other, 7));
+}
+
+/* A CA that took another name with its new key lists what it issued under the old one. */
+static void looks_a_serial_up_for_a_ca_that_it_follows(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(agent_roots_clear) struct agent_roots links = { 0 };
+    struct crl_recipe recipe = sound(f);
+    X509 *own = certificate_make(&(struct certificate_recipe){
+        .name = "gw", .key = f->other.key, .issuer = &f->ca, .serial = 7, .is_leaf = true });
+    X509 *link = certificate_make(
+        &(struct certificate_recipe){ .name = "other CA", .key = f->other.key, .issuer = &f->ca });
+    X509 *wrong = certificate_make(
+        &(struct certificate_recipe){ .name = "other CA", .key = f->ca.key, .issuer = &f->ca });
+
+    recipe.issuer = &f->other;
+    assert_int_equal(take_by(f, &recipe, true, &f->other.x509, 1), GK_OK);
+    assert_false(agent_crl_lists(f->crl, own, &links));
+    assert_int_equal(agent_roots_add(&links, wrong, NULL), GK_OK);
+    assert_false(agent_crl_lists(f->crl, own, &links));
+    assert_int_equal(agent_roots_add(&links, link, NULL), GK_OK);
+    assert_true(agent_crl_lists(f->crl, own, &links));
+    X509_free(own);
+    X509_free(link);
+    X509_free(wrong);
 }
 
 static void refuses_what_is_no_list(void **state)
@@ -412,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(believes_a_sound_list_in_both_encodings),
         cmocka_unit_test(looks_a_serial_up_for_its_issuer_only),
+        cmocka_unit_test(looks_a_serial_up_for_a_ca_that_it_follows),
         cmocka_unit_test(refuses_what_is_no_list),
         cmocka_unit_test(refuses_bytes_behind_a_list),
         cmocka_unit_test(refuses_another_ca_and_a_ca_of_the_same_name),

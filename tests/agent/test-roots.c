@@ -106,7 +106,7 @@ static bool is_linked(struct fixture *f, const struct offer *offer)
     if (offer->link != NULL) {
         assert_int_equal(agent_roots_add(&candidates, offer->link, NULL), GK_OK);
     }
-    return agent_root_is_linked(f->openssl, f->new.x509, &candidates, &trusted, f->now);
+    return agent_root_link(f->openssl, f->new.x509, &candidates, &trusted, f->now) != NULL;
 }
 
 /* The same with a link made by this recipe, which is then freed. */
@@ -215,10 +215,8 @@ static void keeps_a_set_by_fingerprint(void **state)
     char spaced[2 * AGENT_FINGERPRINT_SIZE] = "";
 
     agent_fingerprint(f->new.x509, fingerprint);
-    for (size_t i = 0; fingerprint[i] != '\0'; i += 2) {
-        snprintf(spaced + strlen(spaced), 4, "%s%c%c", i > 0 ? ":" : "", fingerprint[i],
-                 fingerprint[i + 1]);
-    }
+    agent_fingerprint_show(f->new.x509, spaced);
+    assert_int_equal(strlen(spaced), AGENT_FINGERPRINT_SHOWN_SIZE - 1);
     assert_true(agent_fingerprint_read(spaced, again));
     assert_string_equal(again, fingerprint);
     assert_false(agent_fingerprint_read("abcd", again));
