@@ -2,7 +2,9 @@
 /* Takes certificates apart and writes them down; verification.c says which are believed. */
 #include "agent/command/certificate-internal.h"
 
+#include "agent/clock.h"
 #include "agent/enos/rest.h"
+#include "agent/roots.h"
 #include "identity/identity.h"
 
 #include <openssl/bn.h>
@@ -143,7 +145,7 @@ enum gk_status certificate_parse(struct agent_openssl *openssl, const char *pem,
         certificate_parse_all(openssl, pem, CERTIFICATE_CHAIN_MAX, "the certificate", &own, err);
 
     if (status == GK_OK) {
-        status = certificate_parse_all(openssl, issuers, CERTIFICATE_ISSUERS_MAX, "its issuer",
+        status = certificate_parse_all(openssl, issuers, CERTIFICATE_CHAIN_MAX, "its issuer",
                                        &others, err);
     }
     if (status != GK_OK) {
@@ -220,15 +222,49 @@ char *certificate_format_chain(const struct certificate *certificate)
     return fine ? take_text(bio) : NULL;
 }
 
-char *certificate_format_issuers(const struct certificate *certificate)
+static char *format_all(const STACK_OF(X509) * all)
 {
     CLEANUP(free_biop) BIO *bio = BIO_new(BIO_s_mem());
     bool fine = bio != NULL;
 
-    for (int i = 0; fine && i < sk_X509_num(certificate->issuers); i++) {
-        fine = PEM_write_bio_X509(bio, sk_X509_value(certificate->issuers, i)) == 1;
+    for (int i = 0; fine && i < sk_X509_num(all); i++) {
+        fine = PEM_write_bio_X509(bio, sk_X509_value(all, i)) == 1;
     }
     return fine ? take_text(bio) : NULL;
+}
+
+char *certificate_format_issuers(const struct certificate *certificate)
+{
+    return format_all(certificate->issuers);
+}
+
+enum gk_status certificate_unite_issuers(const struct agent_config *config,
+                                         struct agent_openssl *openssl,
+                                         const struct certificate *certificate, char **pem,
+                                         struct gk_error *err)
+{
+    CLEANUP(agent_roots_clear) struct agent_roots all = { 0 };
+    CLEANUP(agent_roots_clear) struct agent_roots there = { 0 };
+    enum gk_status status = agent_roots_read(config, openssl, GK_FILE_ISSUER_CA, &there, err);
+    int64_t now = agent_clock_now(config);
+
+    for (int i = 0; status == GK_OK && i < sk_X509_num(certificate->issuers); i++) {
+        status = agent_roots_add(&all, sk_X509_value(certificate->issuers, i), err);
+    }
+    for (int i = 0; status == GK_OK && i < agent_roots_count(&there); i++) {
+        X509 *one = agent_roots_at(&there, i);
+        int64_t begin, end;
+
+        if (agent_roots_count(&all) < AGENT_ROOTS_MAX &&
+            agent_certificate_dates(one, &begin, &end) && end >= now) {
+            status = agent_roots_add(&all, one, err);
+        }
+    }
+    if (status == GK_OK) {
+        *pem = format_all(all.all);
+        status = *pem != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return status;
 }
 
 enum gk_status certificate_read(const struct agent_config *config, struct agent_openssl *openssl,

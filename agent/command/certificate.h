@@ -69,8 +69,8 @@ enum gk_status certificate_check(const struct agent_config *config, struct agent
 struct certificate_wanted {
     EVP_PKEY *key;           /* the one that it was asked for with */
     const char *common_name; /* what was asked for */
-    const char *fingerprint; /* of a CA that came with it and that somebody vouches for, SHA-256 in
-                              * hex; NULL: none is */
+    const char *fingerprint; /* of the CA that somebody vouches for, as people write it; NULL: none
+                              */
 };
 
 /*
@@ -79,7 +79,8 @@ struct certificate_wanted {
  * certificate_check() does, and find the way from it to a CA that is known here: one of
  * issuer-ca.pem, of [hub] ca_file, of server-ca.pem, or the one that wanted vouches for. The
  * issuers of *certificate are those of that way. Nothing is written. Fails as certificate_check()
- * does; where the issuer is not known the error says its fingerprint.
+ * does, with GK_USAGE (this is no fingerprint), and as agent_roots_trusted(); where the issuer is
+ * not known the error says its fingerprint.
  */
 enum gk_status certificate_accept(const struct agent_config *config, struct agent_openssl *openssl,
                                   const struct certificate_wanted *wanted, const char *pem,
@@ -109,9 +110,9 @@ char *certificate_format_chain(const struct certificate *certificate);
 char *certificate_format_issuers(const struct certificate *certificate);
 
 /*
- * The new issuer-ca.pem: its issuers, and behind them those that are in the file already and are
- * needed as long as a certificate of theirs is in use somewhere. *pem is the caller's to free(3).
- * Fails with GK_BAD_CERTIFICATE (the file makes no sense), GK_NO_MEMORY, and as gk_identity_read().
+ * The new issuer-ca.pem: its issuers, then those that are in the file already and have not ended,
+ * since the certificate before this one may still be looked at; AGENT_ROOTS_MAX at most. *pem is
+ * the caller's to free(3). Fails as agent_roots_read().
  */
 enum gk_status certificate_unite_issuers(const struct agent_config *config,
                                          struct agent_openssl *openssl,

@@ -14,7 +14,6 @@ gatekey_SOURCES = \
     %D%/hub.c %D%/hub.h \
     %D%/install.c \
     %D%/installation.c \
-    %D%/issuer.c \
     %D%/key.c \
     %D%/main.c \
     %D%/mosquitto.c \

@@ -3,6 +3,7 @@
 #include "agent/command/certificate-internal.h"
 
 #include "agent/clock.h"
+#include "agent/roots.h"
 
 #include <openssl/x509v3.h>
 #include <time.h>
@@ -58,12 +59,11 @@ static void format_time(int64_t when, char text[static 32])
 }
 
 /* Nobody here knows who issued it; say who that would be. */
-static enum gk_status fail_unknown(struct agent_openssl *openssl, const struct certificate *c,
-                                   const STACK_OF(X509) * pile, struct gk_error *err)
+static enum gk_status fail_unknown(const struct certificate *c, const STACK_OF(X509) * pile,
+                                   struct gk_error *err)
 {
     X509 *top = NULL, *next = c->leaf;
-    char text[ISSUER_FINGERPRINT_SIZE] = "", name[100];
-    enum gk_status status = GK_OK;
+    char text[AGENT_FINGERPRINT_SIZE], name[100];
 
     for (int steps = 0; next != NULL && steps < CERTIFICATE_CHAIN_MAX; steps++) {
         X509 *below = next;
@@ -85,14 +85,11 @@ static enum gk_status fail_unknown(struct agent_openssl *openssl, const struct c
         return GK_BAD_CERTIFICATE;
     }
     X509_NAME_oneline(X509_get_subject_name(top), name, sizeof(name));
-    status = issuer_fingerprint(openssl, top, text, err);
-    if (status == GK_OK) {
-        status = gk_fail(err, GK_BAD_CERTIFICATE, "its issuer %s is not known here, SHA-256 %s",
-                         name, text);
-        gk_advise(err, "compare that fingerprint with what the hub's operator says, then add it as "
-                       "--ca-fingerprint");
-    }
-    return status;
+    agent_fingerprint(top, text);
+    gk_fail(err, GK_BAD_CERTIFICATE, "its issuer %s is not known here, SHA-256 %s", name, text);
+    gk_advise(err, "compare that fingerprint with what the hub's operator says, then add it as "
+                   "--ca-fingerprint");
+    return GK_BAD_CERTIFICATE;
 }
 
 static bool is_unknown(int why)
@@ -163,7 +160,7 @@ static enum gk_status check_chain(const struct agent_config *config, struct agen
     X509_STORE_CTX_set_time(verify, 0, time_to_check(config, c));
     if (X509_verify_cert(verify) != 1) {
         return rest != NULL && is_unknown(X509_STORE_CTX_get_error(verify))
-                   ? fail_unknown(openssl, c, rest, err)
+                   ? fail_unknown(c, rest, err)
                    : explain(config, c, verify, err);
     }
     if (chain != NULL) {
@@ -235,53 +232,62 @@ static X509 *take_leaf(STACK_OF(X509) * pile, EVP_PKEY *key)
     return found >= 0 ? sk_X509_delete(pile, found) : NULL;
 }
 
-/* Look for a fingerprint; *found stays NULL where nothing has it. */
-static enum gk_status find(struct agent_openssl *openssl, const STACK_OF(X509) * pile,
-                           const char *fingerprint, X509 **found, struct gk_error *err)
-{
-    enum gk_status status = GK_OK;
-
-    for (int i = 0; status == GK_OK && *found == NULL && i < sk_X509_num(pile); i++) {
-        char text[ISSUER_FINGERPRINT_SIZE];
-
-        status = issuer_fingerprint(openssl, sk_X509_value(pile, i), text, err);
-        if (status == GK_OK && issuer_fingerprint_matches(text, fingerprint)) {
-            *found = sk_X509_value(pile, i);
-        }
-    }
-    return status;
-}
-
 /*
- * The one that somebody vouches for by its fingerprint becomes the only anchor: another CA of the
+ * The CA that somebody vouches for by its fingerprint becomes the only anchor: another CA of the
  * same name could stand in its way.
  */
-static enum gk_status vouch(struct agent_openssl *openssl, const STACK_OF(X509) * pile,
-                            const char *fingerprint, STACK_OF(X509) * *anchors,
+static enum gk_status vouch(const struct agent_config *config, const char *fingerprint,
+                            struct agent_roots *anchors, const STACK_OF(X509) * pile,
                             struct gk_error *err)
 {
-    CLEANUP(free_stackp) STACK_OF(X509) *one = sk_X509_new_null();
-    X509 *found = NULL;
-    enum gk_status status = find(openssl, pile, fingerprint, &found, err);
+    CLEANUP(agent_roots_clear) struct agent_roots all = { 0 };
+    char clean[AGENT_FINGERPRINT_SIZE];
+    enum gk_status status = GK_OK;
+    X509 *found;
 
-    if (status == GK_OK && found == NULL) {
-        status = find(openssl, *anchors, fingerprint, &found, err);
+    if (!agent_fingerprint_read(fingerprint, clean)) {
+        return gk_fail(err, GK_USAGE, "%.100s is no SHA-256 fingerprint", fingerprint);
+    }
+    for (int i = 0; status == GK_OK && i < agent_roots_count(anchors); i++) {
+        status = agent_roots_add(&all, agent_roots_at(anchors, i), err);
+    }
+    for (int i = 0; status == GK_OK && i < sk_X509_num(pile); i++) {
+        status = agent_roots_add(&all, sk_X509_value(pile, i), err);
     }
     if (status != GK_OK) {
         return status;
     }
-    if (found != NULL) {
-        if (one == NULL || !issuer_push(one, found)) {
-            return gk_fail(err, GK_NO_MEMORY, NULL);
-        }
-        sk_X509_pop_free(*anchors, X509_free);
-        *anchors = TAKE(one);
-        return GK_OK;
+    agent_roots_clear(anchors);
+    found = agent_roots_find(&all, clean);
+    if (found == NULL) {
+        gk_fail(err, GK_BAD_CERTIFICATE, "no issuer that came with it has the fingerprint %s",
+                clean);
+        gk_advise(err, "give SHA-256 of the CA's certificate, and that certificate in the file");
+        return GK_BAD_CERTIFICATE;
     }
-    gk_fail(err, GK_BAD_CERTIFICATE, "no issuer that came with it has the fingerprint %.100s",
-            fingerprint);
-    gk_advise(err, "give SHA-256 of the CA's certificate, and that certificate in the file");
-    return GK_BAD_CERTIFICATE;
+    status = agent_root_check(found, agent_clock_now(config), err);
+    return status == GK_OK ? agent_roots_add(anchors, found, err) : status;
+}
+
+/* Whose word is taken for a certificate that was carried in. */
+static enum gk_status read_anchors(const struct agent_config *config, struct agent_openssl *openssl,
+                                   const struct certificate_wanted *wanted,
+                                   const STACK_OF(X509) * pile, struct agent_roots *anchors,
+                                   struct gk_error *err)
+{
+    CLEANUP(agent_roots_clear) struct agent_roots issuers = { 0 };
+    enum gk_status status =
+        agent_roots_trusted(config, openssl, AGENT_TRUST_HUB, anchors, NULL, err);
+
+    if (status == GK_OK) {
+        status = agent_roots_read(config, openssl, GK_FILE_ISSUER_CA, &issuers, err);
+    }
+    for (int i = 0; status == GK_OK && i < agent_roots_count(&issuers); i++) {
+        status = agent_roots_add(anchors, agent_roots_at(&issuers, i), err);
+    }
+    return status == GK_OK && wanted->fingerprint != NULL
+               ? vouch(config, wanted->fingerprint, anchors, pile, err)
+               : status;
 }
 
 /* Everything that came along, in one pile: the order says nothing. */
@@ -298,9 +304,12 @@ static enum gk_status read_pile(struct agent_openssl *openssl, const char *pem, 
                                        err);
     }
     for (int i = 0; status == GK_OK && i < sk_X509_num(more); i++) {
-        if (!issuer_push(all, sk_X509_value(more, i))) {
-            status = gk_fail(err, GK_NO_MEMORY, NULL);
+        X509 *one = sk_X509_value(more, i);
+
+        if (sk_X509_push(all, one) == 0) {
+            return gk_fail(err, GK_NO_MEMORY, NULL);
         }
+        X509_up_ref(one);
     }
     if (status == GK_OK) {
         *pile = TAKE(all);
@@ -331,7 +340,7 @@ enum gk_status certificate_accept(const struct agent_config *config, struct agen
 {
     CLEANUP(certificate_freep) struct certificate *c = NULL;
     CLEANUP(free_stackp) STACK_OF(X509) *pile = NULL;
-    CLEANUP(free_stackp) STACK_OF(X509) *anchors = NULL;
+    CLEANUP(agent_roots_clear) struct agent_roots anchors = { 0 };
     CLEANUP(free_stackp) STACK_OF(X509) *chain = NULL;
     enum gk_status status = read_pile(openssl, pem, issuers, &pile, err);
 
@@ -346,13 +355,10 @@ enum gk_status certificate_accept(const struct agent_config *config, struct agen
                          c->serial, c->subject_name, wanted->common_name);
     }
     if (status == GK_OK) {
-        status = issuer_read_known(config, openssl, &anchors, err);
-    }
-    if (status == GK_OK && wanted->fingerprint != NULL) {
-        status = vouch(openssl, pile, wanted->fingerprint, &anchors, err);
+        status = read_anchors(config, openssl, wanted, pile, &anchors, err);
     }
     if (status == GK_OK) {
-        status = check_chain(config, openssl, c, anchors, pile, &chain, err);
+        status = check_chain(config, openssl, c, anchors.all, pile, &chain, err);
     }
     if (status == GK_OK) {
         sk_X509_pop_free(c->issuers, X509_free);

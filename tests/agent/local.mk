@@ -125,7 +125,7 @@ tests_agent_test_sentence_LDADD = $(agent_test_ldadd)
 check_PROGRAMS += tests/agent/test-certificate
 TESTS += tests/agent/test-certificate
 tests_agent_test_certificate_SOURCES = tests/agent/test-certificate.c \
-    agent/command/certificate.c agent/command/issuer.c agent/command/request.c \
+    agent/command/certificate.c agent/command/request.c \
     agent/command/verification.c
 tests_agent_test_certificate_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
