@@ -12,6 +12,7 @@ gatekey_SOURCES = \
     %D%/enroll.c %D%/enroll.h \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
+    %D%/inbox.c %D%/inbox.h \
     %D%/install.c \
     %D%/installation.c \
     %D%/key.c \

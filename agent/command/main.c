@@ -25,8 +25,8 @@ static const struct command commands[] = {
       "Write a certificate signing request, to be carried to the hub; makes the device key if need "
       "be.",
       "make a certificate signing request", command_csr },
-    { "install", "[--ca-fingerprint SHA256] [--secret-file FILE] FILE",
-      "Take in the certificate that was issued for such a request, and go on enrolling.",
+    { "install", "[--ca-fingerprint SHA256] [--secret-file FILE] FILE | --inbox",
+      "Take in the certificate that was issued for such a request: enrol with it, or renew.",
       "install the certificate", command_install },
     { "provision", "--secret-file FILE",
       "Create the device at the hub (the provisioner's side): its GUID to stdout, its secret to "
