@@ -39,13 +39,22 @@ static const struct row distrusts[] = {
     { X509_V_ERR_CRL_SIGNATURE_FAILURE, "server-crl.pem carries a wrong signature", CHECK_LIST },
 };
 
-#define ENROLL_ANEW "check the clock of both sides, then run gatekey enroll"
 #define WRONG_HUB "check that [hub] host is the hub that issued cert.pem"
 
 static const struct row alerts[] = {
-    { SSL_AD_CERTIFICATE_EXPIRED, "our certificate has expired", ENROLL_ANEW },
-    { SSL_AD_UNKNOWN_CA, "it does not know the CA that issued our certificate", WRONG_HUB },
-    { SSL_AD_CERTIFICATE_UNKNOWN, "it does not accept our certificate", WRONG_HUB },
+    /* OpenSSL sends this one too when the hub's revocation list has expired. */
+    { SSL_AD_CERTIFICATE_EXPIRED,
+      "it says that our certificate has expired, which is not so; its clock is wrong, or its "
+      "revocation list too old",
+      "tell the hub's operator; nothing is wrong with this gateway's certificate" },
+    /* And this one when it has no list. */
+    { SSL_AD_UNKNOWN_CA,
+      "it does not know the CA that issued our certificate, or has no revocation list of it",
+      WRONG_HUB },
+    /* What Java sends for most things that it does not like. */
+    { SSL_AD_CERTIFICATE_UNKNOWN, "it does not accept our certificate",
+      "run gatekey refresh, which finds out whether it is revoked; then check that [hub] host is "
+      "the hub that issued it" },
     { SSL_AD_BAD_CERTIFICATE, "it finds our certificate faulty", WRONG_HUB },
     { SSL_AD_UNSUPPORTED_CERTIFICATE, "it does not take certificates like ours", WRONG_HUB },
     { SSL_AD_ACCESS_DENIED, "it knows our certificate and denies access", NULL },
@@ -84,13 +93,16 @@ enum gk_status agent_alert_distrust(int verify_error, const char *name, const ch
     return GK_UNTRUSTED;
 }
 
-enum gk_status agent_alert_received(int alert, const char *name, struct gk_error *err)
+enum gk_status agent_alert_received(int alert, bool expired, const char *name, struct gk_error *err)
 {
     const struct row *row = find(alerts, sizeof(alerts) / sizeof(alerts[0]), alert);
     const char *cause = row != NULL ? row->cause : SSL_alert_desc_string_long(alert);
 
     if (alert == SSL_AD_CERTIFICATE_REVOKED) {
         return gk_fail(err, GK_REVOKED, "%s says so, TLS alert %d", name, alert);
+    }
+    if (alert == SSL_AD_CERTIFICATE_EXPIRED && expired) {
+        return gk_fail(err, GK_EXPIRED, "%s says so, TLS alert %d", name, alert);
     }
     gk_fail(err, GK_HUB_REFUSED, "%s: %s, TLS alert %d", name, cause, alert);
     if (row != NULL && row->advice != NULL) {

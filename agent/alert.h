@@ -8,6 +8,8 @@
 
 #include "error.h"
 
+#include <stdbool.h>
+
 /*
  * Our check of the hub's certificate failed. verify_error is an X509_V_ERR_...; name is whom we
  * expected, ca_file the roots (NULL: the system's). Notes and returns GK_UNTRUSTED.
@@ -16,9 +18,11 @@ enum gk_status agent_alert_distrust(int verify_error, const char *name, const ch
                                     struct gk_error *err);
 
 /*
- * The hub sent a TLS alert (RFC 8446, 6). Notes and returns GK_REVOKED for certificate_revoked,
+ * The hub sent a TLS alert (RFC 8446, 6). expired: our certificate has, by our own clock. Notes and
+ * returns GK_REVOKED for certificate_revoked, GK_EXPIRED for certificate_expired where that is so,
  * else GK_HUB_REFUSED with what the alert means for us.
  */
-enum gk_status agent_alert_received(int alert, const char *name, struct gk_error *err);
+enum gk_status agent_alert_received(int alert, bool expired, const char *name,
+                                    struct gk_error *err);
 
 #endif

@@ -21,7 +21,11 @@ static enum gk_status explain_connack(const struct agent_link *link, struct gk_e
                                : mosquitto_connack_string(link->connack),
             link->connack);
     if (link->connack == 5) {
-        gk_advise(err, "ask the hub's operator about device %s", config->device_key);
+        gk_advise(err,
+                  dynamic ? "ask the hub's operator about device %s"
+                          : "ask the hub's operator about device %s; gatekey refresh finds out "
+                            "whether its certificate is revoked",
+                  config->device_key);
     }
     return GK_HUB_REFUSED;
 }

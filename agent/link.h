@@ -75,7 +75,7 @@ short agent_link_poll(const struct agent_link *link);
 /*
  * Do what can be done without waiting; revents as poll(2) gave them, 0 for the passing of time.
  * Call it once a second at least. Anything but GK_OK means down: err says why, and the link is to
- * be freed. Fails with GK_UNREACHABLE, GK_UNTRUSTED, GK_REVOKED, GK_HUB_CREDENTIALS,
+ * be freed. Fails with GK_UNREACHABLE, GK_UNTRUSTED, GK_REVOKED, GK_EXPIRED, GK_HUB_CREDENTIALS,
  * GK_HUB_REFUSED, GK_HUB_GARBLED, and the device key's failures (GK_NO_TPM and so on).
  */
 enum gk_status agent_link_step(struct agent_link *link, short revents,

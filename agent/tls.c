@@ -442,6 +442,15 @@ const char *agent_tls_remark(const struct agent_tls *tls)
     return tls->remark[0] != '\0' ? tls->remark : NULL;
 }
 
+/* Our own certificate, by the time that it was shown at. */
+static bool has_expired(const struct agent_tls *tls)
+{
+    const X509 *ours = SSL_CTX_get0_certificate(tls->context);
+    int64_t begin, end;
+
+    return ours != NULL && agent_certificate_dates(ours, &begin, &end) && end < tls->now;
+}
+
 enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err)
 {
     if (is_for_want_of_a_list(tls->verify_error)) {
@@ -451,7 +460,7 @@ enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *e
         return agent_alert_distrust(tls->verify_error, tls->name, tls->roots, err);
     }
     if (tls->alert >= 0) {
-        return agent_alert_received(tls->alert, tls->name, err);
+        return agent_alert_received(tls->alert, has_expired(tls), tls->name, err);
     }
     if (tls->own.status != GK_OK && err != NULL) {
         *err = tls->own;

@@ -69,8 +69,8 @@ const char *agent_tls_remark(const struct agent_tls *tls);
 
 /*
  * Say why TLS failed, as far as TLS knows: our own check of the hub (GK_UNTRUSTED, GK_STALE_CRL),
- * the alert it sent (GK_REVOKED, GK_HUB_REFUSED), or our own failure to sign (as gatekey's provider
- * says). GK_OK: TLS has nothing to do with it.
+ * the alert it sent (GK_REVOKED, GK_EXPIRED, GK_HUB_REFUSED), or our own failure to sign (as
+ * gatekey's provider says). GK_OK: TLS has nothing to do with it.
  */
 enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err) GK_MUST_CHECK;
 
