@@ -89,8 +89,8 @@ static bool hold(struct commander *commander, char **rest, char **text, size_t s
 static bool send_one(struct commander *commander, const struct held *held)
 {
     struct gk_error err = { 0 };
-    enum gk_status status = session_publish(commander->service->session, held->rest, held->text,
-                                            held->size, &err);
+    enum gk_status status =
+        session_publish(commander->service->session, held->rest, held->text, held->size, &err);
 
     if (status == GK_OK) {
         commander->answered++;

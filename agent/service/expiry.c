@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Warns the hub of a certificate that nobody renews by himself ([renew] by = hand). */
 #include "agent/clock.h"
+#include "agent/roots.h"
 #include "agent/service/log.h"
 #include "agent/service/service.h"
 #include "identity/identity.h"
@@ -8,7 +9,6 @@
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <time.h>
 
 #define DAY_S ((int64_t)86400)
 #define WARN_FROM_S (60 * DAY_S)
@@ -55,18 +55,6 @@ static X509 *read_own(const struct service *service)
     return TAKE(certificate);
 }
 
-/* When it ends, UNIX time; false when it does not say so sensibly. */
-static bool read_end(const X509 *certificate, int64_t *end)
-{
-    struct tm tm = { 0 };
-
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1) {
-        return false;
-    }
-    *end = (int64_t)timegm(&tm);
-    return true;
-}
-
 static void warn(const struct expiry *expiry, const X509 *certificate, int64_t end, int64_t left)
 {
     CLEANUP(BN_freep)
@@ -90,13 +78,13 @@ void expiry_check(struct expiry *expiry)
     const struct agent_config *config = expiry->service->config;
     CLEANUP(X509_freep) X509 *certificate = NULL;
     uint64_t now_ms = service_now_ms();
-    int64_t end, left;
+    int64_t begin, end, left;
 
     if (config->renew_by != AGENT_RENEW_HAND || now_ms < expiry->next_ms) {
         return;
     }
     certificate = read_own(expiry->service);
-    if (certificate == NULL || !read_end(certificate, &end)) {
+    if (certificate == NULL || !agent_certificate_dates(certificate, &begin, &end)) {
         return;
     }
     left = end - agent_clock_now(config);

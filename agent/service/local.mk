@@ -17,6 +17,7 @@ libservice_la_SOURCES = \
     %D%/request.c \
     %D%/server.c \
     %D%/service.h \
+    %D%/revocation.c \
     %D%/session.c %D%/session-asked.c %D%/session-internal.h \
     %D%/session-phase.c %D%/session-use.c \
     %D%/watch.c

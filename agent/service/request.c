@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be asked for on the local socket (agent/local.h). */
+#include "agent/clock.h"
 #include "agent/service/service.h"
 
 #include <sys/stat.h>
@@ -155,8 +156,10 @@ static void try_next(struct service *service, struct client *client, const json_
 /* The connect budget stays: it is the hub's limit, and knows no identity. */
 static enum gk_status forget(struct service *service, struct gk_error *err)
 {
+    enum gk_status status = inbox_empty(service->config, err);
+
     notices_forget(service->notices);
-    return inbox_empty(service->config, err);
+    return status == GK_OK ? agent_clock_forget(service->config, err) : status;
 }
 
 static void stop(struct service *service, struct client *client, const json_t *request)

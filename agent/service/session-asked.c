@@ -219,11 +219,25 @@ static void plan_reconnect(struct session *session, const char *reason)
     }
 }
 
+/* A new list came. What is in the old one was looked up before the connection was made. */
+static bool is_revoked(struct session *session, const struct identity *identity,
+                       struct gk_error *err)
+{
+    bool changed = !mark_equal(&session->identity.list, &identity->list);
+
+    session->identity.list = identity->list;
+    return changed && revocation_look_up(session, err) == GK_REVOKED;
+}
+
 /* Connected or about to be: is what the connection was made with still what is wanted? */
 static void check_connection(struct session *session, const struct identity *identity)
 {
+    struct gk_error why = { 0 };
+
     note_promotion(session, identity);
-    if (is_replaced(session, identity)) {
+    if (is_revoked(session, identity, &why)) {
+        session_end_revoked(session, &why);
+    } else if (is_replaced(session, identity)) {
         plan_reconnect(session, "the identity was replaced; connecting with the new one");
     } else if (!mark_equal(&session->identity.trust, &identity->trust)) {
         plan_reconnect(session, "the hub's roots or revocation list changed; connecting anew");

@@ -31,6 +31,7 @@ struct session {
     struct watch *watch, *roots_watch;
     char *roots_directory;
     struct identity identity; /* as it was when the link was made; of pair NEXT, current is next */
+    struct mark list_doubted; /* that could not be looked into, and was said so */
     sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
 
     enum plan plan;
@@ -65,6 +66,17 @@ void session_leave(struct session *session, enum phase phase, const struct gk_er
 void session_move(struct session *session, enum agent_pair pair);
 /* Answer whoever waits for the outcome; NULL: connected. */
 void session_tell(struct session *session, const struct gk_error *err);
+
+/* Our certificate is revoked: leave the connection, if there is one, and knock rarely. */
+void session_end_revoked(struct session *session, const struct gk_error *why);
+
+/* --- revocation.c ---------------------------------------------------------------------------- */
+
+/* Fails with GK_REVOKED where crl.pem has the certificate in use; any other trouble is logged, once
+ * per list. */
+enum gk_status revocation_look_up(struct session *session, struct gk_error *err) GK_MUST_CHECK;
+/* A hub that does not know a new certificate yet may call it anything: then it is a refusal. */
+void revocation_doubt(const struct session *session, struct gk_error *why);
 
 /* --- session-asked.c ------------------------------------------------------------------------- */
 

@@ -2,7 +2,6 @@
 /* Keeps the gateway connected: when to try, when to wait, when to leave it. */
 #include "agent/service/session-internal.h"
 
-#include "agent/clock.h"
 #include "agent/secret.h"
 #include "agent/service/log.h"
 
@@ -13,7 +12,6 @@
 #define TICK_US ((uint64_t)1000000)
 #define LASTING_MS 120000 /* a connection that stood so long begins the backoff anew */
 #define GOODBYE_MS 1000
-#define YOUNG_S 75 /* EnOS needs about 30 s before it knows a new certificate everywhere */
 #define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
@@ -122,18 +120,6 @@ static void stop_waiting(struct session *session)
     sd_event_source_set_enabled(session->wait_source, SD_EVENT_OFF);
 }
 
-/* A hub that does not know a new certificate yet may call it anything. */
-static void doubt_revocation(const struct session *session, struct gk_error *why)
-{
-    int64_t age = agent_clock_now(session->service->config) - session->identity.newest;
-
-    if (why->status == GK_REVOKED && age >= 0 && age < YOUNG_S) {
-        gk_fail(why, GK_HUB_REFUSED, "%s calls a certificate revoked that came %d s ago",
-                session->service->config->host, (int)age);
-        gk_advise(why, "wait: a hub may take a minute to know a new certificate");
-    }
-}
-
 /* What was kept for the next connection is not kept any longer. */
 static void give_up(struct session *session, const struct gk_error *why)
 {
@@ -167,7 +153,7 @@ static void went_down(struct session *session, const struct gk_error *err)
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     if (sent) {
-        doubt_revocation(session, &why);
+        revocation_doubt(session, &why);
     }
     if (tried) {
         go_back(session, &why, sent);
@@ -365,6 +351,9 @@ void session_attempt(struct session *session, bool patient)
     }
     session->attempts++;
     if (status == GK_OK) {
+        status = revocation_look_up(session, &err);
+    }
+    if (status == GK_OK) {
         status = start_link(session, &err);
     }
     if (status != GK_OK) {
@@ -388,6 +377,18 @@ void session_move(struct session *session, enum agent_pair pair)
     session->plan = NO_PLAN;
     session->pair = pair;
     session_attempt(session, false);
+}
+
+void session_end_revoked(struct session *session, const struct gk_error *why)
+{
+    session_log_reason(session, why, session->phase == CONNECTED);
+    say_goodbye(session);
+    session->plan = NO_PLAN;
+    session->pair = AGENT_PAIR_CURRENT;
+    session->patient = true;
+    wait_for(session, REVOKED, KNOCK_MS);
+    give_up(session, why);
+    session_tell(session, why);
 }
 
 void session_leave(struct session *session, enum phase phase, const struct gk_error *why)

@@ -103,14 +103,17 @@ tests_agent_hand_over_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_hand_over_LDADD = $(agent_test_ldadd)
 dist_check_SCRIPTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
+dist_check_SCRIPTS += tests/agent/gatekeyd-notices-a-revocation.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-serves-its-socket.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
+TESTS += tests/agent/gatekeyd-notices-a-revocation.py
 TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TPM_TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
+TPM_TESTS += tests/agent/gatekeyd-notices-a-revocation.py
 TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 
