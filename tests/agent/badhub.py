@@ -26,6 +26,7 @@ class Peer(Mqtt):
             while True:
                 kind, body = self.packet()
                 if kind == 0x10:
+                    hub.gate.wait()
                     self.send(0x20, b"\0\0")
                 elif kind == 0x82:
                     hub.subscribed.append(body[4:-1].decode())
@@ -57,6 +58,8 @@ class BadHub:
         self.port = self.listener.getsockname()[1]
         self.subscribed, self.unsubscribed, self.links = [], [], []
         self.granted = 1  # 128: no subscription
+        self.gate = threading.Event()  # while it is cleared nobody hears whether he may come in
+        self.gate.set()
         self.on_publish = self.on_subscribe = lambda *_: None
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -72,6 +75,7 @@ class BadHub:
                         Peer(link).serve(self)
 
     def close(self):
+        self.gate.set()
         for link in [self.listener, *self.links]:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
