@@ -159,6 +159,18 @@ static void say_unrevoked(struct reset *reset, const struct gk_error *why, const
     say_member(reset->run, "unrevoked", list);
 }
 
+/* A hub that said no is reachable. */
+static const char *next_step(enum gk_status status, bool by_api, const struct gk_error *why)
+{
+    if (status == GK_HUB_REFUSED && !by_api) {
+        return "see that somebody there answers revokeMe";
+    }
+    if (status == GK_HUB_REFUSED || status == GK_HUB_CREDENTIALS || status == GK_UNTRUSTED) {
+        return why->advice[0] != '\0' ? why->advice : gk_status_advice(status);
+    }
+    return "make the hub reachable";
+}
+
 enum gk_status reset_revoke(struct reset *reset, struct gk_error *err)
 {
     bool by_api = reset->run->config->app_key != NULL;
@@ -180,11 +192,10 @@ enum gk_status reset_revoke(struct reset *reset, struct gk_error *err)
         return GK_OK;
     }
     *err = why;
-    gk_advise(err,
-              "%s, and run gatekey reset again; or add --force, and revoke certificate %.160s at "
-              "the hub yourself",
-              status == GK_HUB_REFUSED && !by_api ? "see that somebody there answers revokeMe"
-                                                  : "make the hub reachable",
-              serials);
+    gk_advise(
+        err,
+        "%.100s, and run gatekey reset again; or add --force, and revoke certificate %.60s at "
+        "the hub yourself",
+        next_step(status, by_api, &why), serials);
     return status;
 }
