@@ -226,14 +226,21 @@ static enum gk_status call_device(struct hub *hub, const struct call *call,
     return status == GK_OK ? enos_device_parse(data, device, err) : status;
 }
 
-enum gk_status hub_device_create(struct hub *hub, struct enos_device *device, struct gk_error *err)
+enum gk_status hub_device_create(struct hub *hub, const char *serial_number, const char *licence,
+                                 struct enos_device *device, struct gk_error *err)
 {
     CLEANUP(json_freep)
     json_t *body = json_pack("{ss ss ss s{ss s{}}}", "productKey", hub->config->product_key,
                              "deviceKey", hub->config->device_key, "timezone", "+00:00",
                              "deviceName", "defaultValue", hub->config->device_key, "i18nValue");
-    CLEANUP(gk_freep) char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_t *attributes = json_pack("{ss* ss*}", "serialNumber", serial_number, "licence", licence);
+    CLEANUP(wipe_textp) char *text = NULL;
 
+    if (json_object_size(attributes) > 0) {
+        json_object_set(body, "deviceAttributes", attributes);
+    }
+    json_decref(attributes);
+    text = body != NULL && attributes != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     if (text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }

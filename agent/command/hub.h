@@ -36,9 +36,14 @@ enum gk_status hub_new(const struct agent_config *config, struct agent_openssl *
 void hub_free(struct hub *hub); /* NULL is fine */
 GK_DEFINE_CLEANUP(struct hub, hub_free)
 
-/* Create, or look up, the configured device. The device's secret is in *device: wipe it. */
-enum gk_status hub_device_create(struct hub *hub, struct enos_device *device,
-                                 struct gk_error *err) GK_MUST_CHECK;
+/*
+ * Create, or look up, the configured device. The device's secret is in *device: wipe it.
+ *
+ * serial_number and licence may be NULL. EnOS has no members for them: they go into the device's
+ * attributes serialNumber and licence, which the product's model has to know.
+ */
+enum gk_status hub_device_create(struct hub *hub, const char *serial_number, const char *licence,
+                                 struct enos_device *device, struct gk_error *err) GK_MUST_CHECK;
 enum gk_status hub_device_get(struct hub *hub, struct enos_device *device,
                               struct gk_error *err) GK_MUST_CHECK;
 

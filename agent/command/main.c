@@ -28,7 +28,7 @@ static const struct command commands[] = {
     { "install", "[--ca-fingerprint SHA256] [--secret-file FILE] FILE | --inbox",
       "Take in the certificate that was issued for such a request: enrol with it, or renew.",
       "install the certificate", command_install },
-    { "provision", "--secret-file FILE",
+    { "provision", "--secret-file FILE [--serial-number TEXT] [--licence-file FILE]",
       "Create the device at the hub (the provisioner's side): its GUID to stdout, its secret to "
       "FILE.",
       "create the device at the hub", command_provision },

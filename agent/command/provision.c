@@ -4,6 +4,7 @@
 #include "agent/command/command.h"
 #include "agent/command/hub.h"
 #include "agent/file.h"
+#include "agent/secret.h"
 
 static void wipe_device(struct enos_device *device)
 {
@@ -47,8 +48,10 @@ static enum gk_status hand_over(const char *path, const struct enos_device *devi
     return status;
 }
 
-static enum gk_status create(struct run *run, struct enos_device *device, struct gk_error *err)
+static enum gk_status create(struct run *run, const char *serial_number, const char *licence_file,
+                             struct enos_device *device, struct gk_error *err)
 {
+    CLEANUP(agent_secret_clear) struct agent_secret licence = { 0 };
     CLEANUP(hub_freep) struct hub *hub = NULL;
     struct agent_openssl *openssl;
     enum gk_status status = run_openssl(run, &openssl, err);
@@ -56,8 +59,12 @@ static enum gk_status create(struct run *run, struct enos_device *device, struct
     if (status == GK_OK) {
         status = hub_new(run->config, openssl, &hub, err);
     }
+    if (status == GK_OK && licence_file != NULL) {
+        status = agent_secret_read_file(licence_file, &licence, err);
+    }
     if (status == GK_OK) {
-        status = hub_device_create(hub, device, err);
+        status = hub_device_create(hub, serial_number, licence_file != NULL ? licence.text : NULL,
+                                   device, err);
     }
     if (status == GK_OK && (device->device_secret[0] == '\0' || device->asset_id[0] == '\0')) {
         status = gk_fail(err, GK_HUB_GARBLED, "no assetId or deviceSecret in the reply");
@@ -69,7 +76,12 @@ enum gk_status command_provision(struct run *run, int argc, char **argv, struct 
 {
     CLEANUP(wipe_device) struct enos_device device = { 0 };
     const char *secret_file = NULL;
-    const struct word words[] = { { "secret-file", &secret_file, NULL }, { 0 } };
+    const char *serial_number = NULL;
+    const char *licence_file = NULL;
+    const struct word words[] = { { "secret-file", &secret_file, NULL },
+                                  { "serial-number", &serial_number, NULL },
+                                  { "licence-file", &licence_file, NULL },
+                                  { 0 } };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
 
     if (status == GK_OK && secret_file == NULL) {
@@ -81,7 +93,7 @@ enum gk_status command_provision(struct run *run, int argc, char **argv, struct 
     if (status != GK_OK) {
         return status;
     }
-    status = create(run, &device, err);
+    status = create(run, serial_number, licence_file, &device, err);
     if (status != GK_OK) {
         unlink(secret_file);
         return status;

@@ -160,6 +160,7 @@ agent_scripts = \
     %D%/enroll-survives-a-full-disk \
     %D%/enroll-survives-being-killed \
     %D%/gatekey-and-gatekeyd-work-together \
+    %D%/each-code-of-the-hub-has-its-sentence \
     %D%/gatekey-says-what-is-wrong-with-the-hub \
     %D%/gatekey-says-what-is-wrong-with-the-tpm \
     %D%/other-providers-hold-the-key \
