@@ -156,6 +156,7 @@ agent_scripts = \
     %D%/a-gateway-gets-an-identity \
     %D%/a-key-is-rotated \
     %D%/a-wrong-clock-destroys-nothing \
+    %D%/a-year-without-credentials \
     %D%/enroll-again-asks-the-hub-again \
     %D%/enroll-survives-a-full-disk \
     %D%/enroll-survives-being-killed \
