@@ -71,6 +71,13 @@ enum gk_status agent_clock_read(const char *directory, struct agent_clock_record
     return read_at(place, directory, record, err);
 }
 
+bool agent_clock_is_there(const char *directory)
+{
+    CLEANUP(gk_closep) int place = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return place >= 0 && faccessat(place, AGENT_CLOCK_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* The directory, locked until it is closed: the file itself is replaced and cannot carry the lock.
  */
 static enum gk_status open_locked(const char *directory, int *opened, struct gk_error *err)

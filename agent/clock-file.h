@@ -32,6 +32,8 @@ struct agent_clock_record {
 enum gk_status agent_clock_read(const char *directory, struct agent_clock_record *record,
                                 struct gk_error *err) GK_MUST_CHECK;
 
+bool agent_clock_is_there(const char *directory);
+
 /* Changes a record; says whether it is to be written. */
 typedef bool agent_clock_changer(struct agent_clock_record *record, void *context);
 

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #define DRIFT_PER_MILLION 100 /* of a machine's oscillator, at worst */
-#define TPM_SLACK_MS 2000     /* between reading the TPM's clock and ours */
+#define TPM_SLACK_MS 1000     /* between reading one of the TPM's clocks and the other */
 #define TIME_TEXT 24
 
 const char *agent_clock_verdict_name(enum agent_clock_verdict verdict)
@@ -223,6 +223,11 @@ static const char *why_unprovable(enum agent_clock_tpm tpm)
     return "";
 }
 
+static int64_t rounded_s(int64_t ms)
+{
+    return (ms + (ms < 0 ? -500 : 500)) / 1000;
+}
+
 static void say_time(int64_t ms, char *text, size_t size)
 {
     time_t seconds = (time_t)(ms / 1000);
@@ -237,7 +242,7 @@ static void say(struct scene *scene)
     const char *witness = scene->is_same_boot ? "the time since boot" : "the TPM's clock";
     char *text = found->sentence;
     size_t size = sizeof(found->sentence);
-    int64_t off_s = (found->off_ms < 0 ? -found->off_ms : found->off_ms) / 1000;
+    int64_t off_s = rounded_s(found->off_ms < 0 ? -found->off_ms : found->off_ms);
     char wall[32], other[32];
 
     say_time(scene->look->wall_ms, wall, sizeof(wall));
@@ -358,7 +363,7 @@ struct agent_clock_mark agent_clock_remember(const struct agent_clock_mark *mark
 static bool is_another(const struct agent_clock_report *report,
                        const struct agent_clock_judgement *judgement, unsigned tolerance_s)
 {
-    int64_t change = judgement->off_ms / 1000 - report->seconds;
+    int64_t change = rounded_s(judgement->off_ms) - report->seconds;
 
     if (!report->stands || report->kind != judgement->verdict) {
         return true;
@@ -378,7 +383,7 @@ enum agent_clock_news agent_clock_report(struct agent_clock_report *report,
             return AGENT_CLOCK_NO_NEWS;
         }
         *report = (struct agent_clock_report){ .kind = judgement->verdict,
-                                               .seconds = judgement->off_ms / 1000,
+                                               .seconds = rounded_s(judgement->off_ms),
                                                .at = look->wall_ms / 1000,
                                                .stands = true };
         memcpy(report->detail, judgement->sentence, sizeof(report->detail));

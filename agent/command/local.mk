@@ -6,6 +6,7 @@ gatekey_SOURCES = \
     %D%/activation.c \
     %D%/application.c \
     %D%/certificate.c %D%/certificate.h %D%/certificate-internal.h \
+    %D%/clock.c \
     %D%/command.h \
     %D%/csr.c \
     %D%/devicekey.c %D%/devicekey.h \

@@ -40,6 +40,9 @@ static const struct command commands[] = {
       "Hand telemetry to gatekeyd; done when the hub has it.", "publish", command_publish },
     { "status", "", "Show what is: key, certificate, TPM, connection.", "say that all is well",
       command_status },
+    { "clock accept", "",
+      "The clock is right, whatever gatekeyd says: believe it from now on, and forget the floor.",
+      "accept the clock", command_clock_accept },
     { "renew", "[--if-due | --now]",
       "Renew the certificate: asked for, tried, and only then put in place. Resumes where it "
       "stopped.",

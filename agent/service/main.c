@@ -159,6 +159,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = expiry_new(service, &service->expiry, err);
     }
     if (status == GK_OK) {
+        status = clock_watch_new(service, &service->clock, err);
+    }
+    if (status == GK_OK) {
         status = session_new(service, &service->session, err);
     }
     return status;
@@ -167,7 +170,8 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
 static void stop_parts(struct service *service)
 {
     server_free(service->server);
-    session_free(service->session);
+    session_free(TAKE(service->session));
+    clock_watch_free(service->clock);
     commander_free(service->commander);
     publisher_free(service->publisher);
     notices_free(service->notices);

@@ -14,6 +14,8 @@ struct notice {
     const char *event; /* NULL: this place is free */
     json_t *params;    /* what is to be told; NULL: the hub has it */
     json_t *sent;      /* what the hub has not answered yet; a newer one may stand in params */
+    void (*told)(void *context); /* called when the hub has params; may be NULL */
+    void *context;
 };
 
 struct notices {
@@ -34,6 +36,9 @@ static void forget_if_same(struct notice *notice)
 {
     if (notice->params == notice->sent) {
         json_decref(TAKE(notice->params));
+        if (notice->told != NULL) {
+            notice->told(notice->context);
+        }
     }
 }
 
@@ -127,6 +132,12 @@ static json_t *wrap(json_t *members)
 
 enum gk_status service_notify(struct service *service, const char *event, json_t *members)
 {
+    return service_notify_until(service, event, members, NULL, NULL);
+}
+
+enum gk_status service_notify_until(struct service *service, const char *event, json_t *members,
+                                    void (*told)(void *context), void *context)
+{
     json_t *params = wrap(members);
     struct notice *notice = find(service->notices, event);
 
@@ -140,6 +151,8 @@ enum gk_status service_notify(struct service *service, const char *event, json_t
     json_decref(notice->params);
     notice->event = event;
     notice->params = params;
+    notice->told = told;
+    notice->context = context;
     notice->notices = service->notices;
     /* Soon, but not from within whatever noticed it. */
     sd_event_source_set_time_relative(service->notices->retry_source, 0);

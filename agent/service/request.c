@@ -56,6 +56,7 @@ static void status(struct service *service, struct client *client, const json_t 
     publisher_describe(service->publisher, reply);
     commander_describe(service->commander, reply);
     notices_describe(service->notices, reply);
+    clock_watch_describe(service->clock, reply);
     client_reply(client, reply);
 }
 

@@ -8,6 +8,7 @@
  *     publisher  what was handed over and waits for the hub's answer
  *     commander  what the hub asks for, and the programs that answer it
  *     notices    what the service itself has to tell the hub
+ *     clock      whether the wall clock can be right
  *     server     the local socket
  */
 #ifndef GATEKEY_AGENT_SERVICE_SERVICE_H
@@ -29,6 +30,7 @@ struct commander;
 struct server;
 struct notices;
 struct expiry;
+struct clock_watch;
 
 struct service {
     const struct agent_config *config;
@@ -40,6 +42,7 @@ struct service {
     struct server *server;
     struct notices *notices;
     struct expiry *expiry;
+    struct clock_watch *clock;
 };
 
 /* --- session.c ------------------------------------------------------------------------------- */
@@ -90,6 +93,10 @@ void session_forget(struct session *session, const void *context);
 
 /* Disconnect, and stay so until the identity was replaced or session_reconnect() is called. */
 void session_stop(struct session *session);
+
+/* The clock is right, or is not any more: go on, or leave the connection; see
+ * clock_watch_permit(). */
+void session_clock_changed(struct session *session);
 
 /* Add what "status" shows. */
 void session_describe(const struct session *session, json_t *status);
@@ -213,6 +220,10 @@ void notices_free(struct notices *notices); /* NULL is fine */
 enum gk_status service_notify(struct service *service, const char *event,
                               json_t *members) GK_MUST_CHECK;
 
+/* The same; told is called when the hub has it, and not when something newer takes its place. */
+enum gk_status service_notify_until(struct service *service, const char *event, json_t *members,
+                                    void (*told)(void *context), void *context) GK_MUST_CHECK;
+
 void notices_up(struct notices *notices);
 void notices_forget(struct notices *notices); /* they were about another identity */
 void notices_describe(const struct notices *notices, json_t *status);
@@ -228,6 +239,26 @@ enum gk_status expiry_new(struct service *service, struct expiry **expiry,
                           struct gk_error *err) GK_MUST_CHECK;
 void expiry_check(struct expiry *expiry); /* connected: look now, and then every hour */
 void expiry_free(struct expiry *expiry);  /* NULL is fine */
+
+/* --- clock.c --------------------------------------------------------------------------------- */
+
+/*
+ * Compare the wall clock with those that cannot be set (agent/clock-verdict.h): when the service
+ * starts and ends, before each attempt to connect, every six hours, and whenever the clock is set,
+ * which the kernel tells. A clock that was tampered with is logged, and told to the hub by event
+ * "clockTampered". What is known is kept in clock.json: every six hours, when there is news, and at
+ * the end.
+ */
+enum gk_status clock_watch_new(struct service *service, struct clock_watch **watch,
+                               struct gk_error *err) GK_MUST_CHECK;
+void clock_watch_free(struct clock_watch *watch); /* without a session any more; NULL is fine */
+
+/* May one connect by this clock? Looks first. Fails with GK_CLOCK_WRONG. */
+enum gk_status clock_watch_look(struct clock_watch *watch, struct gk_error *err) GK_MUST_CHECK;
+/* The same by the last look. */
+enum gk_status clock_watch_permit(const struct clock_watch *watch,
+                                  struct gk_error *err) GK_MUST_CHECK;
+void clock_watch_describe(const struct clock_watch *watch, json_t *status);
 
 /* --- inbox.c --------------------------------------------------------------------------------- */
 

@@ -261,6 +261,7 @@ static void check_enrolled(struct session *session, const struct identity *ident
         }
         break;
     case REVOKED:
+    case CLOCK_WRONG:
     case WAITING:
         if (changed) {
             session_attempt(session, true);
@@ -269,6 +270,31 @@ static void check_enrolled(struct session *session, const struct identity *ident
     case CONNECTING:
     case CONNECTED:
         check_connection(session, identity);
+        break;
+    }
+}
+
+void session_clock_changed(struct session *session)
+{
+    struct gk_error why = { 0 };
+    enum gk_status status = clock_watch_permit(session->service->clock, &why);
+
+    switch (session->phase) {
+    case NOT_ENROLLED:
+    case STOPPED:
+        break;
+    case CLOCK_WRONG:
+        if (status == GK_OK) {
+            session_attempt(session, true);
+        }
+        break;
+    case REVOKED:
+    case WAITING:
+    case CONNECTING:
+    case CONNECTED:
+        if (status != GK_OK) {
+            session_leave(session, CLOCK_WRONG, &why);
+        }
         break;
     }
 }

@@ -11,6 +11,7 @@ enum phase {
     NOT_ENROLLED, /* nothing to connect with */
     STOPPED,      /* told to stay away */
     REVOKED,      /* the hub does not want our certificate any more: it is knocked at rarely */
+    CLOCK_WRONG,  /* it has to be set first, or accepted */
     WAITING,      /* for the backoff or the budget */
     CONNECTING,
     CONNECTED,

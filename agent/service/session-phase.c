@@ -15,6 +15,8 @@ const char *session_phase_name(enum phase phase)
         return "stopped";
     case REVOKED:
         return "revoked";
+    case CLOCK_WRONG:
+        return "clock-wrong";
     case WAITING:
         return "waiting";
     case CONNECTING:
@@ -34,12 +36,14 @@ void session_enter(struct session *session, enum phase phase)
         log_line(LOG_LEVEL_NOTICE, "not enrolled; waiting for gatekey enroll");
     } else if (phase == STOPPED && session->phase != STOPPED) {
         log_line(LOG_LEVEL_NOTICE, "disconnected as asked; waiting for another identity");
+    } else if (phase == CLOCK_WRONG && session->phase != CLOCK_WRONG) {
+        log_failure(LOG_LEVEL_WARNING, "connect", &session->last);
     } else if (phase == CONNECTED) {
         log_line(LOG_LEVEL_NOTICE, "connected to %s port %u as device %s of product %s",
                  config->host, config->port, config->device_key, config->product_key);
     }
     session->phase = phase;
-    if (phase == WAITING || phase == REVOKED) {
+    if (phase == WAITING || phase == REVOKED || phase == CLOCK_WRONG) {
         gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
         sd_notifyf(0, "STATUS=%s", sentence);
     } else {

@@ -338,9 +338,14 @@ void session_attempt(struct session *session, bool patient)
 {
     struct gk_error err = { 0 };
     int64_t wait_ms = 0;
-    enum gk_status status = patience_take(session->service, patient, &wait_ms, &err);
+    enum gk_status status = clock_watch_look(session->service->clock, &err);
 
     session->patient = patient;
+    if (status != GK_OK) {
+        session_leave(session, CLOCK_WRONG, &err);
+        return;
+    }
+    status = patience_take(session->service, patient, &wait_ms, &err);
     if (status == GK_OK && wait_ms > 0) {
         put_off(session, wait_ms);
         return;
@@ -398,8 +403,8 @@ void session_leave(struct session *session, enum phase phase, const struct gk_er
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     give_up(session, why);
-    session_enter(session, phase);
     session->last = *why;
+    session_enter(session, phase);
     session_tell(session, why);
 }
 

@@ -186,3 +186,14 @@ TESTS += tests/agent/a-device-is-activated-once.py
 dist_check_SCRIPTS += tests/agent/commands-are-taken-once-and-answered-in-kind
 TESTS += tests/agent/commands-are-taken-once-and-answered-in-kind
 TPM_TESTS += tests/agent/commands-are-taken-once-and-answered-in-kind
+
+# gatekeyd under clocks of its own.
+check_DATA += tests/agent/kernel-clock.so
+CLEANFILES += tests/agent/kernel-clock.so
+EXTRA_DIST += tests/agent/kernel-clock.c
+tests/agent/kernel-clock.so: tests/agent/kernel-clock.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/agent && $(CC) -D_GNU_SOURCE -O2 -Wall -fPIC -shared -o $@ \
+	    $(srcdir)/tests/agent/kernel-clock.c
+dist_check_SCRIPTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
+TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
+TPM_TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
