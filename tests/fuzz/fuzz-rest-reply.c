@@ -6,6 +6,29 @@
 
 #include "cleanup.h"
 
+/* However it is said that something went wrong, with or without an envelope. */
+static void take_refusals(const uint8_t *data, size_t size)
+{
+    static const long http_status[] = { 400, 401, 403, 404, 429, 500, 503, 302 };
+
+    for (size_t i = 0; i < sizeof(http_status) / sizeof(http_status[0]); i++) {
+        struct gk_error err = { 0 };
+        json_t *body = NULL;
+        char sentence[1024];
+        bool expired;
+
+        if (enos_rest_reply_parse(http_status[i], (const char *)data, size, &body, &expired,
+                                  &err) == GK_OK) {
+            json_decref(body);
+            continue;
+        }
+        gk_error_sentence(&err, "ask", sentence, sizeof(sentence));
+        if (!enos_text_is_clean(sentence)) {
+            abort();
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct enos_certificate certificate;
@@ -17,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count;
     bool expired;
 
+    take_refusals(data, size);
     if (enos_rest_reply_parse(200, (const char *)data, size, &body, &expired, &err) != GK_OK) {
         return 0;
     }

@@ -3,9 +3,10 @@
 
 fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
     %D%/fuzz-pkcs11 %D%/fuzz-rest-reply %D%/fuzz-tss2 \
+    %D%/fuzz-certificate %D%/fuzz-clock %D%/fuzz-crl %D%/fuzz-state \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
-noinst_HEADERS += %D%/target.h
+noinst_HEADERS += %D%/scene.h %D%/target.h
 
 # With a fuzzer its own main() is linked in, else ours, which replays files.
 if FUZZING
@@ -53,6 +54,27 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_tss2_LDADD = libprovider.la libevpcrypto.la libdevkey.la libidentity.la liberror.la \
     $(CRYPTO_LIBS)
 
+fuzz_agent_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+fuzz_agent_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS)
+%C%_fuzz_certificate_SOURCES = %D%/fuzz-certificate.c %D%/scene.c $(fuzz_main) \
+    agent/command/certificate.c agent/command/request.c \
+    agent/command/verification.c
+%C%_fuzz_certificate_CFLAGS = $(fuzz_agent_cflags)
+%C%_fuzz_certificate_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_certificate_LDADD = $(fuzz_agent_ldadd)
+%C%_fuzz_clock_SOURCES = %D%/fuzz-clock.c %D%/scene.c $(fuzz_main)
+%C%_fuzz_clock_CFLAGS = $(fuzz_agent_cflags)
+%C%_fuzz_clock_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_clock_LDADD = $(fuzz_agent_ldadd)
+%C%_fuzz_crl_SOURCES = %D%/fuzz-crl.c %D%/scene.c $(fuzz_main)
+%C%_fuzz_crl_CFLAGS = $(fuzz_agent_cflags)
+%C%_fuzz_crl_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_crl_LDADD = $(fuzz_agent_ldadd)
+%C%_fuzz_state_SOURCES = %D%/fuzz-state.c %D%/scene.c $(fuzz_main)
+%C%_fuzz_state_CFLAGS = $(fuzz_agent_cflags)
+%C%_fuzz_state_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_state_LDADD = $(fuzz_agent_ldadd)
+
 %C%_fuzz_hub_connect_SOURCES = %D%/fuzz-hub-connect.c $(fuzz_main)
 %C%_fuzz_hub_connect_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_hub_connect_LDADD = tests/hub/libhub.la
@@ -69,7 +91,8 @@ EXTRA_DIST += %D%/run %D%/corpus
 # Of pkcs11 the steps are counted and said: a run is a sequence of them.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference chain decoder tss2 message rest-reply config hub-connect hub-request pkcs11
+FUZZ_TARGETS = reference chain decoder tss2 message rest-reply certificate crl state clock config hub-connect hub-request \
+    pkcs11
 .PHONY: fuzz
 fuzz:
 	$(MKDIR_P) fuzz
