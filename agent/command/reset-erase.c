@@ -7,6 +7,8 @@
  * into it.
  */
 #include "agent/command/reset.h"
+
+#include "agent/clock.h"
 #include "agent/command/service.h"
 #include "agent/file.h"
 #include "identity/identity.h"
@@ -100,7 +102,8 @@ enum gk_status reset_forget_service(struct reset *reset, struct gk_error *err)
     if (status != GK_OK && status != GK_NO_SERVICE) {
         return status;
     }
-    return erase_service(reset->run->config, err);
+    status = erase_service(reset->run->config, err);
+    return status == GK_OK ? agent_clock_forget(reset->run->config, err) : status;
 }
 
 /* --- the identity directory -------------------------------------------------------------------

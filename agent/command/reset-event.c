@@ -8,6 +8,7 @@
  * reset as well.
  */
 #include "agent/command/certificate.h"
+#include "agent/command/promotion.h"
 #include "agent/command/reset.h"
 #include "agent/enos/rest.h"
 #include "agent/link.h"
@@ -145,12 +146,28 @@ static enum gk_status revoke_pair(struct reset *reset, enum agent_pair pair, con
     return GK_OK;
 }
 
+/*
+ * In the middle of a promotion the files are no pair that could connect; it needs nobody to be
+ * finished. Where it cannot be, the connection fails and says why.
+ */
+static void settle_promotion(struct reset *reset)
+{
+    CLEANUP(renewal_close) struct renewal renewal = { 0 };
+
+    if (reset->state.renewal == AGENT_RENEWAL_PROMOTING &&
+        renewal_open(reset->run, &renewal, NULL) == GK_OK &&
+        promotion_run(&renewal, NULL) == GK_OK) {
+        reset->state = renewal.state;
+    }
+}
+
 enum gk_status reset_revoke_by_event(struct reset *reset, struct gk_error *err)
 {
     static const enum agent_pair pairs[] = { AGENT_PAIR_CURRENT, AGENT_PAIR_NEXT };
     CLEANUP(agent_secret_clear) struct agent_secret secret = { 0 };
     enum gk_status status = agent_link_init(err);
 
+    settle_promotion(reset);
     for (size_t i = 0; status == GK_OK && i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         CLEANUP(certificate_freep) struct certificate *certificate = NULL;
 
