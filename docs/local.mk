@@ -6,4 +6,5 @@ dist_man_MANS += \
     %D%/gatekey.conf.5 \
     %D%/gatekey-pkcs11.7 \
     %D%/gatekey-provider.7 \
+    %D%/gatekey-security.7 \
     %D%/gatekeyd.8
