@@ -77,6 +77,20 @@ enum gk_status agent_roots_add(struct agent_roots *roots, X509 *x509, struct gk_
     return GK_OK;
 }
 
+enum gk_status agent_roots_append(struct agent_roots *roots, X509 *x509, const char *name,
+                                  struct gk_error *err)
+{
+    char fingerprint[AGENT_FINGERPRINT_SIZE];
+
+    agent_fingerprint(x509, fingerprint);
+    if (agent_roots_count(roots) >= AGENT_ROOTS_MAX && index_of(roots, fingerprint) < 0) {
+        gk_fail(err, GK_BUSY, "%s holds %d certificates already", name, AGENT_ROOTS_MAX);
+        gk_advise(err, "remove what is no longer needed with gatekey ca remove");
+        return GK_BUSY;
+    }
+    return agent_roots_add(roots, x509, err);
+}
+
 bool agent_roots_remove(struct agent_roots *roots, const char *fingerprint)
 {
     int index = index_of(roots, fingerprint);

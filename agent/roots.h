@@ -47,6 +47,10 @@ X509 *agent_roots_at(const struct agent_roots *roots, int index); /* borrowed */
 /* Add a reference to x509, unless it is there already. Fails with GK_NO_MEMORY. */
 enum gk_status agent_roots_add(struct agent_roots *roots, X509 *x509,
                                struct gk_error *err) GK_MUST_CHECK;
+/* The same for one of our own files, name in errors: with room for AGENT_ROOTS_MAX. Fails with
+ * GK_BUSY too. */
+enum gk_status agent_roots_append(struct agent_roots *roots, X509 *x509, const char *name,
+                                  struct gk_error *err) GK_MUST_CHECK;
 /* Take out what has this fingerprint; false: it is not there. */
 bool agent_roots_remove(struct agent_roots *roots, const char *fingerprint);
 X509 *agent_roots_find(const struct agent_roots *roots, const char *fingerprint); /* or NULL */

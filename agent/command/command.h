@@ -42,7 +42,8 @@ typedef enum gk_status command_run(struct run *run, int argc, char **argv, struc
 command_run command_key_create, command_key_show, command_key_delete;
 command_run command_clock_accept;
 command_run command_csr, command_install, command_provision, command_enroll, command_publish;
-command_run command_status, command_renew, command_reset, command_mosquitto_config;
+command_run command_status, command_renew, command_refresh, command_reset, command_mosquitto_config;
+command_run command_ca_list, command_ca_add, command_ca_remove;
 
 /* --- what is said -------------------------------------------------------------------------------
  *

@@ -5,6 +5,7 @@ bin_PROGRAMS += gatekey
 gatekey_SOURCES = \
     %D%/activation.c \
     %D%/application.c \
+    %D%/ca.c \
     %D%/certificate.c %D%/certificate.h %D%/certificate-internal.h \
     %D%/clock.c \
     %D%/command.h \
@@ -30,6 +31,8 @@ gatekey_SOURCES = \
     %D%/renew-reload.c \
     %D%/renew-schedule.c %D%/renew-schedule.h \
     %D%/renew-try.c \
+    %D%/refresh.c %D%/refresh.h %D%/refresh-address.c %D%/refresh-list.c %D%/refresh-memory.c \
+    %D%/refresh-roots.c \
     %D%/request.c \
     %D%/reset.c %D%/reset.h \
     %D%/reset-erase.c \

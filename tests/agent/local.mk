@@ -77,6 +77,9 @@ tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_state_LDADD = $(agent_test_ldadd)
 
 # What is believed of CAs and lists.
+EXTRA_DIST += tests/agent/publisher.py tests/agent/trust.sh
+dist_check_SCRIPTS += tests/agent/revocation-lists-are-refreshed
+TESTS += tests/agent/revocation-lists-are-refreshed
 check_PROGRAMS += tests/agent/test-roots
 TESTS += tests/agent/test-roots
 tests_agent_test_roots_SOURCES = tests/agent/test-roots.c tests/agent/authority.c tests/agent/authority.h
