@@ -20,6 +20,7 @@ struct http {
     CURL *curl;
     const struct agent_config *config;
     struct gk_content roots; /* PEM; empty: the system's */
+    char where[160];         /* they stand, for errors */
     char why[CURL_ERROR_SIZE];
 };
 
@@ -52,6 +53,7 @@ enum gk_status http_new(const struct agent_config *config, enum agent_trust trus
         return gk_fail(err, GK_INTERNAL, "libcurl does not start");
     }
     h->config = config;
+    agent_roots_describe(config, trust, h->where, sizeof(h->where));
     status = agent_roots_pem(config, trust, &h->roots, err);
     if (status != GK_OK) {
         return status;
@@ -238,7 +240,7 @@ static enum gk_status judge(CURL *curl, CURLcode code)
     case CURLE_SSL_ISSUER_ERROR:
         return GK_UNTRUSTED;
     case CURLE_SSL_CACERT_BADFILE:
-        return GK_BAD_CONFIG;
+        return GK_BAD_FILE;
     case CURLE_SSL_CONNECT_ERROR:
         return judge_handshake(curl);
     case CURLE_WRITE_ERROR:
@@ -276,6 +278,11 @@ static enum gk_status fail(struct http *http, const struct http_request *request
 {
     char why[121];
 
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        gk_fail(err, GK_BAD_FILE, "%s holds no root, or a broken one", http->where);
+        gk_advise(err, "put the root certificate there, in PEM");
+        return GK_BAD_FILE;
+    }
     enos_text_clean(http->why[0] != '\0' ? http->why : curl_easy_strerror(code), why, sizeof(why));
     if (code == CURLE_FILESIZE_EXCEEDED ||
         (code == CURLE_WRITE_ERROR && reply->size + CURL_MAX_WRITE_SIZE > reply->max)) {

@@ -58,7 +58,7 @@ GK_DEFINE_CLEANUP(struct http, http_free)
 /*
  * Send and wait, 30 s at most for the API. Any HTTP status is a reply; a redirect is one too, and
  * is not followed. Fails with GK_UNREACHABLE, GK_UNTRUSTED, GK_HUB_GARBLED (too large, or not
- * HTTPS), GK_BAD_CONFIG (the roots make no sense), GK_NO_MEMORY, GK_INTERNAL.
+ * HTTPS), GK_BAD_FILE (the roots make no sense), GK_NO_MEMORY, GK_INTERNAL.
  */
 enum gk_status http_call(struct http *http, const struct http_request *request,
                          struct http_reply *reply, struct gk_error *err) GK_MUST_CHECK;

@@ -78,8 +78,12 @@ tests_agent_test_state_LDADD = $(agent_test_ldadd)
 
 # What is believed of CAs and lists.
 EXTRA_DIST += tests/agent/publisher.py tests/agent/trust.sh
-dist_check_SCRIPTS += tests/agent/revocation-lists-are-refreshed
-TESTS += tests/agent/revocation-lists-are-refreshed
+trust_scripts = \
+    tests/agent/a-new-root-is-trusted-over-a-link \
+    tests/agent/revocation-lists-are-refreshed \
+    tests/agent/roots-come-and-go
+dist_check_SCRIPTS += $(trust_scripts)
+TESTS += $(trust_scripts)
 check_PROGRAMS += tests/agent/test-roots
 TESTS += tests/agent/test-roots
 tests_agent_test_roots_SOURCES = tests/agent/test-roots.c tests/agent/authority.c tests/agent/authority.h
