@@ -40,7 +40,8 @@ gatekey_SOURCES = \
     %D%/reset-key.c \
     %D%/reset-revoke.c \
     %D%/service.c %D%/service.h \
-    %D%/status.c \
+    %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
+    %D%/trust.c %D%/trust.h \
     %D%/verification.c \
     %D%/words.c
 gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) $(SSL_CFLAGS) \

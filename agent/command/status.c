@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatekey status: what is, from the files, the TPM and gatekeyd, each of which may be missing. */
-#include "agent/command/certificate.h"
-#include "agent/command/command.h"
+#include "agent/command/status.h"
+
+#include "agent/clock.h"
 #include "agent/command/devicekey.h"
 #include "agent/command/service.h"
+#include "agent/command/trust.h"
 #include "agent/secret.h"
-#include "agent/state.h"
 #include "tpm/admin.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 #define SERVICE_TIMEOUT_S 5
 #define DAY_S 86400
 
-/* The first thing found wrong decides how the command ends; the rest is shown all the same. */
-static void note_problem(struct gk_error *first, const struct gk_error *err)
+void status_note(struct gk_error *first, const struct gk_error *err)
 {
     if (first->status == GK_OK) {
         *first = *err;
     }
 }
 
-static void show(struct run *run, const char *name, const char *member, const char *value)
+void status_show(struct run *run, const char *name, const char *member, const char *value)
 {
     say_line(run, "%-12s %s", name, value);
     say_text(run, member, value);
@@ -30,12 +29,12 @@ static void show(struct run *run, const char *name, const char *member, const ch
 
 static void show_device(struct run *run, const struct agent_state *state)
 {
-    show(run, "identity", "identity", run->config->directory);
-    show(run, "stage", "stage", agent_stage_name(state->stage));
+    status_show(run, "identity", "identity", run->config->directory);
+    status_show(run, "stage", "stage", agent_stage_name(state->stage));
     if (state->stage != AGENT_STAGE_NONE) {
-        show(run, "product", "productKey", state->product_key);
-        show(run, "device", "deviceKey", state->device_key);
-        show(run, "guid", "assetId", state->asset_id);
+        status_show(run, "product", "productKey", state->product_key);
+        status_show(run, "device", "deviceKey", state->device_key);
+        status_show(run, "guid", "assetId", state->asset_id);
     }
 }
 
@@ -46,11 +45,11 @@ static void check_state(struct run *run, const struct agent_state *state, struct
     if (state->stage == AGENT_STAGE_RESETTING) {
         gk_fail(&err, GK_NOT_ENROLLED, "a reset was interrupted");
         gk_advise(&err, "run gatekey reset to finish it");
-        note_problem(first, &err);
+        status_note(first, &err);
     } else if (state->stage != AGENT_STAGE_ENROLLED) {
         gk_fail(&err, GK_NOT_ENROLLED, "%s: %s", run->config->directory,
                 agent_stage_name(state->stage));
-        note_problem(first, &err);
+        status_note(first, &err);
     }
 }
 
@@ -64,13 +63,13 @@ static void show_key(struct run *run, struct gk_error *first)
     char handle[16];
 
     if (!devicekey_is_ours_to_make(run->config)) {
-        show(run, "key", "key", run->config->key);
+        status_show(run, "key", "key", run->config->key);
         return;
     }
     status = devicekey_read(run->config, &d, &err);
     snprintf(handle, sizeof(handle), "0x%08" PRIx32, d.handle);
     if (status == GK_OK && d.key != NULL) {
-        show(run, "key", "handle", handle);
+        status_show(run, "key", "handle", handle);
     }
     if (status == GK_OK) {
         status = agent_admin_open(run->config, &admin, &err);
@@ -88,45 +87,50 @@ static void show_key(struct run *run, struct gk_error *first)
         status = gk_fail(&err, GK_WRONG_KEY, "%s", handle);
     }
     if (status != GK_OK) {
-        note_problem(first, &err);
+        status_note(first, &err);
     }
 }
 
-static void show_certificate(struct run *run, struct gk_error *first)
+static void check_dates(struct run *run, const struct certificate *certificate, int64_t left,
+                        const char *end, struct gk_error *first)
+{
+    struct gk_error err = { 0 };
+
+    if (certificate_is_early(run->config, certificate)) {
+        gk_fail(&err, GK_NOT_YET_VALID, "serial %s", certificate_serial(certificate));
+        status_note(first, &err);
+    } else if (left < 0) {
+        gk_fail(&err, GK_EXPIRED, "serial %s on %s", certificate_serial(certificate), end);
+        status_note(first, &err);
+    }
+}
+
+static void show_certificate(struct run *run, const struct agent_state *state,
+                             struct gk_error *first)
 {
     CLEANUP(certificate_freep) struct certificate *certificate = NULL;
     struct agent_openssl *openssl;
     struct gk_error err = { 0 };
     enum gk_status status = run_openssl(run, &openssl, &err);
-    char text[64];
+    char text[TRUST_TIME_SIZE];
     int64_t left;
-    time_t end;
-    struct tm tm;
 
     if (status == GK_OK) {
         status = certificate_read(run->config, openssl, &certificate, &err);
     }
     if (status != GK_OK) {
-        note_problem(first, &err);
+        status_note(first, &err);
         return;
     }
-    end = (time_t)certificate_end(certificate);
-    left = (end - time(NULL)) / DAY_S;
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
-    show(run, "certificate", "certSN", certificate_serial(certificate));
-    show(run, "subject", "subject", certificate_subject(certificate));
-    say_line(run, "%-12s %s (%" PRId64 " days left)", "ends", text, left);
+    left = certificate_end(certificate) - agent_clock_now(run->config);
+    trust_format_time(certificate_end(certificate), text);
+    status_show(run, "certificate", "certSN", certificate_serial(certificate));
+    status_show(run, "subject", "subject", certificate_subject(certificate));
+    say_line(run, "%-12s %s (%" PRId64 " days left)", "ends", text, left / DAY_S);
     say_text(run, "notAfter", text);
-    say_member(run, "daysLeft", json_integer(left));
-    if (certificate_is_early(run->config, certificate)) {
-        gk_fail(&err, GK_NOT_YET_VALID, "serial %s", certificate_serial(certificate));
-        note_problem(first, &err);
-    } else if (end < time(NULL)) {
-        gk_fail(&err, GK_BAD_CERTIFICATE, "serial %s expired on %s",
-                certificate_serial(certificate), text);
-        gk_advise(&err, "run gatekey enroll, which asks for a new one");
-        note_problem(first, &err);
-    }
+    say_member(run, "daysLeft", json_integer(left / DAY_S));
+    check_dates(run, certificate, left, text, first);
+    status_show_renewal(run, state, certificate);
 }
 
 /* What gatekeyd says of its connection, and what of that is trouble. */
@@ -138,7 +142,7 @@ static void show_connection(struct run *run, const json_t *reply, struct gk_erro
     say_line(run, "%-12s %s", "service", state != NULL ? state : "running");
     if (service_trouble(reply, &err) != GK_OK) {
         say_line(run, "%-12s %s", "", json_string_value(json_object_get(reply, "last_error")));
-        note_problem(first, &err);
+        status_note(first, &err);
     }
 }
 
@@ -171,13 +175,15 @@ enum gk_status command_status(struct run *run, int argc, char **argv, struct gk_
         return status;
     }
     show_device(run, &state);
+    status_check_revoked(run, &first);
     /* A connection that the hub refuses says more than what the files look like. */
     show_service(run, &first);
     check_state(run, &state, &first);
     show_key(run, &first);
     if (state.stage >= AGENT_STAGE_CERTIFIED) {
-        show_certificate(run, &first);
+        show_certificate(run, &state, &first);
     }
+    status_show_trust(run, &first);
     *err = first;
     return first.status;
 }
