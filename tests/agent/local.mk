@@ -175,6 +175,8 @@ agent_scripts = \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/reset-leaves-nothing \
     %D%/two-gatekeys-do-not-meet
+    %D%/two-gatekeys-do-not-meet \
+    %D%/what-waits-in-the-inbox-is-judged
 EXTRA_DIST += %D%/setup.sh
 dist_check_SCRIPTS += %D%/gatekey-explains-itself
 TESTS += %D%/gatekey-explains-itself
