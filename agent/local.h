@@ -12,14 +12,20 @@
  *         uid 0 or the service's own: read the identity anew, connect, give the verdict; refused
  *         with GK_NO_SERVICE where the service is for another identity (what is left out matches)
  *         {"ok":true,"connected":true}
+ *         A connection that stands is left when its successor may be made: GK_THROTTLED says in how
+ *         many seconds the service does so by itself.
+ *     {"op":"try","directory":...}
+ *         the same uids, the same members: disconnect, connect with the pair in next/, and stay
+ *         with it when the hub accepts it; otherwise go back to the current pair at once, and say
+ *         why the other was refused
+ *         {"ok":true,"connected":true}
+ *         Nothing is left for what cannot be: GK_NO_FILE (nothing in next/), GK_BAD_CERTIFICATE (it
+ *         is for another key), GK_THROTTLED (no room in the connect budget for the way there and
+ *         back; run it again in so many seconds). The verdict comes within a minute.
  *     {"op":"stop","directory":...}
  *         the same uids, the same members: disconnect and stay so until the identity is replaced
- *         {"ok":true}; with "forget":true what the service keeps for this identity (inbox, clock)
- *         is erased too
- *     {"op":"try","directory":...}
- *         the same uids: disconnect, connect with the pair in next/, and stay with it when the hub
- *         accepts it; otherwise go back to the current pair by itself, and say why
- *         {"ok":true,"connected":true}
+ *         {"ok":true}; with "forget":true what the service keeps for this identity (the inbox,
+ *         clock.json, events that the hub was to be told) is erased too
  *
  * What fails is answered {"ok":false,"status":"GK_HUB_REFUSED","error":"cannot publish:
  * ...","exit":1}, with "code" where the hub gave one.
