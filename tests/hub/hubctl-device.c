@@ -196,7 +196,9 @@ static const char certificates[] =
     " coalesce(deviceKey, '(the hub)') AS deviceKey, commonName,"
     " strftime('%Y-%m-%dT%H:%M:%SZ', signMs / 1000, 'unixepoch') AS signed,"
     " strftime('%Y-%m-%dT%H:%M:%SZ', expireMs / 1000, 'unixepoch') AS expires,"
-    " CASE WHEN revokedMs IS NULL THEN 'valid' ELSE 'revoked' END AS status, reason"
+    " CASE WHEN revokedMs IS NOT NULL THEN 'revoked'"
+    " WHEN expireMs <= 1000 * strftime('%s', 'now') THEN 'expired' ELSE 'valid' END AS status,"
+    " reason"
     " FROM certificate LEFT JOIN device USING (assetId) ORDER BY serial";
 
 static const char attributes[] =
