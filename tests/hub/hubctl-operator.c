@@ -47,6 +47,7 @@ enum outcome { DONE, LATER };
 struct program {
     struct hub_client *client;
     char *state_file;
+    bool is_deaf;  /* the events could not be read the last time */
     json_t *state; /* {"seen": eventId, "jobs": [event...], "answers": {digest: certificate}} */
 };
 
@@ -294,6 +295,16 @@ static void add_job(json_t *jobs, json_t *event)
     json_array_append(jobs, event);
 }
 
+/* Say once that the events cannot be read, and once more after they could. */
+static void complain(struct program *program, int code, const json_t *answer)
+{
+    if (code != 0 && !program->is_deaf) {
+        hubctl_fail("cannot read the events: %s",
+                    answer != NULL ? hub_text(answer, "msg") : "the hub does not answer");
+    }
+    program->is_deaf = code != 0;
+}
+
 /* Read what came since. What was read is written down as a job before it is done. */
 static void read_events(struct program *program)
 {
@@ -302,14 +313,17 @@ static void read_events(struct program *program)
     json_t *data;
     json_t *event;
     size_t index;
+    int code;
 
     snprintf(after, sizeof(after), "%" PRId64, hub_number(program->state, "seen"));
-    if (hub_client_call(
-            program->client,
-            &(struct hub_client_call){ .path = EVENTS,
-                                       .query = { { "action", "list" }, { "after", after } },
-                                       .query_count = 2 },
-            &answer) != 0) {
+    code = hub_client_call(
+        program->client,
+        &(struct hub_client_call){ .path = EVENTS,
+                                   .query = { { "action", "list" }, { "after", after } },
+                                   .query_count = 2 },
+        &answer);
+    complain(program, code, answer);
+    if (code != 0) {
         return;
     }
     data = json_object_get(answer, "data");
@@ -391,7 +405,8 @@ static int work(const struct run *run, struct program *program)
         }
         usleep(PAUSE_MS * 1000);
     } while (!ended && now_ms() < until_ms);
-    return json_array_size(json_object_get(program->state, "jobs")) == 0 ? 0 : 1;
+    return !program->is_deaf && json_array_size(json_object_get(program->state, "jobs")) == 0 ? 0
+                                                                                              : 1;
 }
 
 /* Where the hub is, as it says itself. */
@@ -454,7 +469,7 @@ int hubctl_operate(struct run *run)
                                            hub_text(application, "appKey"),
                                            hub_text(application, "appSecret") };
     client = hub_client_new(&options);
-    program = (struct program){ client, state_file, read_state(state_file) };
+    program = (struct program){ client, state_file, false, read_state(state_file) };
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     code = client != NULL ? work(run, &program) : 1;

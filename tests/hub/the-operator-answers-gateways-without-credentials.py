@@ -114,10 +114,15 @@ class Operating(HubTest):
         device = self.device()
         link = device.connect()
         self.tell(device, link, "revokeMe", certSN=str(device.serial))
-        for trouble, nothing_to_do in (("http=event-list:503", True), ("refuse=certificate-revoke:99500", False),
-                                       ("http=token-get:500", False), ("garbage=certificate-revoke", False)):
+        for trouble in "http=event-list:503", "refuse=event-list:99403", "http=token-get:500":
             self.hub.fault(trouble)
-            self.assertEqual(self.run_once(), ("", nothing_to_do))
+            done = self.hub.ctl("application", "run", "--app", "operator", "--once", check=False)
+            self.assertEqual((done.stdout, done.returncode), ("", 1))
+            self.assertIn("cannot read the events: ", done.stderr)
+            self.hub.fault("--clear")
+        for trouble in "refuse=certificate-revoke:99500", "garbage=certificate-revoke":
+            self.hub.fault(trouble)
+            self.assertEqual(self.run_once(), ("", False))
             self.hub.fault("--clear")
         # The last answer was spoilt after the work was done.
         self.assertIn("the certificate is revoked already", self.run_once()[0])
