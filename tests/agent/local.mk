@@ -161,6 +161,7 @@ agent_scripts = \
     %D%/a-certificate-is-renewed \
     %D%/a-gateway-gets-an-identity \
     %D%/a-key-is-rotated \
+    %D%/a-refused-renewal-changes-nothing \
     %D%/a-wrong-clock-destroys-nothing \
     %D%/a-year-without-credentials \
     %D%/enroll-again-asks-the-hub-again \
