@@ -172,6 +172,7 @@ agent_scripts = \
     %D%/gatekey-says-what-is-wrong-with-the-hub \
     %D%/gatekey-says-what-is-wrong-with-the-tpm \
     %D%/other-providers-hold-the-key \
+    %D%/renew-survives-being-killed \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/reset-leaves-nothing \
     %D%/two-gatekeys-do-not-meet
