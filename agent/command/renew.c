@@ -118,6 +118,14 @@ enum gk_status renewal_finish(struct run *run, struct gk_error *err)
     return status;
 }
 
+/* For the schedule of retries. What kept the failure from being noted is not told beside it. */
+static void note_failure(struct renewal *r)
+{
+    r->state.tried_at = agent_clock_now(r->config);
+    r->state.failures++;
+    (void)!renewal_write(r, r->state.renewal, NULL);
+}
+
 /* A carried-in certificate announces itself as one that was asked for would. */
 static enum gk_status make_room(struct renewal *r, struct gk_error *err)
 {
@@ -168,7 +176,14 @@ static enum gk_status take(struct renewal *r, const struct certificate *certific
     } else if (strcmp(serial, r->state.next_sn) != 0) {
         status = renewal_supersede(r, serial, err);
     }
-    return status == GK_OK ? try_and_promote(r, err) : status;
+    if (status != GK_OK) {
+        return status;
+    }
+    status = try_and_promote(r, err);
+    if (status != GK_OK) {
+        note_failure(r);
+    }
+    return status;
 }
 
 enum gk_status renewal_take(struct run *run, const struct certificate *certificate,
@@ -328,14 +343,6 @@ static enum gk_status go_on(struct renewal *r, enum hurry hurry, const struct re
     }
     return status == GK_OK && r->state.renewal == AGENT_RENEWAL_READY ? try_and_promote(r, err)
                                                                       : status;
-}
-
-/* For the schedule of retries. What kept the failure from being noted is not told beside it. */
-static void note_failure(struct renewal *r)
-{
-    r->state.tried_at = agent_clock_now(r->config);
-    r->state.failures++;
-    (void)!renewal_write(r, r->state.renewal, NULL);
 }
 
 static enum gk_status renew(struct renewal *r, enum hurry hurry, struct gk_error *err)

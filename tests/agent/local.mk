@@ -175,6 +175,7 @@ agent_scripts = \
     %D%/renew-survives-being-killed \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/reset-leaves-nothing \
+    %D%/ten-renewals-lose-nothing \
     %D%/two-gatekeys-do-not-meet
 # Enrolment in its forms.
 agent_scripts += \
