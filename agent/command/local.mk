@@ -11,6 +11,7 @@ gatekey_SOURCES = \
     %D%/command.h \
     %D%/csr.c \
     %D%/devicekey.c %D%/devicekey.h \
+    %D%/doctor.c %D%/doctor.h %D%/doctor-identity.c %D%/doctor-system.c %D%/doctor-trust.c \
     %D%/enroll.c %D%/enroll.h \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \

@@ -40,6 +40,8 @@ static const struct command commands[] = {
       "Hand telemetry to gatekeyd; done when the hub has it.", "publish", command_publish },
     { "status", "", "Show what is: key, certificate, TPM, connection.", "say that all is well",
       command_status },
+    { "doctor", "", "Look for what is wrong, and say how to mend it.", "say that nothing is wrong",
+      command_doctor },
     { "clock accept", "",
       "The clock is right, whatever gatekeyd says: believe it from now on, and forget the floor.",
       "accept the clock", command_clock_accept },

@@ -158,6 +158,7 @@ tests_agent_test_output_LDADD = $(agent_test_ldadd)
 
 # Whole-product tests: gatekey on a TPM of its own, against the hub.
 agent_scripts = \
+    %D%/doctor-finds-what-is-wrong \
     %D%/a-certificate-is-renewed \
     %D%/a-gateway-gets-an-identity \
     %D%/a-key-is-rotated \
