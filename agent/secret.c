@@ -92,7 +92,7 @@ enum gk_status agent_secret_store(const struct agent_config *config, const char 
     enum gk_status status = agent_admin_open(config, &admin, err);
 
     if (status == GK_OK) {
-        status = gk_admin_seal(admin, (const uint8_t *)text, size, &sealed, err);
+        status = gk_admin_seal(admin, (const uint8_t *)text, size, config->seal_pcrs, &sealed, err);
     }
     if (status != GK_OK) {
         return status;

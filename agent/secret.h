@@ -40,8 +40,8 @@ enum gk_status agent_admin_open(const struct agent_config *config, struct gk_adm
                                 struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Seal the device secret and store it durably as secret.tpm in the identity directory.
- * Fails as gk_admin_seal() and agent_file_replace() do.
+ * Seal the device secret, to [tpm] seal_pcrs as well where that is set, and store it durably as
+ * secret.tpm in the identity directory. Fails as gk_admin_seal() and agent_file_replace() do.
  */
 enum gk_status agent_secret_store(const struct agent_config *config, const char *text, size_t size,
                                   struct gk_error *err) GK_MUST_CHECK;

@@ -143,14 +143,14 @@ void gk_admin_close(struct gk_admin *admin)
     free(admin);
 }
 
-static enum gk_status session_start(struct gk_admin *admin, ESYS_TR salt_key,
+static enum gk_status session_start(struct gk_admin *admin, ESYS_TR salt_key, TPM2_SE type,
                                     TPMA_SESSION attributes, struct object *session,
                                     struct gk_error *err)
 {
     ESYS_TR handle;
-    TSS2_RC code = Esys_StartAuthSession(admin->esys, salt_key, ESYS_TR_NONE, ESYS_TR_NONE,
-                                         ESYS_TR_NONE, ESYS_TR_NONE, NULL, TPM2_SE_HMAC,
-                                         &aes_128_cfb, TPM2_ALG_SHA256, &handle);
+    TSS2_RC code =
+        Esys_StartAuthSession(admin->esys, salt_key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                              ESYS_TR_NONE, NULL, type, &aes_128_cfb, TPM2_ALG_SHA256, &handle);
 
     if (code != TSS2_RC_SUCCESS) {
         return admin_fail(err, code, "starting a session");
@@ -163,7 +163,15 @@ static enum gk_status session_start(struct gk_admin *admin, ESYS_TR salt_key,
 enum gk_status admin_owner_session(struct gk_admin *admin, struct object *session,
                                    struct gk_error *err)
 {
-    return session_start(admin, ESYS_TR_NONE, TPMA_SESSION_CONTINUESESSION, session, err);
+    return session_start(admin, ESYS_TR_NONE, TPM2_SE_HMAC, TPMA_SESSION_CONTINUESESSION, session,
+                         err);
+}
+
+enum gk_status admin_policy_session(struct gk_admin *admin, bool trial, struct object *session,
+                                    struct gk_error *err)
+{
+    return session_start(admin, ESYS_TR_NONE, trial ? TPM2_SE_TRIAL : TPM2_SE_POLICY,
+                         TPMA_SESSION_CONTINUESESSION, session, err);
 }
 
 enum gk_status admin_fail_under(struct gk_error *err, TSS2_RC code, const struct storage *storage,
@@ -284,7 +292,7 @@ enum gk_status storage_open(struct gk_admin *admin, TPM2_HANDLE where, struct st
     if (status != GK_OK) {
         return status;
     }
-    return session_start(admin, storage->root.handle,
+    return session_start(admin, storage->root.handle, TPM2_SE_HMAC,
                          TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT,
                          &storage->session, err);
 }

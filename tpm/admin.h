@@ -105,17 +105,22 @@ enum gk_status gk_admin_clock(struct gk_admin *admin, struct gk_clock *clock,
 
 /*
  * Seal a secret of 1 to GK_SECRET_MAX_SIZE bytes to this TPM ("TPM2_Create" of a keyed-hash object
- * under the storage root key) and give it as text for a file: PEM "GATEKEY SEALED SECRET". text is
- * allocated and the caller's to free(3); it holds nothing that another TPM could open. Fails with
- * GK_BAD_OWNER_AUTH, GK_USAGE (size).
+ * under the storage root key) and give it as text for a file: PEM "GATEKEY SEALED SECRET", after a
+ * line that says what it was sealed to. text is allocated and the caller's to free(3); it holds
+ * nothing that another TPM could open.
+ *
+ * pcrs  NULL, or a bank and its PCRs ("sha256:0,2,7"): it can then be opened only while these hold
+ *       what they hold now ("TPM2_PolicyPCR"), and by no password. What they hold is in the text,
+ *       for telling later which of them changed.
+ * Fails with GK_BAD_OWNER_AUTH, GK_USAGE (size, pcrs), GK_NOT_OFFERED (this TPM has no such PCR).
  */
 enum gk_status gk_admin_seal(struct gk_admin *admin, const uint8_t *secret, size_t size,
-                             char **text, struct gk_error *err) GK_MUST_CHECK;
+                             const char *pcrs, char **text, struct gk_error *err) GK_MUST_CHECK;
 
 /*
  * Open what gk_admin_seal() made ("TPM2_Load", "TPM2_Unseal"). secret receives *size bytes; the
  * caller wipes it (explicit_bzero(3)) after use. Fails with GK_BAD_FILE (garbled), GK_SEAL_BROKEN
- * (not this TPM's), GK_BAD_OWNER_AUTH.
+ * (not this TPM's), GK_PCRS_CHANGED, GK_BAD_OWNER_AUTH.
  */
 enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t text_size,
                                uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size,

@@ -78,6 +78,42 @@ enum gk_status admin_find(struct gk_admin *admin, uint32_t handle, struct object
 enum gk_status admin_owner_session(struct gk_admin *admin, struct object *session,
                                    struct gk_error *err);
 
+/* An unsalted policy session; trial: it only computes. */
+enum gk_status admin_policy_session(struct gk_admin *admin, bool trial, struct object *session,
+                                    struct gk_error *err);
+
 TPM2B_AUTH auth_of(const struct gk_auth *auth);
+
+/* --- pcr.c ----------------------------------------------------------------------------------- */
+
+#define PCRS_MAX 24
+
+/* PCRs of one bank, and what they held when they were read. */
+struct pcrs {
+    TPML_PCR_SELECTION selection;
+    unsigned count;
+    unsigned numbers[PCRS_MAX];
+    TPM2B_DIGEST values[PCRS_MAX];
+};
+
+/*
+ * The session of the storage below goes with every command, so that nobody on the way to the TPM
+ * can put in another policy than the one that was asked for.
+ */
+
+/* "sha256:0,2,7". Fails with GK_USAGE. */
+enum gk_status pcrs_parse(const char *text, struct pcrs *pcrs, struct gk_error *err);
+/* Fails with GK_NOT_OFFERED where the TPM has no such PCR. */
+enum gk_status pcrs_read(const struct storage *storage, struct pcrs *pcrs, struct gk_error *err);
+/* A session that holds as long as they stay as they are now ("TPM2_PolicyPCR"). */
+enum gk_status pcrs_hold(const struct storage *storage, const struct pcrs *pcrs, bool trial,
+                         struct object *session, struct gk_error *err);
+enum gk_status pcrs_policy(const struct storage *storage, const struct pcrs *pcrs,
+                           TPM2B_DIGEST *policy, struct gk_error *err);
+/* GK_PCRS_CHANGED, and which: code is what the TPM refused with. */
+enum gk_status pcrs_explain(const struct storage *storage, const struct pcrs *pcrs, TSS2_RC code,
+                            struct gk_error *err);
+bool pcrs_marshal(const struct pcrs *pcrs, uint8_t *binary, size_t capacity, size_t *offset);
+bool pcrs_unmarshal(struct pcrs *pcrs, const uint8_t *binary, size_t size, size_t *offset);
 
 #endif

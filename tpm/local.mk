@@ -30,6 +30,7 @@ libdevkey_la_LIBADD = $(TSS_SYS_LIBS)
 libadmin_la_SOURCES = \
     %D%/admin.c \
     %D%/create.c \
+    %D%/pcr.c \
     %D%/seal.c \
     %D%/ticks.c
 libadmin_la_CFLAGS = $(AM_CFLAGS) $(TSS_ESYS_CFLAGS)

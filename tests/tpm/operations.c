@@ -20,7 +20,7 @@ static struct gk_key *signs, *decrypts;
 static struct direct_file file; /* a loadable key, as files hold it, and as it is read from there */
 static struct gk_key *fresh, *used;
 static char *sealed; /* with the storage root that is made on the spot, and with a persistent one */
-static char *sealed_under_root;
+static char *sealed_under_root, *sealed_to_pcrs;
 
 /* What the last run handed out. */
 static uint8_t signature[GK_RSA2048_SIZE];
@@ -259,15 +259,25 @@ static bool has_evicted(void)
     return !direct_has(HANDLE);
 }
 
-static enum gk_status seal(const char *tcti, struct gk_error *err)
+static enum gk_status seal_to(const char *tcti, const char *pcrs, struct gk_error *err)
 {
     CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
     enum gk_status status = gk_admin_open(tcti, NULL, &admin, err);
 
     free(TAKE(made_text));
-    return status == GK_OK
-               ? gk_admin_seal(admin, (const uint8_t *)secret, strlen(secret), &made_text, err)
-               : status;
+    return status == GK_OK ? gk_admin_seal(admin, (const uint8_t *)secret, strlen(secret), pcrs,
+                                           &made_text, err)
+                           : status;
+}
+
+static enum gk_status seal(const char *tcti, struct gk_error *err)
+{
+    return seal_to(tcti, NULL, err);
+}
+
+static enum gk_status seal_to_pcrs(const char *tcti, struct gk_error *err)
+{
+    return seal_to(tcti, "sha256:7", err);
 }
 
 static enum gk_status unseal_text(const char *tcti, const char *text, struct gk_error *err)
@@ -293,6 +303,11 @@ static bool has_sealed(void)
 static enum gk_status unseal(const char *tcti, struct gk_error *err)
 {
     return unseal_text(tcti, sealed, err);
+}
+
+static enum gk_status unseal_to_pcrs(const char *tcti, struct gk_error *err)
+{
+    return unseal_text(tcti, sealed_to_pcrs, err);
 }
 
 static enum gk_status unseal_under_root(const char *tcti, struct gk_error *err)
@@ -329,6 +344,8 @@ const struct operation operations[] = {
     { "destroy a key", true, QUICK, put_key, evict, has_evicted },
     { "seal", true, QUICK, put_no_root, seal, has_sealed },
     { "unseal", true, QUICK, put_no_root, unseal, has_unsealed },
+    { "seal to PCRs", true, QUICK, put_no_root, seal_to_pcrs, has_sealed },
+    { "unseal with PCRs", true, QUICK, put_no_root, unseal_to_pcrs, has_unsealed },
     { "seal under a persistent root", true, QUICK, put_root, seal, has_sealed },
     { "unseal under a persistent root", true, QUICK, put_root, unseal_under_root, has_unsealed },
     { "read the clock", true, QUICK, NULL, read_clock, has_read_the_clock },
@@ -356,6 +373,7 @@ const struct exception exceptions[] = {
     { "destroy a key", CC_READ_PUBLIC, 3, GK_NO_KEY, GK_OK, NULL },
     /* and no persistent storage root means that one is made. */
     { "seal", CC_READ_PUBLIC, 1, GK_NO_KEY, GK_OK, NULL },
+    { "seal to PCRs", CC_READ_PUBLIC, 1, GK_NO_KEY, GK_OK, NULL },
     { "seal under a persistent root", CC_READ_PUBLIC, 0, GK_NO_KEY, GK_OK, NULL },
     { "unseal under a persistent root", CC_READ_PUBLIC, 0, GK_NO_KEY, GK_SEAL_BROKEN, NULL },
     /* One with a password is none that we could use, and not this key's password that is wrong. */
@@ -385,6 +403,7 @@ const struct exception exceptions[] = {
     { "sign with it again", CC_LOAD, 0, GK_TPM_FAILED, GK_NOT_LOADED, "answer 0x1df" },
     { FILE_UNDER_ROOT, CC_LOAD, 0, GK_TPM_FAILED, GK_NOT_LOADED, "answer 0x1df" },
     { "unseal", CC_LOAD, 0, GK_TPM_FAILED, GK_SEAL_BROKEN, "answer 0x1df" },
+    { "unseal with PCRs", CC_LOAD, 0, GK_TPM_FAILED, GK_SEAL_BROKEN, "answer 0x1df" },
     { "unseal under a persistent root", CC_LOAD, 0, GK_TPM_FAILED, GK_SEAL_BROKEN, "answer 0x1df" },
 };
 
@@ -407,6 +426,8 @@ void operations_open(void)
     assert_int_equal(gk_key_read(tpm, HANDLE, &signs, NULL), GK_OK);
     assert_int_equal(gk_key_read(tpm, RAW_HANDLE, &decrypts, NULL), GK_OK);
     sealed = seal_once();
+    assert_int_equal(seal_to_pcrs(fixture_tcti(), NULL), GK_OK);
+    sealed_to_pcrs = TAKE(made_text);
     put_root();
     sealed_under_root = seal_once();
 }
@@ -419,6 +440,7 @@ void operations_close(void)
     gk_key_free(TAKE(fresh));
     gk_key_free(TAKE(used));
     free(TAKE(sealed));
+    free(TAKE(sealed_to_pcrs));
     free(TAKE(sealed_under_root));
     free(TAKE(made_text));
 }
