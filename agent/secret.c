@@ -123,3 +123,11 @@ enum gk_status agent_secret_load(const struct agent_config *config, struct agent
     }
     return status;
 }
+
+bool agent_secret_is_sealed_as_set(const struct agent_config *config)
+{
+    CLEANUP(gk_content_clear) struct gk_content sealed = { 0 };
+
+    return gk_identity_read(config->directory, GK_FILE_SECRET, &sealed, NULL) == GK_OK &&
+           gk_sealed_to(sealed.data, sealed.size, config->seal_pcrs);
+}

@@ -53,4 +53,7 @@ enum gk_status agent_secret_store(const struct agent_config *config, const char 
 enum gk_status agent_secret_load(const struct agent_config *config, struct agent_secret *secret,
                                  struct gk_error *err) GK_MUST_CHECK;
 
+/* Is secret.tpm sealed to what [tpm] seal_pcrs says now? Not where it cannot be read. */
+bool agent_secret_is_sealed_as_set(const struct agent_config *config);
+
 #endif

@@ -126,4 +126,7 @@ enum gk_status gk_admin_unseal(struct gk_admin *admin, const char *text, size_t 
                                uint8_t secret[GK_SECRET_MAX_SIZE], size_t *size,
                                struct gk_error *err) GK_MUST_CHECK;
 
+/* Was this text sealed to those PCRs, or to none where pcrs is NULL? Asks no TPM. */
+bool gk_sealed_to(const char *text, size_t text_size, const char *pcrs);
+
 #endif

@@ -64,6 +64,29 @@ static bool unmarshal(const uint8_t *binary, size_t size, struct sealed *sealed)
            offset == size;
 }
 
+static bool decode(const char *text, size_t text_size, struct sealed *sealed)
+{
+    uint8_t binary[SEALED_MAX_SIZE];
+    size_t size = 0;
+
+    return armour_decode(LABEL, text, text_size, binary, sizeof(binary), &size) &&
+           unmarshal(binary, size, sealed);
+}
+
+bool gk_sealed_to(const char *text, size_t text_size, const char *pcrs)
+{
+    struct sealed sealed;
+    struct pcrs wanted;
+
+    if (!decode(text, text_size, &sealed) || sealed.has_pcrs != (pcrs != NULL)) {
+        return false;
+    }
+    return pcrs == NULL ||
+           (pcrs_parse(pcrs, &wanted, NULL) == GK_OK &&
+            memcmp(&wanted.selection.pcrSelections[0], &sealed.pcrs.selection.pcrSelections[0],
+                   sizeof(wanted.selection.pcrSelections[0])) == 0);
+}
+
 /* --- seal ------------------------------------------------------------------------------------ */
 
 static enum gk_status make_policy(const struct storage *storage, const char *text,
@@ -225,13 +248,10 @@ static enum gk_status unseal(struct gk_admin *admin, const char *text, size_t te
     struct storage storage = { .root.handle = ESYS_TR_NONE, .session.handle = ESYS_TR_NONE };
     CLEANUP(object_release) struct object object = { .handle = ESYS_TR_NONE };
     TPM2B_SENSITIVE_DATA *opened = NULL;
-    uint8_t binary[SEALED_MAX_SIZE];
-    size_t binary_size = 0;
     struct sealed sealed;
     enum gk_status status;
 
-    if (!armour_decode(LABEL, text, text_size, binary, sizeof(binary), &binary_size) ||
-        !unmarshal(binary, binary_size, &sealed)) {
+    if (!decode(text, text_size, &sealed)) {
         return gk_fail(err, GK_BAD_FILE, "the sealed secret is garbled");
     }
     status = storage_open(admin, sealed.where, &storage, err);

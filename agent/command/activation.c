@@ -120,6 +120,24 @@ static enum gk_status replace(struct enrolment *e, struct gk_error *err)
     return status == GK_OK ? from_file(e, err) : status;
 }
 
+/* It is here; what it is sealed to is what [tpm] seal_pcrs said when it was. */
+static enum gk_status seal_as_set(struct enrolment *e, struct gk_error *err)
+{
+    enum gk_status status;
+
+    if (agent_secret_is_sealed_as_set(e->config)) {
+        say_step(e->run, "device secret found, sealed to the TPM");
+        return GK_OK;
+    }
+    status = agent_secret_store(e->config, e->secret.text, e->secret.size, err);
+    if (status == GK_OK && e->config->seal_pcrs != NULL) {
+        say_step(e->run, "device secret sealed anew, to PCRs %s", e->config->seal_pcrs);
+    } else if (status == GK_OK) {
+        say_step(e->run, "device secret sealed anew, to no PCRs");
+    }
+    return status;
+}
+
 /* Another may be handed over at any time: the first may have been the wrong one, or the hub's was
  * changed. */
 static enum gk_status found(struct enrolment *e, struct gk_error *err)
@@ -132,10 +150,22 @@ static enum gk_status found(struct enrolment *e, struct gk_error *err)
     }
     if (status == GK_NO_FILE || (status == GK_OK && given.size == e->secret.size &&
                                  CRYPTO_memcmp(given.text, e->secret.text, given.size) == 0)) {
-        say_step(e->run, "device secret found, sealed to the TPM");
-        return GK_OK;
+        return seal_as_set(e, err);
     }
     return status == GK_OK ? replace(e, err) : status;
+}
+
+/* Only somebody who has it can bring it back: the TPM does not open it in this state. */
+static enum gk_status seal_anew(struct enrolment *e, struct gk_error *err)
+{
+    if (e->secret_file != NULL) {
+        return replace(e, err);
+    }
+    if (hub_is_configured(e->config)) {
+        say_note(e->run, "the TPM's PCRs have changed; the device secret is asked for again");
+        return from_api(e, err);
+    }
+    return GK_PCRS_CHANGED;
 }
 
 enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)
@@ -144,6 +174,9 @@ enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)
 
     if (status == GK_OK) {
         return found(e, err);
+    }
+    if (status == GK_PCRS_CHANGED) {
+        return seal_anew(e, err);
     }
     if (status != GK_NOT_ENROLLED) {
         return status;

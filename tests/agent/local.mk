@@ -162,6 +162,7 @@ agent_scripts = \
     %D%/a-certificate-is-renewed \
     %D%/a-gateway-gets-an-identity \
     %D%/a-key-is-rotated \
+    %D%/a-secret-opens-only-under-its-software \
     %D%/a-refused-renewal-changes-nothing \
     %D%/a-wrong-clock-destroys-nothing \
     %D%/a-year-without-credentials \

@@ -246,6 +246,21 @@ static void no_password_goes_around_the_pcrs(void **state)
     fixture_run("grep -q 'a device secret of EnOS' opened");
 }
 
+static void says_what_a_text_was_sealed_to(void **state)
+{
+    CLEANUP(gk_freep) char *to_tpm = seal_by("");
+    CLEANUP(gk_freep) char *to_pcrs = seal_to("", "sha256:0,16");
+
+    (void)state;
+    assert_true(gk_sealed_to(to_tpm, strlen(to_tpm), NULL));
+    assert_false(gk_sealed_to(to_tpm, strlen(to_tpm), "sha256:0,16"));
+    assert_true(gk_sealed_to(to_pcrs, strlen(to_pcrs), "sha256:16,0,0"));
+    assert_false(gk_sealed_to(to_pcrs, strlen(to_pcrs), "sha256:16"));
+    assert_false(gk_sealed_to(to_pcrs, strlen(to_pcrs), "sha384:0,16"));
+    assert_false(gk_sealed_to(to_pcrs, strlen(to_pcrs), NULL));
+    assert_false(gk_sealed_to("", 0, NULL));
+}
+
 static void refuses_pcrs_that_are_none(void **state)
 {
     static const char *const wrong[] = { "",          "sha256",    "sha256:",    "sha256:24",
@@ -294,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup(seals_a_short_secret_only, each_on_an_empty_tpm),
         cmocka_unit_test_setup(opens_only_while_the_pcrs_are_what_they_were, each_on_an_empty_tpm),
         cmocka_unit_test_setup(no_password_goes_around_the_pcrs, each_on_an_empty_tpm),
+        cmocka_unit_test_setup(says_what_a_text_was_sealed_to, each_on_an_empty_tpm),
         cmocka_unit_test_setup(refuses_pcrs_that_are_none, each_on_an_empty_tpm),
         /* The last: it takes a bank away. */
         cmocka_unit_test_setup(says_when_the_tpm_has_no_such_pcr, each_on_an_empty_tpm),
