@@ -118,12 +118,14 @@ enum gk_status renewal_finish(struct run *run, struct gk_error *err)
     return status;
 }
 
-/* For the schedule of retries. What kept the failure from being noted is not told beside it. */
+/* For the schedule of retries. What is on disk counts, and what a step had in mind does not. */
 static void note_failure(struct renewal *r)
 {
-    r->state.tried_at = agent_clock_now(r->config);
-    r->state.failures++;
-    (void)!renewal_write(r, r->state.renewal, NULL);
+    if (agent_state_read(r->config->directory, &r->state, NULL) == GK_OK) {
+        r->state.tried_at = agent_clock_now(r->config);
+        r->state.failures++;
+        (void)!agent_state_write(r->config->directory, &r->state, NULL);
+    }
 }
 
 /* A carried-in certificate announces itself as one that was asked for would. */
@@ -234,13 +236,16 @@ static enum gk_status read_life(struct renewal *r, struct renewal_life *life, st
 }
 
 /* May the timer's run do anything but wait? */
-static bool is_time(const struct renewal *r, const struct renewal_life *life)
+static bool is_time(const struct renewal *r, const struct renewal_life *life, bool reapplying)
 {
     const struct agent_state *s = &r->state;
     int64_t now = agent_clock_now(r->config);
 
     if (!renewal_may_retry(life, s->tried_at, s->failures, now)) {
         return false;
+    }
+    if (reapplying) {
+        return true;
     }
     switch (s->renewal) {
     case AGENT_RENEWAL_NONE:
@@ -255,6 +260,29 @@ static bool is_time(const struct renewal *r, const struct renewal_life *life)
         return promotion_is_settled(r);
     }
     return false;
+}
+
+/* Enrolled once, and on the way to be so again. */
+static bool is_reapplying(const struct renewal *r)
+{
+    return (r->state.stage == AGENT_STAGE_APPLYING || r->state.stage == AGENT_STAGE_CERTIFIED) &&
+           r->state.enrolled != 0 && r->config->renew_expired == AGENT_EXPIRED_APPLY &&
+           hub_is_configured(r->config);
+}
+
+/* As many runs as it takes: the stage says where it stands. */
+static enum gk_status apply_anew(struct renewal *r, struct gk_error *err)
+{
+    enum gk_status status = enroll_again(r->run, err);
+
+    if (status == GK_OK) {
+        status = agent_state_read(r->config->directory, &r->state, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    r->state.tried_at = r->state.failures = 0;
+    return renewal_write(r, AGENT_RENEWAL_NONE, err);
 }
 
 /*
@@ -280,13 +308,10 @@ static enum gk_status replace_expired(struct renewal *r, struct gk_error *err)
     status = next_discard(r->run, NULL, err);
     if (status == GK_OK) {
         r->state.next_sn[0] = '\0';
-        r->state.next_at = r->state.asked_at = r->state.tried_at = r->state.failures = 0;
+        r->state.next_at = r->state.asked_at = 0;
         status = renewal_write(r, AGENT_RENEWAL_NONE, err);
     }
-    if (status == GK_OK) {
-        status = enroll_again(r->run, err);
-    }
-    return status == GK_OK ? agent_state_read(r->config->directory, &r->state, err) : status;
+    return status == GK_OK ? apply_anew(r, err) : status;
 }
 
 /* What is left of the renewal before must not keep the next from happening in time. */
@@ -347,17 +372,21 @@ static enum gk_status go_on(struct renewal *r, enum hurry hurry, const struct re
 
 static enum gk_status renew(struct renewal *r, enum hurry hurry, struct gk_error *err)
 {
-    struct renewal_life life;
+    struct renewal_life life = { 0 };
+    bool reapplying = is_reapplying(r);
     enum gk_status status;
 
-    if (r->state.stage != AGENT_STAGE_ENROLLED) {
+    if (r->state.stage != AGENT_STAGE_ENROLLED && !reapplying) {
         return hurry == IF_DUE ? GK_OK : gk_fail(err, GK_NOT_ENROLLED, "%s", r->config->directory);
     }
     status = read_life(r, &life, err);
-    if (status != GK_OK || (hurry == IF_DUE && !is_time(r, &life))) {
+    if (status != GK_OK && !reapplying) {
         return status;
     }
-    status = go_on(r, hurry, &life, err);
+    if (hurry == IF_DUE && !is_time(r, &life, reapplying)) {
+        return GK_OK;
+    }
+    status = reapplying ? apply_anew(r, err) : go_on(r, hurry, &life, err);
     if (status != GK_OK && status != GK_BUSY) {
         note_failure(r);
     }

@@ -164,8 +164,10 @@ agent_scripts = \
     %D%/a-key-is-rotated \
     %D%/a-secret-opens-only-under-its-software \
     %D%/a-refused-renewal-changes-nothing \
+    %D%/a-renewal-needs-no-credentials \
     %D%/a-wrong-clock-destroys-nothing \
     %D%/a-year-without-credentials \
+    %D%/an-expired-certificate-is-replaced-by-policy \
     %D%/enroll-again-asks-the-hub-again \
     %D%/enroll-survives-a-full-disk \
     %D%/enroll-survives-being-killed \
