@@ -23,6 +23,9 @@
 
 /* The connect limit counts over two minutes: whoever waits as long gets his turn. */
 #define PATIENCE_S 150
+
+/* EnOS needs about 30 s before it knows a new certificate everywhere. */
+#define YOUNG_S 75
 #define NAP_S 10
 
 static time_t seconds(void)
@@ -113,6 +116,34 @@ static enum gk_status visit_patiently(struct reset *reset, const struct visit *v
     }
 }
 
+/* When the hub may first have heard of a certificate that it has not been seen to take; else 0. */
+static int64_t unknown_since(const struct agent_state *state, enum agent_pair pair)
+{
+    if (pair == AGENT_PAIR_NEXT) {
+        return state->next_at;
+    }
+    return state->enrolled == 0 ? state->certified : 0;
+}
+
+/*
+ * What a hub does not know yet it may call revoked as well; so one that it has never taken is asked
+ * about again when it must know it.
+ */
+static enum gk_status visit_first(struct reset *reset, const struct visit *visit,
+                                  struct gk_error *err)
+{
+    int64_t age = time(NULL) - unknown_since(&reset->state, visit->pair);
+    enum gk_status status = visit_patiently(reset, visit, err);
+
+    if (status == GK_REVOKED && age >= 0 && age < YOUNG_S) {
+        say_note(reset->run, "the hub may not know that certificate yet; asking again in %d s",
+                 (int)(YOUNG_S - age));
+        sleep((unsigned)(YOUNG_S - age));
+        status = visit_patiently(reset, visit, err);
+    }
+    return status;
+}
+
 /* The hub refuses it: that is what was wanted. */
 static bool is_dead(enum gk_status status)
 {
@@ -127,7 +158,7 @@ static enum gk_status revoke_pair(struct reset *reset, enum agent_pair pair, con
     enum gk_status status = format_events(reset, serial, &events, err);
 
     if (status == GK_OK) {
-        status = visit_patiently(reset, &visit, err);
+        status = visit_first(reset, &visit, err);
     }
     if (status == GK_OK) {
         say_step(reset->run, "the hub took the event revokeMe for certificate %s", serial);

@@ -180,12 +180,13 @@ agent_scripts = \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/reset-leaves-nothing \
     %D%/ten-renewals-lose-nothing \
+    %D%/reset-survives-being-killed \
     %D%/two-gatekeys-do-not-meet
 # Enrolment in its forms.
 agent_scripts += \
     %D%/a-gateway-enrols-without-credentials \
     %D%/what-waits-in-the-inbox-is-judged
-EXTRA_DIST += %D%/setup.sh
+EXTRA_DIST += %D%/reset.sh %D%/setup.sh
 dist_check_SCRIPTS += %D%/gatekey-explains-itself
 TESTS += %D%/gatekey-explains-itself
 dist_check_SCRIPTS += %D%/what-gatekeyd-says-steers-no-terminal
