@@ -107,10 +107,26 @@ static size_t collect(char *data, size_t one, size_t size, void *context)
     return size;
 }
 
-/* libcurl's header callback: keeps the fields that are looked at. */
-static size_t note_field(char *line, size_t one, size_t size, void *context)
+static bool is_blank(char c)
 {
-    struct http_reply *reply = context;
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* RFC 9110, 5.5: what is kept is sent back some day, so nothing that ends a line is among it. */
+static bool is_field_value(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return false;
+        }
+    }
+    return size < HTTP_FIELD_SIZE;
+}
+
+void http_field_note(struct http_reply *reply, const char *line, size_t size)
+{
     const struct {
         const char *name;
         char *value;
@@ -121,22 +137,28 @@ static size_t note_field(char *line, size_t one, size_t size, void *context)
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        size_t begin = strlen(fields[i].name), end = size * one;
+        size_t begin = strlen(fields[i].name), end = size;
 
         if (end < begin || strncasecmp(line, fields[i].name, begin) != 0) {
             continue;
         }
-        while (begin < end && strchr(" \t", line[begin]) != NULL) {
+        while (begin < end && is_blank(line[begin])) {
             begin++;
         }
-        while (end > begin && strchr(" \t\r\n", line[end - 1]) != NULL) {
+        while (end > begin && is_blank(line[end - 1])) {
             end--;
         }
-        if (end - begin < HTTP_FIELD_SIZE && memchr(line + begin, '\0', end - begin) == NULL) {
+        if (is_field_value(line + begin, end - begin)) {
             memcpy(fields[i].value, line + begin, end - begin);
             fields[i].value[end - begin] = '\0';
         }
     }
+}
+
+/* libcurl's header callback. */
+static size_t note_field(char *line, size_t one, size_t size, void *context)
+{
+    http_field_note(context, line, size * one);
     return size * one;
 }
 

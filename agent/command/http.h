@@ -46,6 +46,9 @@ struct http_reply {
 };
 void http_reply_clear(struct http_reply *reply);
 
+/* Keep one line of a reply's header, if it is one of those fields and holds what a field may. */
+void http_field_note(struct http_reply *reply, const char *line, size_t size);
+
 /*
  * trust: whose roots to believe; they are read now. config must outlive the object, which the
  * caller frees. Fails with GK_NO_MEMORY, GK_INTERNAL (libcurl), and as agent_roots_pem().

@@ -53,6 +53,10 @@ static void take_item(const json_t *object, struct refresh_item *item)
     item->tried = json_integer_value(json_object_get(object, "tried"));
     item->next = json_integer_value(json_object_get(object, "next"));
     item->failures = json_integer_value(json_object_get(object, "failures"));
+    /* More of them change nothing, and they are counted on from here. */
+    if (item->failures < 0 || item->failures > RETRY_DOUBLINGS) {
+        item->failures = RETRY_DOUBLINGS;
+    }
 }
 
 static void take_removed(const json_t *list, struct refresh_memory *memory)

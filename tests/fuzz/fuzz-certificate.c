@@ -6,7 +6,9 @@
 #include "tests/fuzz/target.h"
 
 #include "agent/command/certificate.h"
+#include "agent/command/refresh.h"
 #include "agent/roots.h"
+#include "identity/identity.h"
 #include "tests/fuzz/scene.h"
 
 #include <openssl/pem.h>
@@ -55,6 +57,20 @@ static void look_at(const struct certificate *certificate)
     free(issuers);
 }
 
+/* Where its revocation list would be fetched from: only where a URL of gatekey.conf may lead as
+ * well. */
+static void look_for_list(struct fuzz_scene *scene, const char *pem)
+{
+    CLEANUP(gk_freep) char *url = NULL;
+    struct gk_error err = { 0 };
+
+    fuzz_write(GK_FILE_CERTIFICATE, pem, strlen(pem));
+    if (refresh_address(&scene->config, scene->openssl, REFRESH_CRL, &url, &err) == GK_OK &&
+        url != NULL && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_scene *scene = fuzz_scene();
@@ -78,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         GK_OK) {
         abort();
     }
+    look_for_list(scene, pem);
     (void)!agent_roots_parse(scene->openssl, pem, AGENT_ROOTS_MAX, "it", &roots, &err);
     return 0;
 }

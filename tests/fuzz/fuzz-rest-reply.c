@@ -29,6 +29,20 @@ static void take_refusals(const uint8_t *data, size_t size)
     }
 }
 
+/* A letter in the inbox: the same members as an apply reply's data, without an envelope. */
+static void take_letter(const uint8_t *data, size_t size)
+{
+    json_t *letter = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
+    struct enos_certificate sent = { 0 };
+    struct gk_error err = { 0 };
+
+    if (enos_certificate_parse(letter, &sent, &err) == GK_OK &&
+        (sent.certificate == NULL || sent.serial[0] == '\0')) {
+        abort();
+    }
+    json_decref(letter);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct enos_certificate certificate;
@@ -41,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool expired;
 
     take_refusals(data, size);
+    take_letter(data, size);
     if (enos_rest_reply_parse(200, (const char *)data, size, &body, &expired, &err) != GK_OK) {
         return 0;
     }

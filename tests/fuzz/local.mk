@@ -3,7 +3,7 @@
 
 fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
     %D%/fuzz-pkcs11 %D%/fuzz-rest-reply %D%/fuzz-tss2 \
-    %D%/fuzz-certificate %D%/fuzz-clock %D%/fuzz-crl %D%/fuzz-state \
+    %D%/fuzz-certificate %D%/fuzz-clock %D%/fuzz-crl %D%/fuzz-http-field %D%/fuzz-refresh %D%/fuzz-state \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
 check_PROGRAMS += $(fuzz_targets)
 noinst_HEADERS += %D%/scene.h %D%/target.h
@@ -57,7 +57,7 @@ EXTRA_DIST += %D%/replay.c
 fuzz_agent_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 fuzz_agent_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS)
 %C%_fuzz_certificate_SOURCES = %D%/fuzz-certificate.c %D%/scene.c $(fuzz_main) \
-    agent/command/certificate.c agent/command/request.c \
+    agent/command/certificate.c agent/command/refresh-address.c agent/command/request.c \
     agent/command/verification.c
 %C%_fuzz_certificate_CFLAGS = $(fuzz_agent_cflags)
 %C%_fuzz_certificate_LDFLAGS = $(fuzz_link_flags)
@@ -70,6 +70,15 @@ fuzz_agent_ldadd = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS)
 %C%_fuzz_crl_CFLAGS = $(fuzz_agent_cflags)
 %C%_fuzz_crl_LDFLAGS = $(fuzz_link_flags)
 %C%_fuzz_crl_LDADD = $(fuzz_agent_ldadd)
+%C%_fuzz_http_field_SOURCES = %D%/fuzz-http-field.c $(fuzz_main) agent/command/http.c
+%C%_fuzz_http_field_CFLAGS = $(fuzz_agent_cflags) $(CURL_CFLAGS)
+%C%_fuzz_http_field_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_http_field_LDADD = $(fuzz_agent_ldadd) $(CURL_LIBS)
+%C%_fuzz_refresh_SOURCES = %D%/fuzz-refresh.c %D%/scene.c $(fuzz_main) \
+    agent/command/output.c agent/command/refresh-memory.c
+%C%_fuzz_refresh_CFLAGS = $(fuzz_agent_cflags)
+%C%_fuzz_refresh_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_refresh_LDADD = $(fuzz_agent_ldadd)
 %C%_fuzz_state_SOURCES = %D%/fuzz-state.c %D%/scene.c $(fuzz_main)
 %C%_fuzz_state_CFLAGS = $(fuzz_agent_cflags)
 %C%_fuzz_state_LDFLAGS = $(fuzz_link_flags)
@@ -91,7 +100,7 @@ EXTRA_DIST += %D%/run %D%/corpus
 # Of pkcs11 the steps are counted and said: a run is a sequence of them.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference chain decoder tss2 message rest-reply certificate crl state clock config hub-connect hub-request \
+FUZZ_TARGETS = reference chain decoder tss2 message rest-reply certificate crl state clock refresh http-field config hub-connect hub-request \
     pkcs11
 .PHONY: fuzz
 fuzz:

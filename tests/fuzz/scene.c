@@ -43,6 +43,7 @@ struct fuzz_scene *fuzz_scene(void)
                                           .directory = scene.directory,
                                           .state_directory = scene.directory,
                                           .provider = (char *)"default",
+                                          .refresh_s = 86400,
                                           .grace_s = 3600 };
     check(agent_openssl_new(&scene.config, &scene.openssl, NULL) == GK_OK);
     atexit(clear_away);
