@@ -140,6 +140,7 @@ distclean-local:
 # The reference flow, shown whole on this machine: make demo, or make demo KEEP=1 to leave it running.
 # It is a test as well: what newcomers see first must work.
 dist_check_SCRIPTS += %D%/demo
+EXTRA_DIST += %D%/demo-steps.sh
 TESTS += %D%/demo
 .PHONY: demo
 demo: all
