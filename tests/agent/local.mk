@@ -166,6 +166,7 @@ agent_scripts = \
     %D%/a-refused-renewal-changes-nothing \
     %D%/a-renewal-needs-no-credentials \
     %D%/a-wrong-clock-destroys-nothing \
+    %D%/an-identitys-life-survives-being-killed \
     %D%/a-year-without-credentials \
     %D%/an-expired-certificate-is-replaced-by-policy \
     %D%/enroll-again-asks-the-hub-again \
