@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034 # published is for those who source this
 # What the tests of trust share; sourced. A gateway that has a certificate of its own CA and no TPM, and
 # whoever publishes lists and roots.
 . "$abs_top_srcdir/tests/agent/broker.sh"
