@@ -24,9 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The largest list that is taken from the network, bytes; as PEM in a file it is longer. */
-#define AGENT_CRL_MAX ((size_t)8 * 1024 * 1024)
-#define AGENT_CRL_FILE_MAX ((size_t)12 * 1024 * 1024)
+/* The largest list that is taken from the network, bytes: more than 100,000 revocations, which take
+ * some 90 MB while they are looked at. As PEM in a file it is longer. */
+#define AGENT_CRL_MAX ((size_t)4 * 1024 * 1024)
+#define AGENT_CRL_FILE_MAX ((size_t)6 * 1024 * 1024)
 
 /* How far thisUpdate may be ahead of us: clocks differ. */
 #define AGENT_CRL_SKEW_S 300

@@ -46,7 +46,19 @@ static enum gk_status judge_reply(const struct http_reply *reply, const char *ur
     return GK_HUB_REFUSED;
 }
 
-/* Ask for it; what is there already need not be sent again. */
+/* Is there a list that came from there, and can still be believed? Then it need not be sent again.
+ */
+static bool have_current(const struct refresh *refresh, enum refresh_kind kind, const char *url)
+{
+    CLEANUP(agent_crl_freep) struct agent_crl *installed = NULL;
+
+    /* Roots are judged anew each time: what is trusted may have changed, though they did not. */
+    if (kind != REFRESH_ROOTS && strcmp(refresh->memory.items[kind].url, url) == 0) {
+        installed = refresh_installed_list(refresh, kind);
+    }
+    return installed != NULL;
+}
+
 static enum gk_status fetch(const struct refresh *refresh, enum refresh_kind kind, const char *url,
                             struct http_reply *reply, struct gk_error *err)
 {
@@ -61,22 +73,18 @@ static enum gk_status fetch(const struct refresh *refresh, enum refresh_kind kin
                                     .file_max = kind == REFRESH_ROOTS ? ROOTS_MAX : AGENT_CRL_MAX,
                                     .plain = kind != REFRESH_ROOTS };
     CLEANUP(http_freep) struct http *http = NULL;
-    CLEANUP(agent_crl_freep) struct agent_crl *installed = NULL;
     enum gk_status status = http_new(config, api ? AGENT_TRUST_API : AGENT_TRUST_HUB, &http, err);
+    bool have = status == GK_OK && have_current(refresh, kind, url);
     size_t count = 0;
 
     if (status != GK_OK) {
         return status;
     }
-    /* Roots are judged anew each time: what is trusted may have changed, though they did not. */
-    if (kind != REFRESH_ROOTS && strcmp(known->url, url) == 0) {
-        installed = refresh_installed_list(refresh, kind);
-    }
-    if (installed != NULL && known->etag[0] != '\0') {
+    if (have && known->etag[0] != '\0') {
         snprintf(none_match, sizeof(none_match), "If-None-Match: %s", known->etag);
         headers[count++] = none_match;
     }
-    if (installed != NULL && known->modified[0] != '\0') {
+    if (have && known->modified[0] != '\0') {
         snprintf(modified_since, sizeof(modified_since), "If-Modified-Since: %s", known->modified);
         headers[count++] = modified_since;
     }
