@@ -24,18 +24,26 @@ struct agent_crl *refresh_installed_list(const struct refresh *refresh, enum ref
                : NULL;
 }
 
-/* One whose grace is over would only be complained of. */
-static enum gk_status check_age(const struct refresh *refresh, const struct agent_crl *crl,
-                                struct gk_error *err)
+/* One whose grace is over would only be complained of; one in its grace period revokes more than
+ * the one before, and somebody is told. */
+static enum gk_status check_age(const struct refresh *refresh, enum refresh_kind kind,
+                                const struct agent_crl *crl, struct gk_error *err)
 {
+    enum agent_crl_age age = agent_crl_age(refresh->config, crl, refresh->now);
     time_t end = (time_t)agent_crl_next_update(crl);
     char text[32];
     struct tm tm;
 
-    if (agent_crl_age(refresh->config, crl, refresh->now) != AGENT_CRL_STALE) {
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
+    if (age == AGENT_CRL_GRACE) {
+        say_note(refresh->run,
+                 "%s: the next list was to come by %s; this one is used until its grace period is "
+                 "over",
+                 refresh_kind_name(kind), text);
+    }
+    if (age != AGENT_CRL_STALE) {
         return GK_OK;
     }
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end, &tm));
     gk_fail(err, GK_STALE_CRL, "the one served ended on %s", text);
     gk_advise(err, "check this gateway's clock, then ask the hub's operator");
     return GK_STALE_CRL;
@@ -61,7 +69,7 @@ static enum gk_status read_list(struct refresh *refresh, enum refresh_kind kind,
     if (status == GK_OK) {
         status = agent_crl_verify(refresh->openssl, *crl, store, where, refresh->now, err);
     }
-    return status == GK_OK ? check_age(refresh, *crl, err) : status;
+    return status == GK_OK ? check_age(refresh, kind, *crl, err) : status;
 }
 
 static enum gk_status install(const struct refresh *refresh, enum refresh_kind kind,
@@ -92,8 +100,9 @@ enum gk_status refresh_take_list(struct refresh *refresh, enum refresh_kind kind
         return gk_fail(err, GK_BUSY, "%s was removed meanwhile", refresh_kind_file(kind));
     }
     if (reply->status == 304) {
-        outcome->crl = TAKE(before);
-        return GK_OK;
+        status = check_age(refresh, kind, before, err);
+        outcome->crl = status == GK_OK ? TAKE(before) : NULL;
+        return status;
     }
     status = read_list(refresh, kind, reply, &crl, err);
     if (status == GK_OK && before != NULL) {
