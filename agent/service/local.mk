@@ -9,6 +9,7 @@ libservice_la_SOURCES = \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
     %D%/inbox.c \
+    %D%/lists.c \
     %D%/log.c %D%/log.h \
     %D%/notices.c \
     %D%/patience.c \

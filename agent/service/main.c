@@ -159,6 +159,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = expiry_new(service, &service->expiry, err);
     }
     if (status == GK_OK) {
+        status = lists_new(service, &service->lists, err);
+    }
+    if (status == GK_OK) {
         status = clock_watch_new(service, &service->clock, err);
     }
     if (status == GK_OK) {
@@ -176,6 +179,7 @@ static void stop_parts(struct service *service)
     publisher_free(service->publisher);
     notices_free(service->notices);
     expiry_free(service->expiry);
+    lists_free(service->lists);
 }
 
 static enum gk_status serve(struct service *service, struct gk_error *err)

@@ -30,6 +30,7 @@ struct commander;
 struct server;
 struct notices;
 struct expiry;
+struct lists;
 struct clock_watch;
 
 struct service {
@@ -42,6 +43,7 @@ struct service {
     struct server *server;
     struct notices *notices;
     struct expiry *expiry;
+    struct lists *lists;
     struct clock_watch *clock;
 };
 
@@ -239,6 +241,13 @@ enum gk_status expiry_new(struct service *service, struct expiry **expiry,
                           struct gk_error *err) GK_MUST_CHECK;
 void expiry_check(struct expiry *expiry); /* connected: look now, and then every hour */
 void expiry_free(struct expiry *expiry);  /* NULL is fine */
+
+/* --- lists.c --------------------------------------------------------------------------------- */
+
+/* Look every hour whether our issuer's revocation list grows old, and log each change of that. */
+enum gk_status lists_new(struct service *service, struct lists **lists,
+                         struct gk_error *err) GK_MUST_CHECK;
+void lists_free(struct lists *lists); /* NULL is fine */
 
 /* --- clock.c --------------------------------------------------------------------------------- */
 
