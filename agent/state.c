@@ -45,7 +45,10 @@ static const struct member members[] = {
     TEXT("commonName", common_name),
     TEXT("certSN", certificate_sn),
     TEXT("otherCertSNs", others),
-    TIME("carried", carried),
+    TIME("settled", settled),
+    TEXT("replaced", replaced),
+    TIME("rekeying", rekeying),
+    TIME("adopted", adopted),
     TIME("begun", begun),
     TIME("certified", certified),
     TIME("enrolled", enrolled),
@@ -88,7 +91,7 @@ bool agent_state_knows_other(const struct agent_state *state, const char *serial
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         named = named || strcmp(ours[i], serial) == 0;
     }
-    if (state->carried != 0 && !named) {
+    if (state->settled != 0 && !named) {
         return true;
     }
     for (const char *at = strstr(list, serial); at != NULL; at = strstr(at + 1, serial)) {

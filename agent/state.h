@@ -47,9 +47,14 @@ struct agent_state {
     /* Valid certificates of the device that were there before we first applied: none of ours.
      * Decimal, parted by blanks. */
     char others[512];
-    /* When a request was first carried out by hand, so that nobody noted the others: then only the
-     * certificates that are named here are ours. 0 where they are noted. */
-    int64_t carried;
+    /* Since when nothing is asked of the hub's API: then only the certificates that are named here
+     * are ours. 0: one may have been issued to us that is named nowhere; the others are. */
+    int64_t settled;
+    /* Why the others are to be revoked once the hub has accepted us: this gateway takes their
+     * device over. Empty: they are left alone. */
+    char replaced[24];
+    int64_t rekeying; /* the device key is being destroyed, for another to be made; 0: it is not */
+    int64_t adopted;  /* when somebody said that a key gatekey did not make is the device's */
     int64_t begun, certified, enrolled; /* UNIX time, seconds; 0 where not yet */
 
     enum agent_renewal renewal;
@@ -72,8 +77,7 @@ const char *agent_renewal_name(enum agent_renewal renewal);
 /* A stage's name, as state.json and status show it. */
 const char *agent_stage_name(enum agent_stage stage);
 
-/* Is this certificate none of ours: there before we first applied, or not known to be ours where
- * nobody looked? */
+/* Is this certificate none of ours: there before we applied, or issued when we asked for none? */
 bool agent_state_knows_other(const struct agent_state *state, const char *serial);
 
 /*

@@ -106,6 +106,10 @@ static enum gk_status by_activation(struct enrolment *e, struct gk_error *err)
         say_note(e->run, "the hub does not activate this device; its secret is asked for instead");
         return from_api(e, err);
     }
+    if (status == GK_HUB_REFUSED) {
+        gk_advise(err, "a device activates itself once; get its secret from the hub's operator and "
+                       "give it with --secret-file");
+    }
     return status;
 }
 
@@ -155,40 +159,59 @@ static enum gk_status found(struct enrolment *e, struct gk_error *err)
     return status == GK_OK ? replace(e, err) : status;
 }
 
-/* Only somebody who has it can bring it back: the TPM does not open it in this state. */
-static enum gk_status seal_anew(struct enrolment *e, struct gk_error *err)
+/* Where one may come from that is not here. */
+static enum gk_status get(struct enrolment *e, struct gk_error *err)
 {
-    if (e->secret_file != NULL) {
-        return replace(e, err);
-    }
-    if (hub_is_configured(e->config)) {
-        say_note(e->run, "the TPM's PCRs have changed; the device secret is asked for again");
-        return from_api(e, err);
-    }
-    return GK_PCRS_CHANGED;
-}
-
-enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)
-{
-    enum gk_status status = agent_secret_load(e->config, &e->secret, err);
-
-    if (status == GK_OK) {
-        return found(e, err);
-    }
-    if (status == GK_PCRS_CHANGED) {
-        return seal_anew(e, err);
-    }
-    if (status != GK_NOT_ENROLLED) {
-        return status;
-    }
     if (e->secret_file != NULL) {
         return from_file(e, err);
     }
     if (e->config->product_secret_file != NULL) {
         return by_activation(e, err);
     }
-    if (hub_is_configured(e->config)) {
-        return from_api(e, err);
+    return hub_is_configured(e->config) ? from_api(e, err) : GK_OK;
+}
+
+/*
+ * It was here and cannot be opened any more: the TPM was cleared, or what it is sealed to has
+ * changed. Whether that is as it should be is for somebody to decide, not for a timer.
+ */
+static enum gk_status seal_anew(struct enrolment *e, const struct gk_error *why,
+                                struct gk_error *err)
+{
+    enum gk_status status = GK_OK;
+
+    if (e->unattended || (e->secret_file == NULL && !hub_is_configured(e->config))) {
+        *err = *why;
+        gk_advise(err, "find out why; then run gatekey enroll with --secret-file, and the device's "
+                       "secret, to seal it anew");
+        return why->status;
     }
-    return GK_OK;
+    say_note(e->run, "the sealed device secret cannot be opened (%s); it is sealed anew",
+             gk_status_cause(why->status));
+    if (e->state.stage == AGENT_STAGE_ENROLLED) {
+        status = enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    return e->secret_file != NULL ? from_file(e, err) : from_api(e, err);
+}
+
+enum gk_status enrolment_secret(struct enrolment *e, struct gk_error *err)
+{
+    struct gk_error why = { 0 };
+    enum gk_status status = agent_secret_load(e->config, &e->secret, &why);
+
+    switch ((int)status) {
+    case GK_OK:
+        return found(e, err);
+    case GK_NOT_ENROLLED:
+        return get(e, err);
+    case GK_SEAL_BROKEN:
+    case GK_PCRS_CHANGED:
+        return seal_anew(e, &why, err);
+    default:
+        *err = why;
+        return status;
+    }
 }

@@ -12,15 +12,20 @@
 #include "agent/command/certificate.h"
 #include "agent/command/enroll.h"
 
-/* Valid certificates from before our time: noted, and left alone. */
-static enum gk_status note_others(struct enrolment *e, const struct enos_record *records,
-                                  size_t count, struct gk_error *err)
+static bool is_held(const struct agent_state *state, const char *serial)
+{
+    return strcmp(serial, state->certificate_sn) == 0 || strcmp(serial, state->next_sn) == 0 ||
+           strcmp(serial, state->old_sn) == 0;
+}
+
+enum gk_status enrolment_note_others(struct enrolment *e, const struct enos_record *records,
+                                     size_t count, struct gk_error *err)
 {
     size_t used = 0;
 
     e->state.others[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        if (!records[i].valid || strcmp(records[i].serial, e->state.certificate_sn) == 0) {
+        if (!records[i].valid || is_held(&e->state, records[i].serial)) {
             continue;
         }
         used += (size_t)snprintf(e->state.others + used, sizeof(e->state.others) - used, "%s%s",
@@ -32,14 +37,20 @@ static enum gk_status note_others(struct enrolment *e, const struct enos_record 
             return GK_HUB_REFUSED;
         }
     }
-    e->state.carried = 0;
-    if (used > 0) {
+    e->state.settled = 0;
+    return GK_OK;
+}
+
+/* Left alone, but somebody should know. */
+static void say_others(const struct enrolment *e)
+{
+    if (e->state.others[0] != '\0' && e->state.replaced[0] == '\0') {
         say_note(e->run,
                  "this device has valid certificates that this gateway does not hold "
-                 "(serial %s); revoke them at the hub if nobody uses them",
+                 "(serial %s); revoke them at the hub if nobody uses them, or with gatekey enroll "
+                 "--replace if this gateway takes the place of another",
                  e->state.others);
     }
-    return GK_OK;
 }
 
 /*
@@ -80,9 +91,14 @@ static enum gk_status prepare(struct enrolment *e, struct hub *hub, struct gk_er
     if (status != GK_OK) {
         return status;
     }
-    return e->state.stage < AGENT_STAGE_APPLYING || e->state.carried != 0
-               ? note_others(e, records, count, err)
-               : revoke_orphans(e, hub, records, count, e->state.certificate_sn, err);
+    if (e->state.stage >= AGENT_STAGE_APPLYING && e->state.settled == 0) {
+        return revoke_orphans(e, hub, records, count, e->state.certificate_sn, err);
+    }
+    status = enrolment_note_others(e, records, count, err);
+    if (status == GK_OK) {
+        say_others(e);
+    }
+    return status;
 }
 
 enum gk_status enrolment_revoke_replaced(struct enrolment *e, const char *serial,

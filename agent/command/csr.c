@@ -8,19 +8,40 @@
 
 #include <time.h>
 
+/*
+ * A hub gives a name once: whoever applies anew, with another key or after the certificate ended,
+ * needs another. Asked again it is the same one.
+ */
+static bool needs_new_name(struct enrolment *e)
+{
+    CLEANUP(certificate_freep) struct certificate *installed = NULL;
+    struct gk_error why = { 0 };
+    enum gk_status status = certificate_read(e->config, e->openssl, &installed, &why);
+
+    if (status != GK_OK || strcmp(certificate_subject_name(installed), e->state.common_name) != 0) {
+        return false;
+    }
+    status = certificate_check(e->config, e->openssl, installed, e->key, &why);
+    return status == GK_BAD_CERTIFICATE || status == GK_EXPIRED;
+}
+
 /* A name that a certificate of ours has, or that was asked for by a request like this, is kept. */
 static enum gk_status choose_name(struct enrolment *e, bool new_name, struct gk_error *err)
 {
     char name[CERTIFICATE_NAME_MAX + 1], suffix[CERTIFICATE_SUFFIX_SIZE];
     enum gk_status status = certificate_common_name(e->config, NULL, name, err);
 
-    if (status == GK_OK && new_name) {
+    if (status != GK_OK) {
+        return status;
+    }
+    if (new_name || needs_new_name(e)) {
         certificate_suffix(suffix);
         status = certificate_common_name(e->config, suffix, name, err);
+    } else if (e->state.certificate_sn[0] != '\0' ||
+               strncmp(e->state.common_name, name, strlen(name)) == 0) {
+        return GK_OK;
     }
-    if (status == GK_OK && (new_name || e->state.common_name[0] == '\0' ||
-                            (e->state.certificate_sn[0] == '\0' &&
-                             strncmp(e->state.common_name, name, strlen(name)) != 0))) {
+    if (status == GK_OK) {
         snprintf(e->state.common_name, sizeof(e->state.common_name), "%s", name);
     }
     return status;
@@ -28,12 +49,12 @@ static enum gk_status choose_name(struct enrolment *e, bool new_name, struct gk_
 
 /*
  * What install will look for is known before the request leaves. Nobody looked what certificates
- * the device has already, so that none but the one that comes back is ours.
+ * the device has already, so that none but the one that comes back counts as ours.
  */
 static enum gk_status note(struct enrolment *e, struct gk_error *err)
 {
-    if (e->state.stage < AGENT_STAGE_APPLYING && e->state.carried == 0) {
-        e->state.carried = time(NULL);
+    if (e->state.stage < AGENT_STAGE_APPLYING && e->state.settled == 0) {
+        e->state.settled = time(NULL);
     }
     return enrolment_write(e, e->state.stage, err);
 }

@@ -120,7 +120,10 @@ enum gk_status enrolment_open(struct run *run, struct agent_lock **lock, struct 
     if (status == GK_OK && lock != NULL) {
         status = run_lock(run, lock, err);
     }
-    return status == GK_OK ? begin(e, err) : status;
+    if (status == GK_OK) {
+        status = begin(e, err);
+    }
+    return status == GK_OK ? enrolment_finish_rekeying(e, err) : status;
 }
 
 void enrolment_say_done(struct enrolment *e)
@@ -135,10 +138,8 @@ void enrolment_say_done(struct enrolment *e)
 static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
 {
     static enum gk_status (*const steps[])(struct enrolment *, struct gk_error *) = {
-        enrolment_key,
-        enrolment_secret,
-        enrolment_certificate,
-        enrolment_proof,
+        enrolment_key,   enrolment_secret,        enrolment_certificate,
+        enrolment_proof, enrolment_revoke_others,
     };
     enum gk_status status = agent_link_init(err);
 
@@ -150,7 +151,7 @@ static enum gk_status take_steps(struct enrolment *e, struct gk_error *err)
 
 enum gk_status enroll_again(struct run *run, struct gk_error *err)
 {
-    CLEANUP(enrolment_close) struct enrolment e = { .connects = true };
+    CLEANUP(enrolment_close) struct enrolment e = { .connects = true, .unattended = true };
     enum gk_status status = enrolment_open(run, NULL, &e, err);
 
     return status == GK_OK ? take_steps(&e, err) : status;
@@ -160,11 +161,29 @@ enum gk_status command_enroll(struct run *run, int argc, char **argv, struct gk_
 {
     CLEANUP(agent_lock_releasep) struct agent_lock *lock = NULL;
     CLEANUP(enrolment_close) struct enrolment e = { .connects = true };
-    const struct word words[] = { { "secret-file", &e.secret_file, NULL }, { 0 } };
+    bool replace = false, new_key = false, yes = false;
+    const char *reason = NULL;
+    const struct word words[] = {
+        { "secret-file", &e.secret_file, NULL },
+        { "replace", NULL, &replace },
+        { "reason", &reason, NULL },
+        { "new-key", NULL, &new_key },
+        { "yes", NULL, &yes },
+        { 0 },
+    };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
 
+    if (status == GK_OK && reason != NULL && !replace) {
+        status = gk_fail(err, GK_USAGE, "--reason belongs to --replace");
+    }
     if (status == GK_OK) {
         status = enrolment_open(run, &lock, &e, err);
+    }
+    if (status == GK_OK && replace) {
+        status = enrolment_replace(&e, yes, reason != NULL ? reason : "superseded", err);
+    }
+    if (status == GK_OK && new_key) {
+        status = enrolment_rekey(&e, yes, err);
     }
     if (status == GK_OK) {
         status = take_steps(&e, err);

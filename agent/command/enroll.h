@@ -23,6 +23,7 @@ struct enrolment {
     EVP_PKEY *key;           /* the device key by its URI; NULL until enrolment_key() */
     const char *secret_file; /* --secret-file, or NULL */
     bool connects;           /* [hub] host will be needed */
+    bool unattended;         /* nobody decides: a secret that cannot be opened is not sealed anew */
     struct agent_state state;
     struct agent_secret secret; /* the device's; empty until enrolment_secret() has one */
 };
@@ -80,6 +81,30 @@ enum gk_status enrolment_settle(struct enrolment *e, const struct certificate *c
 /* Revoke what is valid at the hub, ours by the state, and not this one. application.c */
 enum gk_status enrolment_revoke_replaced(struct enrolment *e, const char *serial,
                                          struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Note which valid certificates of the device are held by others, for the next write of the state.
+ * Fails with GK_HUB_REFUSED (too many). application.c
+ */
+enum gk_status enrolment_note_others(struct enrolment *e, const struct enos_record *records,
+                                     size_t count, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Take the device over from another gateway: ask whether that is meant, note what is to be revoked
+ * and why. enrolment_revoke_others() does it when the hub has accepted this one, or says who should
+ * where there is no API. Fails with GK_USAGE (no such reason), GK_REFUSED. replacement.c
+ */
+enum gk_status enrolment_replace(struct enrolment *e, bool yes, const char *reason,
+                                 struct gk_error *err) GK_MUST_CHECK;
+enum gk_status enrolment_revoke_others(struct enrolment *e, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Destroy the device key, so that enrolment_key() makes another: asks first, unless the pair in use
+ * is of no use any more. Fails with GK_REFUSED, GK_NOT_OFFERED (another program's key).
+ * enrolment_finish_rekeying() goes on where that was interrupted. rekey.c
+ */
+enum gk_status enrolment_rekey(struct enrolment *e, bool yes, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status enrolment_finish_rekeying(struct enrolment *e, struct gk_error *err) GK_MUST_CHECK;
 
 /* The proving connection. Fails with GK_NOT_ENROLLED where the device secret is missing. proof.c */
 enum gk_status enrolment_proof(struct enrolment *e, struct gk_error *err) GK_MUST_CHECK;

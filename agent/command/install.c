@@ -89,6 +89,9 @@ static enum gk_status enrol(struct enrolment *e, const struct certificate *certi
         status = enrolment_proof(e, err);
     }
     if (status == GK_OK) {
+        status = enrolment_revoke_others(e, err);
+    }
+    if (status == GK_OK) {
         enrolment_say_done(e);
     }
     return status;

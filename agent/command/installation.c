@@ -83,6 +83,7 @@ enum gk_status enrolment_settle(struct enrolment *e, const struct certificate *c
     raise_clock(e, certificate);
     snprintf(e->state.certificate_sn, sizeof(e->state.certificate_sn), "%s", serial);
     e->state.certified = time(NULL);
+    e->state.settled = e->state.certified;
     return enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
 }
 

@@ -34,6 +34,8 @@ gatekey_SOURCES = \
     %D%/renew-try.c \
     %D%/refresh.c %D%/refresh.h %D%/refresh-address.c %D%/refresh-list.c %D%/refresh-memory.c \
     %D%/refresh-roots.c \
+    %D%/rekey.c \
+    %D%/replacement.c \
     %D%/request.c \
     %D%/reset.c %D%/reset.h \
     %D%/reset-erase.c \

@@ -32,7 +32,7 @@ static const struct command commands[] = {
       "Create the device at the hub (the provisioner's side): its GUID to stdout, its secret to "
       "FILE.",
       "create the device at the hub", command_provision },
-    { "enroll", "[--secret-file FILE]",
+    { "enroll", "[--secret-file FILE] [--replace [--reason REASON]] [--new-key] [--yes]",
       "Get an identity: key, device secret, certificate, a proving connection. Resumes where it "
       "stopped.",
       "enroll", command_enroll },

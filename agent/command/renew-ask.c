@@ -94,18 +94,21 @@ static enum gk_status revoke_orphan(struct renewal *r, struct hub *hub, const ch
     return status;
 }
 
-/* Before anything is asked for: who has what. */
+/* Before anything is asked for: who has what. While something is asked for, what is new is ours. */
 static enum gk_status look_at_list(struct renewal *r, struct hub *hub, struct gk_error *err)
 {
     CLEANUP(gk_freep) struct enos_record *records = NULL;
     size_t count = 0;
+    bool begins = r->state.renewal == AGENT_RENEWAL_NONE || r->state.settled != 0;
     enum gk_status status = read_list(hub, &records, &count, err);
 
+    if (status == GK_OK) {
+        r->state.settled = 0;
+    }
     for (size_t i = 0; status == GK_OK && i < count; i++) {
         if (records[i].valid && !is_ours_in_use(&r->state, records[i].serial)) {
-            status = r->state.renewal == AGENT_RENEWAL_NONE
-                         ? note_other(r, records[i].serial, err)
-                         : revoke_orphan(r, hub, records[i].serial, err);
+            status = begins ? note_other(r, records[i].serial, err)
+                            : revoke_orphan(r, hub, records[i].serial, err);
         }
     }
     return status;
@@ -197,7 +200,7 @@ enum gk_status renewal_keep(struct renewal *renewal, const struct certificate *c
         return status;
     }
     snprintf(s->next_sn, sizeof(s->next_sn), "%s", certificate_serial(certificate));
-    s->next_at = agent_clock_now(renewal->config);
+    s->next_at = s->settled = agent_clock_now(renewal->config);
     status = renewal_write(renewal, AGENT_RENEWAL_READY, err);
     if (status == GK_OK) {
         say_step(renewal->run, "certificate %s received; it is tried before it is used",
@@ -233,8 +236,7 @@ static enum gk_status make_request(struct renewal *r, char **csr, struct gk_erro
 
 static enum gk_status announce(struct renewal *r, struct gk_error *err)
 {
-    return r->state.renewal == AGENT_RENEWAL_ASKING ? GK_OK
-                                                    : renewal_write(r, AGENT_RENEWAL_ASKING, err);
+    return renewal_write(r, AGENT_RENEWAL_ASKING, err);
 }
 
 static enum gk_status ask_api(struct renewal *r, struct gk_error *err)

@@ -30,7 +30,14 @@
 #define ENOS_PARAMETER_MAX 16 /* parameters of one query */
 
 /* Reasons of a revocation, as in RFC 5280, 5.3.1. */
-enum enos_reason { ENOS_UNSPECIFIED = 0, ENOS_SUPERSEDED = 4, ENOS_CESSATION = 5 };
+enum enos_reason {
+    ENOS_UNSPECIFIED = 0,
+    ENOS_KEY_COMPROMISE = 1,
+    ENOS_AFFILIATION_CHANGED = 3,
+    ENOS_SUPERSEDED = 4,
+    ENOS_CESSATION = 5,
+    ENOS_PRIVILEGE_WITHDRAWN = 9,
+};
 
 /* One parameter of a query: decoded, borrowed. */
 struct enos_parameter {

@@ -186,6 +186,9 @@ agent_scripts = \
 # Enrolment in its forms.
 agent_scripts += \
     %D%/a-gateway-enrols-without-credentials \
+    %D%/two-gatekeys-do-not-meet \
+    %D%/a-revoked-gateway-gets-a-new-key \
+    %D%/new-hardware-takes-over-a-device \
     %D%/what-waits-in-the-inbox-is-judged
 EXTRA_DIST += %D%/reset.sh %D%/setup.sh
 dist_check_SCRIPTS += %D%/gatekey-explains-itself

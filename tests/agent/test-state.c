@@ -100,7 +100,7 @@ static void every_stage_has_a_name_of_its_own(void **state)
 
 static void knows_the_others_by_their_whole_serial(void **state)
 {
-    const struct agent_state s = { .others = "12 7 1234" };
+    struct agent_state s = { .others = "12 7 1234", .certificate_sn = "5", .old_sn = "4" };
 
     (void)state;
     assert_true(agent_state_knows_other(&s, "12"));
@@ -109,6 +109,14 @@ static void knows_the_others_by_their_whole_serial(void **state)
     assert_false(agent_state_knows_other(&s, "123"));
     assert_false(agent_state_knows_other(&s, "34"));
     assert_false(agent_state_knows_other(&s, "2"));
+    assert_false(agent_state_knows_other(&s, "5"));
+
+    /* While we asked for nothing, what is not named here went to somebody else. */
+    s.settled = 1;
+    assert_true(agent_state_knows_other(&s, "12"));
+    assert_true(agent_state_knows_other(&s, "123"));
+    assert_false(agent_state_knows_other(&s, "5"));
+    assert_false(agent_state_knows_other(&s, "4"));
 }
 
 static void refuses_what_makes_no_sense(void **state)
