@@ -182,7 +182,10 @@ void gk_key_set_needs_auth(struct gk_key *key);
 bool gk_key_counts_attempts(const struct gk_key *key);
 /* Made as sign+decrypt, for TPMs whose own PSS salt is of no use. */
 bool gk_key_pads_in_software(const struct gk_key *key);
-/* Made by its TPM and never outside of it (fixedTPM, sensitiveDataOrigin), as ours are. */
+/* It cannot be moved to another TPM (fixedTPM); it was made by a TPM (sensitiveDataOrigin). */
+bool gk_key_is_fixed(const struct gk_key *key);
+bool gk_key_was_made_inside(const struct gk_key *key);
+/* Made by its TPM and never outside of it (both), as ours are. */
 bool gk_key_is_local(const struct gk_key *key);
 /* False where the key was made for another scheme or hash only, as those of others may be. */
 bool gk_key_offers(const struct gk_key *key, enum gk_scheme scheme, enum gk_hash hash);

@@ -189,11 +189,19 @@ bool gk_key_pads_in_software(const struct gk_key *key)
     return (key->area.publicArea.objectAttributes & TPMA_OBJECT_DECRYPT) != 0;
 }
 
+bool gk_key_is_fixed(const struct gk_key *key)
+{
+    return (key->area.publicArea.objectAttributes & TPMA_OBJECT_FIXEDTPM) != 0;
+}
+
+bool gk_key_was_made_inside(const struct gk_key *key)
+{
+    return (key->area.publicArea.objectAttributes & TPMA_OBJECT_SENSITIVEDATAORIGIN) != 0;
+}
+
 bool gk_key_is_local(const struct gk_key *key)
 {
-    const TPMA_OBJECT local = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_SENSITIVEDATAORIGIN;
-
-    return (key->area.publicArea.objectAttributes & local) == local;
+    return gk_key_is_fixed(key) && gk_key_was_made_inside(key);
 }
 
 bool gk_key_equal(const struct gk_key *a, const struct gk_key *b)

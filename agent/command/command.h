@@ -39,7 +39,7 @@ struct command {
 
 /* The commands, in the order of --help; gatekey(1) says what each does. */
 typedef enum gk_status command_run(struct run *run, int argc, char **argv, struct gk_error *err);
-command_run command_key_create, command_key_show, command_key_delete;
+command_run command_key_create, command_key_show, command_key_delete, command_key_adopt;
 command_run command_clock_accept;
 command_run command_csr, command_install, command_provision, command_enroll, command_publish;
 command_run command_status, command_renew, command_refresh, command_reset, command_mosquitto_config;

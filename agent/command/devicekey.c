@@ -39,6 +39,12 @@ struct devicekey_place devicekey_place(const struct agent_config *config)
     return (struct devicekey_place){ config->directory, config->handle };
 }
 
+bool devicekey_is_as_made(const struct gk_key *key)
+{
+    return gk_key_is_local(key) && !gk_key_counts_attempts(key) &&
+           gk_key_offers(key, GK_RSASSA, GK_SHA256) && gk_key_offers(key, GK_RSAPSS, GK_SHA256);
+}
+
 /* A missing file is no key. */
 static enum gk_status read_reference(const char *directory, const char *name, struct gk_key **key,
                                      struct gk_error *err)
@@ -122,7 +128,14 @@ static enum gk_status say_taken(const struct devicekey *d, struct gk_error *err)
                        : d->key != NULL ? "an RSA-2048 key that is not the one of device.pem"
                                         : "an RSA-2048 key that gatekey did not make";
 
-    return gk_fail(err, GK_HANDLE_TAKEN, "0x%08" PRIx32 " holds %s", d->handle, what);
+    gk_fail(err, GK_HANDLE_TAKEN, "0x%08" PRIx32 " holds %s", d->handle, what);
+    if (d->held != NULL && d->key == NULL) {
+        gk_advise(err,
+                  "choose another [tpm] handle, free this one with tpm2_evictcontrol, or take "
+                  "this key with gatekey key adopt 0x%08" PRIx32,
+                  d->handle);
+    }
+    return GK_HANDLE_TAKEN;
 }
 
 /* The write-ahead: called with the new key before it becomes persistent. */

@@ -73,6 +73,19 @@ enum gk_status devicekey_destroy(struct run *run, bool *evicted,
 enum gk_status devicekey_destroy_old(struct run *run, bool *evicted,
                                      struct gk_error *err) GK_MUST_CHECK;
 
+/* GK_NOT_OFFERED where the key is not ours to make, hence to destroy or to choose. */
+enum gk_status devicekey_refuse_foreign(const struct run *run, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * Is it what gatekey makes, as far as its attributes tell? Nothing else counts as made by gatekey,
+ * whatever device.pem says.
+ */
+bool devicekey_is_as_made(const struct gk_key *key);
+
+/* What is known of a key, on stdout. */
+enum gk_status devicekey_show(struct run *run, const struct gk_key *key,
+                              struct gk_error *err) GK_MUST_CHECK;
+
 /* SHA-256 of the public key (SubjectPublicKeyInfo), in hex with colons: 96 characters. */
 enum gk_status devicekey_fingerprint(struct agent_openssl *openssl, const struct gk_public *key,
                                      char text[static 97], struct gk_error *err) GK_MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "agent/command/enroll.h"
 
 #include "agent/command/devicekey.h"
+#include "agent/command/sibling.h"
 #include "agent/link.h"
 #include "identity/identity.h"
 
@@ -59,6 +60,22 @@ static enum gk_status begin(struct enrolment *e, struct gk_error *err)
     return GK_OK;
 }
 
+/* One purpose: a key that gatekey made, or was told to take, and that no other identity uses. */
+static enum gk_status check_purpose(struct enrolment *e, const struct gk_key *key,
+                                    struct gk_error *err)
+{
+    if (e->state.adopted == 0 && !devicekey_is_as_made(key)) {
+        gk_fail(err, GK_REFUSED, "the key at 0x%08" PRIx32 " is none that gatekey makes",
+                gk_key_handle(key));
+        gk_advise(err,
+                  "remove %s/" GK_FILE_DEVICE " and run gatekey key adopt 0x%08" PRIx32
+                  ", which says what is different",
+                  e->config->directory, gk_key_handle(key));
+        return GK_REFUSED;
+    }
+    return sibling_refuse_shared(e->config, key, err);
+}
+
 enum gk_status enrolment_key(struct enrolment *e, struct gk_error *err)
 {
     CLEANUP(devicekey_clear) struct devicekey d = { 0 };
@@ -69,6 +86,9 @@ enum gk_status enrolment_key(struct enrolment *e, struct gk_error *err)
         status = devicekey_ensure(e->run, &made, err);
         if (status == GK_OK) {
             status = devicekey_read(e->config, &d, err);
+        }
+        if (status == GK_OK) {
+            status = check_purpose(e, d.key, err);
         }
         if (status == GK_OK) {
             say_step(e->run, "device key %s the TPM at 0x%08" PRIx32, made ? "made in" : "found in",

@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-static enum gk_status refuse_foreign(const struct run *run, struct gk_error *err)
+enum gk_status devicekey_refuse_foreign(const struct run *run, struct gk_error *err)
 {
     if (devicekey_is_ours_to_make(run->config)) {
         return GK_OK;
@@ -19,8 +19,7 @@ static enum gk_status refuse_foreign(const struct run *run, struct gk_error *err
     return GK_NOT_OFFERED;
 }
 
-/* What is known of the key, on stdout. */
-static enum gk_status show(struct run *run, const struct gk_key *key, struct gk_error *err)
+enum gk_status devicekey_show(struct run *run, const struct gk_key *key, struct gk_error *err)
 {
     struct agent_openssl *openssl;
     char fingerprint[97], handle[16];
@@ -52,7 +51,7 @@ enum gk_status command_key_create(struct run *run, int argc, char **argv, struct
     bool made = false;
 
     if (status == GK_OK) {
-        status = refuse_foreign(run, err);
+        status = devicekey_refuse_foreign(run, err);
     }
     if (status == GK_OK) {
         status = run_lock(run, &lock, err);
@@ -73,7 +72,7 @@ enum gk_status command_key_create(struct run *run, int argc, char **argv, struct
                  d.handle);
     }
     say_member(run, "made", json_boolean(made));
-    return show(run, d.key, err);
+    return devicekey_show(run, d.key, err);
 }
 
 /* That device.pem and the TPM speak of the same key. */
@@ -111,7 +110,7 @@ enum gk_status command_key_show(struct run *run, int argc, char **argv, struct g
         status = read_existing(run, &d, err);
     }
     if (status == GK_OK) {
-        status = show(run, d.key, err);
+        status = devicekey_show(run, d.key, err);
     }
     if (status == GK_OK) {
         status = agent_admin_open(run->config, &admin, err);
@@ -120,6 +119,19 @@ enum gk_status command_key_show(struct run *run, int argc, char **argv, struct g
         status = devicekey_look(admin, &d, err);
     }
     return status == GK_OK ? check_held(&d, err) : status;
+}
+
+/* The mark goes with the key that it was about. */
+static enum gk_status forget_adoption(const struct run *run, struct gk_error *err)
+{
+    struct agent_state state;
+    enum gk_status status = agent_state_read(run->config->directory, &state, err);
+
+    if (status != GK_OK || state.adopted == 0) {
+        return status;
+    }
+    state.adopted = 0;
+    return agent_state_write(run->config->directory, &state, err);
 }
 
 /* Whoever has a certificate loses more than a key: reset also tells the hub. */
@@ -145,7 +157,7 @@ enum gk_status command_key_delete(struct run *run, int argc, char **argv, struct
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
 
     if (status == GK_OK) {
-        status = refuse_foreign(run, err);
+        status = devicekey_refuse_foreign(run, err);
     }
     if (status == GK_OK) {
         status = run_lock(run, &lock, err);
@@ -161,6 +173,9 @@ enum gk_status command_key_delete(struct run *run, int argc, char **argv, struct
     }
     if (status == GK_OK) {
         status = devicekey_destroy(run, &evicted, err);
+    }
+    if (status == GK_OK) {
+        status = forget_adoption(run, err);
     }
     if (status != GK_OK) {
         return status;

@@ -4,6 +4,7 @@
 bin_PROGRAMS += gatekey
 gatekey_SOURCES = \
     %D%/activation.c \
+    %D%/adopt.c \
     %D%/application.c \
     %D%/ca.c \
     %D%/certificate.c %D%/certificate.h %D%/certificate-internal.h \
@@ -43,6 +44,7 @@ gatekey_SOURCES = \
     %D%/reset-key.c \
     %D%/reset-revoke.c \
     %D%/service.c %D%/service.h \
+    %D%/sibling.c %D%/sibling.h \
     %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
     %D%/trust.c %D%/trust.h \
     %D%/verification.c \

@@ -21,6 +21,9 @@ static const struct command commands[] = {
       command_key_show },
     { "key delete", "[--yes]", "Destroy the device key of a gateway that is not enrolled.",
       "delete the device key", command_key_delete },
+    { "key adopt", "HANDLE [--yes]",
+      "Take a key that gatekey did not make as the device key; shows what weakens it.",
+      "adopt the key", command_key_adopt },
     { "csr", "[--out FILE] [--new-name]",
       "Write a certificate signing request, to be carried to the hub; makes the device key if need "
       "be.",

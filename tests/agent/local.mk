@@ -187,6 +187,7 @@ agent_scripts = \
 agent_scripts += \
     %D%/a-gateway-enrols-without-credentials \
     %D%/two-gatekeys-do-not-meet \
+    %D%/a-key-serves-one-identity \
     %D%/a-revoked-gateway-gets-a-new-key \
     %D%/new-hardware-takes-over-a-device \
     %D%/what-waits-in-the-inbox-is-judged
