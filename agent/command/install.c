@@ -110,6 +110,14 @@ static enum gk_status renew(struct enrolment *e, const struct certificate *certi
     return renewal_take(e->run, certificate, err);
 }
 
+/* The last step of an enrolment may have been interrupted just after it was done. */
+static bool is_renewal(const struct enrolment *e, const struct certificate *certificate)
+{
+    return e->state.stage == AGENT_STAGE_ENROLLED &&
+           (e->secret_file == NULL ||
+            strcmp(certificate_serial(certificate), e->state.certificate_sn) != 0);
+}
+
 static enum gk_status install_file(struct enrolment *e, const char *path, const char *fingerprint,
                                    struct gk_error *err)
 {
@@ -124,8 +132,7 @@ static enum gk_status install_file(struct enrolment *e, const char *path, const 
     if (status != GK_OK) {
         return status;
     }
-    return e->state.stage == AGENT_STAGE_ENROLLED ? renew(e, certificate, err)
-                                                  : enrol(e, certificate, err);
+    return is_renewal(e, certificate) ? renew(e, certificate, err) : enrol(e, certificate, err);
 }
 
 /* --- what waits in the inbox --------------------------------------------------------------------

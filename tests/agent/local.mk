@@ -185,10 +185,12 @@ agent_scripts = \
     %D%/two-gatekeys-do-not-meet
 # Enrolment in its forms.
 agent_scripts += \
+    %D%/a-carried-certificate-survives-being-killed \
     %D%/a-gateway-enrols-without-credentials \
-    %D%/two-gatekeys-do-not-meet \
     %D%/a-key-serves-one-identity \
     %D%/a-revoked-gateway-gets-a-new-key \
+    %D%/a-takeover-survives-being-killed \
+    %D%/application-credentials-are-not-copied \
     %D%/new-hardware-takes-over-a-device \
     %D%/what-waits-in-the-inbox-is-judged
 EXTRA_DIST += %D%/reset.sh %D%/setup.sh
