@@ -39,7 +39,8 @@ void revocation_doubt(const struct session *session, struct gk_error *why)
 {
     int64_t age = agent_clock_now(session->service->config) - session->identity.newest;
 
-    if (why->status == GK_REVOKED && age >= 0 && age < YOUNG_S) {
+    if (why->status == GK_REVOKED && age >= 0 && age < YOUNG_S &&
+        !mark_equal(&session->known, &session->identity.current)) {
         gk_fail(why, GK_HUB_REFUSED, "%s calls a certificate revoked that came %d s ago",
                 session->service->config->host, (int)age);
         gk_advise(why, "wait: a hub may take a minute to know a new certificate");

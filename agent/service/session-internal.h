@@ -32,6 +32,7 @@ struct session {
     struct watch *watch, *roots_watch;
     char *roots_directory;
     struct identity identity; /* as it was when the link was made; of pair NEXT, current is next */
+    struct mark known;        /* the pair that the hub accepted last */
     struct mark list_doubted; /* that could not be looked into, and was said so */
     sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
 
@@ -76,7 +77,8 @@ void session_end_revoked(struct session *session, const struct gk_error *why);
 /* Fails with GK_REVOKED where crl.pem has the certificate in use; any other trouble is logged, once
  * per list. */
 enum gk_status revocation_look_up(struct session *session, struct gk_error *err) GK_MUST_CHECK;
-/* A hub that does not know a new certificate yet may call it anything: then it is a refusal. */
+/* A hub that does not know a new certificate yet, and never accepted it, may call it anything: then
+ * it is a refusal. */
 void revocation_doubt(const struct session *session, struct gk_error *why);
 
 /* --- session-asked.c ------------------------------------------------------------------------- */

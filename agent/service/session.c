@@ -254,6 +254,7 @@ static void on_up(void *context)
     session->lasted = false;
     session->last = (struct gk_error){ 0 };
     session->accepted = true;
+    session->known = session->identity.current;
     session_enter(session, CONNECTED);
     log_remark(session);
 }

@@ -5,6 +5,7 @@
 import os
 import shutil
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -80,6 +81,17 @@ class Tries(GatekeydTest):
         self.assertIn("CONNACK 5", answer["error"])
         service.connected()
         self.assertTrue(service.publish({"temperature": 1})["ok"])
+
+    def test_calls_a_certificate_of_the_last_minute_refused_and_no_more(self):
+        service = self.renewing()
+        certificate, serial = service.certify(service.device.key)
+        service.put_next(certificate)
+        service.state_json(next=int(time.time()))
+        self.hub.ctl("revoke", str(serial))
+        answer = service.call({"op": "try"})
+        self.assertEqual((answer["status"], answer["exit"]), ("GK_HUB_REFUSED", 1), answer)
+        self.assertIn("calls a certificate revoked that came", answer["error"])
+        service.connected()
 
     def test_leaves_no_connection_without_room_for_the_way_back(self):
         service = self.renewing()
