@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looks at the identity directory, which others write, and tells by content what was replaced. */
 #include "identity/identity.h"
+#include "agent/crl.h"
 #include "agent/file.h"
 #include "agent/service/service.h"
 #include "agent/state.h"
@@ -75,29 +76,37 @@ static void add_content(FILE *parts, struct agent_openssl *openssl, const char *
 
 /* One file of several that make a mark. */
 struct part {
-    const char *folder; /* NULL: name is a path, of a file that is not the identity's */
+    const char *folder; /* NULL: name is a path */
     const char *name;
-    bool there; /* is told */
+    bool optional; /* what cannot be read is as good as missing: an attempt says what is wrong */
+    bool there;    /* is told */
 };
+
+static enum gk_status read_optional(const struct part *part, struct gk_content *content)
+{
+    CLEANUP(gk_freep) char *path = NULL;
+
+    if (asprintf(&path, "%s%s%s", part->folder != NULL ? part->folder : "",
+                 part->folder != NULL ? "/" : "", part->name) < 0) {
+        path = NULL;
+        return GK_NO_MEMORY;
+    }
+    return agent_file_read(path, AGENT_CRL_FILE_MAX, content, NULL);
+}
 
 /* A file that is missing is an empty part. */
 static enum gk_status add_file(FILE *parts, const struct service *service, struct part *part,
                                struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
-    enum gk_status status;
+    enum gk_status status = part->optional
+                                ? read_optional(part, &content)
+                                : gk_identity_read(part->folder, part->name, &content, err);
 
-    if (part->folder != NULL) {
-        status = gk_identity_read(part->folder, part->name, &content, err);
-    } else if (agent_file_read(part->name, GK_FILE_MAX, &content, NULL) != GK_OK) {
-        status = GK_NO_FILE; /* an attempt will say what is wrong with it */
-    } else {
-        status = GK_OK;
-    }
     part->there = status == GK_OK;
     if (status == GK_OK) {
         add_content(parts, service->openssl, part->name, &content);
-    } else if (status == GK_NO_FILE) {
+    } else if (status == GK_NO_FILE || part->optional) {
         add_part(parts, "", 0);
         status = GK_OK;
     } else if (status == GK_FILE_DENIED) {
@@ -145,9 +154,9 @@ static enum gk_status look_at_current(const struct service *service, struct iden
                                       bool *complete, struct gk_error *err)
 {
     const char *directory = service->config->directory;
-    struct part parts[] = { { directory, GK_FILE_CERTIFICATE, false },
-                            { directory, GK_FILE_SECRET, false },
-                            { directory, GK_FILE_DEVICE, false } };
+    struct part parts[] = { { directory, GK_FILE_CERTIFICATE, false, false },
+                            { directory, GK_FILE_SECRET, false, false },
+                            { directory, GK_FILE_DEVICE, false, false } };
     enum gk_status status = take_mark(service, parts, 3, &identity->current, err);
 
     *complete = parts[0].there && parts[1].there;
@@ -161,9 +170,9 @@ static enum gk_status look_at_next(const struct service *service, struct identit
     const char *directory = service->config->directory;
     CLEANUP(gk_freep) char *next = agent_pair_folder(service->config, AGENT_PAIR_NEXT);
     CLEANUP(gk_freep) char *key = NULL;
-    struct part parts[] = { { next, GK_FILE_CERTIFICATE, false },
-                            { directory, GK_FILE_SECRET, false },
-                            { next, GK_FILE_DEVICE, false } };
+    struct part parts[] = { { next, GK_FILE_CERTIFICATE, true, false },
+                            { directory, GK_FILE_SECRET, true, false },
+                            { next, GK_FILE_DEVICE, true, false } };
     enum gk_status status;
 
     if (next == NULL || asprintf(&key, "%s/" GK_FILE_DEVICE, next) < 0) {
@@ -183,10 +192,10 @@ static enum gk_status look_at_trust(const struct service *service, struct identi
 {
     const char *directory = service->config->directory;
     const char *ca_file = service->config->hub_ca_file;
-    struct part trust[] = { { directory, GK_FILE_SERVER_CA, false },
-                            { directory, GK_FILE_SERVER_CRL, false },
-                            { NULL, ca_file, false } };
-    struct part list = { directory, GK_FILE_CRL, false };
+    struct part trust[] = { { directory, GK_FILE_SERVER_CA, true, false },
+                            { directory, GK_FILE_SERVER_CRL, true, false },
+                            { NULL, ca_file, true, false } };
+    struct part list = { directory, GK_FILE_CRL, true, false };
     enum gk_status status =
         take_mark(service, trust, ca_file != NULL ? 3 : 2, &identity->trust, err);
 

@@ -40,10 +40,11 @@ struct session {
     session_verdict *verdict; /* somebody waits for the outcome of the next attempt */
     void *verdict_context;
 
-    uint64_t since_ms, next_ms; /* connected since; the next attempt; since boot */
-    int64_t since;              /* wall clock, for people */
-    bool lasted, remarked;      /* what is to be said of a list was said */
-    struct gk_error last;       /* why there is no connection, or was none */
+    uint64_t begun_ms, since_ms, next_ms; /* the last attempt; connected; the next one; all since
+                                           * boot */
+    int64_t since;                        /* wall clock, for people */
+    bool lasted, remarked;                /* what is to be said of a list was said */
+    struct gk_error last;                 /* why there is no connection, or was none */
     unsigned attempts, connects;
 };
 

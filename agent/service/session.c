@@ -12,6 +12,9 @@
 #define TICK_US ((uint64_t)1000000)
 #define LASTING_MS 120000 /* a connection that stood so long begins the backoff anew */
 #define GOODBYE_MS 1000
+#define TRY_MS                                                                         \
+    12000 /* for a new certificate, so that there is time for the way back in the 30 s \
+           * that messages are kept */
 #define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
@@ -221,6 +224,13 @@ static int on_tick(sd_event_source *source, uint64_t time, void *context)
     if (session->link != NULL) {
         step(session, 0);
     }
+    if (session->phase == CONNECTING && session->pair == AGENT_PAIR_NEXT &&
+        service_now_ms() - session->begun_ms > TRY_MS) {
+        struct gk_error err = { 0 };
+
+        gk_fail(&err, GK_UNREACHABLE, "%s does not answer", session->service->config->host);
+        went_down(session, &err);
+    }
     if (session->phase == CONNECTED && !session->lasted &&
         service_now_ms() - session->since_ms > LASTING_MS) {
         session->lasted = true;
@@ -356,6 +366,7 @@ void session_attempt(struct session *session, bool patient)
         status = look(session, &err);
     }
     session->attempts++;
+    session->begun_ms = service_now_ms();
     if (status == GK_OK) {
         status = revocation_look_up(session, &err);
     }

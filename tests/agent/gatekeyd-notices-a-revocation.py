@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from badhub import BadHub  # noqa: E402
-from service import BUILD, GatekeydTest, openssl, wait_until  # noqa: E402
+from service import BUILD, PATIENCE, GatekeydTest, openssl, wait_until  # noqa: E402
 
 
 class Revocation(GatekeydTest):
@@ -55,6 +56,18 @@ class Revocation(GatekeydTest):
         service.rewrite("crl.pem", self.list())
         wait_until("it looked", lambda: "lists it" in service.status()["last_error"])
         self.assertEqual(self.says(service, "the certificate is revoked"), 1)
+
+    def test_tells_systemd(self):
+        service = self.enrolled()
+        path = os.path.join(service.folder, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.settimeout(PATIENCE)
+            notify.bind(path)
+            self.hub.ctl("revoke", str(service.device.serial))
+            service.start(NOTIFY_SOCKET=path)
+            told = ""
+            while "STATUS=cannot connect: the certificate is revoked" not in told:
+                told += notify.recv(65536).decode()
 
     def test_comes_back_with_another_certificate(self):
         service = self.enrolled().start().connected()
@@ -104,6 +117,11 @@ class Revocation(GatekeydTest):
         service.rewrite("crl.pem", "\n".join(lines) + "\n")
         wait_until("it looked", lambda: self.says(service, "look our certificate up"))
         self.assertTrue(service.status()["connected"])
+        # Nor is one that is too large a reason to stop.
+        service.rewrite("crl.pem", "x" * 3 * 1024 * 1024)
+        service.stop()
+        service.another_day()
+        service.start().connected()
 
     def test_takes_no_other_refusal_for_it(self):
         service = self.enrolled()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gatekeyd asked to try the certificate in next/: stays with it where the hub takes it, comes back where it does not."""
 
+import json
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from badhub import BadHub  # noqa: E402
 from service import GatekeydTest, openssl, wait_until  # noqa: E402
 
 
@@ -129,6 +131,39 @@ class Tries(GatekeydTest):
         service.start().connected()
         self.assertNotIn("pair", service.status())
         self.assertTrue(service.publish({"temperature": 1})["ok"])
+
+    def test_goes_back_when_the_connection_is_lost_before_the_promotion(self):
+        service = self.renewing()
+        certificate, _ = service.certify(service.device.key)
+        service.put_next(certificate)
+        self.assertTrue(service.call({"op": "try"})["ok"])
+        self.hub.fault("post-drop", "--times", "1")
+        service.publish({"temperature": 1})
+        wait_until("it noticed", lambda: service.status()["state"] == "waiting")
+        service.another_day()
+        self.assertTrue(service.call({"op": "reconnect"})["ok"])
+        self.assertNotIn("pair", service.status())
+
+    def test_goes_back_when_nobody_answers(self):
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        hub.on_publish = lambda peer, topic, payload: peer.publish(
+            topic + "_reply", {"id": json.loads(payload)["id"], "code": 200, "data": {}}, 0)
+        service = self.renewing(port=hub.port)
+        certificate, _ = service.certify(service.device.key)
+        service.put_next(certificate)
+        hub.gate.clear()
+        with service.open() as trial:
+            trial.sendall(b'{"op":"try"}\n')
+            wait_until("it tries", lambda: service.status().get("pair") == "next")
+            with service.open() as kept:
+                kept.sendall(b'{"op":"publish","topic":"thing/measurepoint/post","params":{}}\n')
+                answer = json.loads(trial.makefile().readline())
+                self.assertEqual((answer["status"], answer["exit"]), ("GK_UNREACHABLE", 5), answer)
+                hub.gate.set()
+                self.assertTrue(json.loads(kept.makefile().readline())["ok"])
+        service.connected()
+        self.assertNotIn("pair", service.status())
 
     def test_goes_back_when_the_pair_in_use_is_thrown_away(self):
         service = self.renewing()
