@@ -17,11 +17,11 @@ libservice_la_SOURCES = \
     %D%/publisher.c \
     %D%/replies.c %D%/replies.h \
     %D%/request.c \
+    %D%/revocation.c \
     %D%/server.c \
     %D%/service.h \
-    %D%/revocation.c \
     %D%/session.c %D%/session-asked.c %D%/session-internal.h \
-    %D%/session-phase.c %D%/session-use.c \
+    %D%/session-link.c %D%/session-phase.c %D%/session-use.c \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)

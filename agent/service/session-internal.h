@@ -57,8 +57,24 @@ void session_enter(struct session *session, enum phase phase);
  */
 void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected);
 
+/* --- session-link.c -------------------------------------------------------------------------- */
+
 /* After anything that gives the link something to send. */
 void session_watch_link(struct session *session);
+/*
+ * Before the link works: libmosquitto closes and opens descriptors as it pleases, and numbers come
+ * back.
+ */
+void session_unwatch_link(struct session *session);
+/* Send what is queued and the DISCONNECT, as far as that goes without waiting for long, and drop
+ * it. */
+void session_say_goodbye(struct session *session);
+void session_drop_link(struct session *session); /* without a word */
+
+/* --- session.c ------------------------------------------------------------------------------- */
+
+/* Let the link work, for as long as there is one. */
+void session_step(struct session *session, short revents);
 
 /* Connect now if the budget allows. patient: keep to the backoff as well. */
 void session_attempt(struct session *session, bool patient);

@@ -5,16 +5,13 @@
 #include "agent/secret.h"
 #include "agent/service/log.h"
 
-#include <poll.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #define TICK_US ((uint64_t)1000000)
 #define LASTING_MS 120000 /* a connection that stood so long begins the backoff anew */
-#define GOODBYE_MS 1000
-#define TRY_MS                                                                         \
-    12000 /* for a new certificate, so that there is time for the way back in the 30 s \
-           * that messages are kept */
+/* For a new certificate, so that there is time for the way back in the 30 s that messages are kept.
+ */
+#define TRY_MS 12000
 #define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
@@ -36,58 +33,6 @@ void session_tell(struct session *session, const struct gk_error *err)
     if (verdict != NULL) {
         verdict(session->verdict_context, err);
     }
-}
-
-/* --- the link's descriptor
- * ------------------------------------------------------------------------ */
-
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *context);
-
-/*
- * libmosquitto closes and opens descriptors as it pleases, and numbers come back: so the source is
- * taken off before the link works, and made anew after it.
- */
-static void unwatch(struct session *session)
-{
-    session->io_source = sd_event_source_disable_unref(session->io_source);
-}
-
-void session_watch_link(struct session *session)
-{
-    unwatch(session);
-    if (session->link != NULL && agent_link_fd(session->link) >= 0) {
-        int code = sd_event_add_io(session->service->event, &session->io_source,
-                                   agent_link_fd(session->link),
-                                   (uint32_t)agent_link_poll(session->link), on_io, session);
-
-        if (code < 0) {
-            log_line(LOG_LEVEL_ERROR, "cannot watch the connection: %s", strerror(-code));
-        }
-    }
-}
-
-static void drop_link(struct session *session)
-{
-    unwatch(session);
-    agent_link_free(TAKE(session->link));
-}
-
-/* Send what is queued and the DISCONNECT, as far as that goes without waiting for long. */
-static void say_goodbye(struct session *session)
-{
-    uint64_t end = service_now_ms() + GOODBYE_MS;
-
-    unwatch(session);
-    session->accepted = false;
-    if (session->link != NULL && session->phase == CONNECTED) {
-        session->leaving = true;
-        agent_link_disconnect(session->link);
-        while (agent_link_step(session->link, POLLOUT, NULL) == GK_OK && service_now_ms() < end) {
-            nanosleep(&(const struct timespec){ 0, 10000000 }, NULL);
-        }
-        session->leaving = false;
-    }
-    drop_link(session);
 }
 
 /* --- attempts
@@ -151,8 +96,7 @@ static void went_down(struct session *session, const struct gk_error *err)
     struct gk_error why = *err;
     int64_t wait_ms;
 
-    drop_link(session);
-    session->accepted = false;
+    session_drop_link(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     if (sent) {
@@ -191,12 +135,12 @@ static void arrive(struct session *session)
     session_tell(session, NULL);
 }
 
-static void step(struct session *session, short revents)
+void session_step(struct session *session, short revents)
 {
     struct gk_error err = { 0 };
     enum gk_status status;
 
-    unwatch(session);
+    session_unwatch_link(session);
     status = agent_link_step(session->link, revents, &err);
     if (status != GK_OK) {
         went_down(session, &err);
@@ -208,21 +152,13 @@ static void step(struct session *session, short revents)
     session_watch_link(session);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *context)
-{
-    (void)source;
-    (void)fd;
-    step(context, (short)events);
-    return 0;
-}
-
 static int on_tick(sd_event_source *source, uint64_t time, void *context)
 {
     struct session *session = context;
 
     (void)time;
     if (session->link != NULL) {
-        step(session, 0);
+        session_step(session, 0);
     }
     if (session->phase == CONNECTING && session->pair == AGENT_PAIR_NEXT &&
         service_now_ms() - session->begun_ms > TRY_MS) {
@@ -386,7 +322,7 @@ void session_move(struct session *session, enum agent_pair pair)
     if (session->phase == CONNECTED) {
         session->moving = true;
     }
-    say_goodbye(session);
+    session_say_goodbye(session);
     stop_waiting(session);
     if (session->moving) {
         publisher_hold(session->service->publisher);
@@ -399,7 +335,7 @@ void session_move(struct session *session, enum agent_pair pair)
 void session_end_revoked(struct session *session, const struct gk_error *why)
 {
     session_log_reason(session, why, session->phase == CONNECTED);
-    say_goodbye(session);
+    session_say_goodbye(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     session->patient = true;
@@ -410,7 +346,7 @@ void session_end_revoked(struct session *session, const struct gk_error *why)
 
 void session_leave(struct session *session, enum phase phase, const struct gk_error *why)
 {
-    say_goodbye(session);
+    session_say_goodbye(session);
     stop_waiting(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
@@ -492,7 +428,7 @@ void session_free(struct session *session)
     if (session == NULL) {
         return;
     }
-    say_goodbye(session);
+    session_say_goodbye(session);
     watch_free(session->watch);
     watch_free(session->roots_watch);
     sd_event_source_disable_unref(session->tick_source);

@@ -66,6 +66,14 @@ static void spend(struct fixture *f)
     }
 }
 
+static int64_t room(struct fixture *f, unsigned connects)
+{
+    int64_t wait_ms = -1;
+
+    assert_int_equal(agent_budget_room(f->directory, &f->now, connects, &wait_ms, &f->err), GK_OK);
+    return wait_ms;
+}
+
 static void reboot(struct fixture *f, int64_t since_boot_ms)
 {
     f->now.boot[0] = f->now.boot[0] == '1' ? '9' : '1';
@@ -79,6 +87,30 @@ static void write_file(const struct fixture *f, const char *text)
     assert_non_null(file);
     fputs(text, file);
     fclose(file);
+}
+
+static void tells_room_for_several_and_takes_none(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(room(f, 3), 0);
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(room(f, 1), AGENT_BUDGET_SPACING_MS);
+    f->now.since_boot_ms += 10000;
+    assert_int_equal(room(f, 2), 0);
+    assert_int_equal(room(f, 3), 110000);
+    assert_int_equal(take(f, false), 0);
+    f->now.since_boot_ms += 10000;
+    /* One more could go; two only when the first is forgotten. */
+    assert_int_equal(room(f, 1), 0);
+    assert_int_equal(room(f, 2), 100000);
+    assert_int_equal(room(f, 3), 110000);
+    f->now.since_boot_ms += 100000;
+    assert_int_equal(room(f, 2), 0);
+    /* The backoff is somebody else's. */
+    assert_true(failed(f, 0) > 0);
+    assert_int_equal(room(f, 2), 0);
+    assert_int_equal(take(f, false), 0);
 }
 
 static void grants_three_in_two_minutes(void **state)
@@ -319,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CLAIM(grants_three_in_two_minutes),
+        CLAIM(tells_room_for_several_and_takes_none),
         CLAIM(grants_one_a_second),
         CLAIM(never_exceeds_the_budget_whoever_asks_and_whenever),
         CLAIM(doubles_the_wait_and_only_lengthens_it),
