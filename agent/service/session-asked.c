@@ -32,6 +32,15 @@ static void plan_for(struct session *session, int64_t wait_ms)
     }
 }
 
+/* It may have taken the place of a reconnect that is due all the same. */
+static void drop_try(struct session *session)
+{
+    if (session->plan == PLAN_TRY) {
+        session->plan = session->reconnect_is_due ? PLAN_RECONNECT : NO_PLAN;
+        carry_out_plan(session);
+    }
+}
+
 /* Whoever asked is not kept for long. A reconnect is made all the same, a try is not. */
 static void put_plan_off(struct session *session, int64_t wait_ms)
 {
@@ -46,8 +55,8 @@ static void put_plan_off(struct session *session, int64_t wait_ms)
                   session->plan == PLAN_RECONNECT ? "gatekeyd connects anew by itself in %lld s"
                                                   : "run it again in %lld s",
                   (long long)(wait_ms + 999) / 1000);
-        session->plan = session->plan == PLAN_RECONNECT ? PLAN_RECONNECT : NO_PLAN;
         session_tell(session, &err);
+        drop_try(session);
     }
 }
 
@@ -164,6 +173,7 @@ void session_try(struct session *session, session_verdict *verdict, void *contex
     enum gk_status status = check_next(session, &why);
 
     if (take_verdict(session, verdict, context, status, &why)) {
+        session->reconnect_is_due = session->plan == PLAN_RECONNECT;
         session->plan = NO_PLAN;
         make_plan(session, PLAN_TRY);
     }
@@ -173,6 +183,7 @@ void session_forget(struct session *session, const void *context)
 {
     if (session->verdict != NULL && session->verdict_context == context) {
         session->verdict = NULL;
+        drop_try(session); /* nobody would promote it */
     }
 }
 

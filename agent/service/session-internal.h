@@ -37,6 +37,7 @@ struct session {
     sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
 
     enum plan plan;
+    bool reconnect_is_due;    /* when a try is planned: a reconnect was, before */
     session_verdict *verdict; /* somebody waits for the outcome of the next attempt */
     void *verdict_context;
 

@@ -168,6 +168,24 @@ class Roots(GatekeydTest):
         shutil.copy(self.hub.ca, path)
         service.connected()
 
+    def test_does_not_forget_a_change_for_something_else(self):
+        service, _ = self.with_roots()
+        service.start().connected()
+        certificate, _ = service.certify(service.device.key)
+        service.put_next(certificate)
+        # Room for one in 15 s, for two in 16.
+        service.spend(105, 104, 60)
+        shutil.copy(self.hub.ca, os.path.join(service.identity, "server-ca.pem"))
+        wait_until("it noticed", lambda: "the hub's roots or revocation list changed" in "\n".join(service.lines()))
+        with service.open() as link:
+            link.sendall(b'{"op":"try"}\n')
+            wait_until("it was asked", lambda: service.call({"op": "reconnect"})["status"] == "GK_LOCK_HELD")
+            self.assertEqual(service.status()["connects"], 1)
+            service.another_day()
+        # Nobody waits for the other certificate any more; the roots are new all the same.
+        wait_until("it connected anew", lambda: service.status()["connects"] == 2)
+        self.assertNotIn("pair", service.status())
+
     def test_goes_on_when_the_roots_are_others_but_the_hub_s_is_among_them(self):
         service, path = self.with_roots()
         service.start().connected()
