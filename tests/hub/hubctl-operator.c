@@ -39,6 +39,8 @@ enum code {
     CODE_OFFLINE = 11900,
     CODE_NO_REPLY = 11915,
     CODE_FAULT = 99500,
+    CODE_DEVICE_FAILED = 2002, /* gatekeyd(8): its disk did not take it */
+    CODE_DEVICE_BUSY = 2005,   /* its inbox is full */
 };
 
 /* What became of one thing to do. */
@@ -107,7 +109,7 @@ static int call_for(struct program *program, const json_t *job, const char *path
 static bool is_passing(int code)
 {
     return code == HUB_CLIENT_UNREACHABLE || code == CODE_OFFLINE || code == CODE_NO_REPLY ||
-           code == CODE_FAULT;
+           code == CODE_FAULT || code == CODE_DEVICE_FAILED || code == CODE_DEVICE_BUSY;
 }
 
 static enum outcome conclude(const json_t *job, int code, const json_t *answer, const char *what)

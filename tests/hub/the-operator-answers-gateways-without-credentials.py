@@ -162,6 +162,20 @@ class Operating(HubTest):
         self.assertIn("installCertificate refused: 2001 the device says: said the device", said)
         self.assertEqual(operator.returncode, 0)
 
+    def test_tries_again_where_the_device_is_only_busy(self):
+        device = self.device()
+        link = device.connect()
+        self.tell(device, link, "certificateRequest", csr=device.csr(), certSN=str(device.serial))
+        operator = self.start()
+        busy = [self.serve(device, link, code) for code in (2005, 2002)]
+        self.assertEqual(self.serve(device, link), busy[0])
+        self.assertIn("issued", operator.stdout.readline())
+        self.assertIn("handed over", operator.stdout.readline())
+        operator.terminate()
+        self.assertEqual(operator.wait(30), 0)
+        operator.stdout.close()
+        self.assertEqual(self.valid(device), [str(device.serial), busy[0]["certSN"]])
+
     def test_the_newest_request_of_a_device_counts(self):
         device = self.device()
         link = device.connect()
