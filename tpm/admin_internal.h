@@ -103,6 +103,7 @@ struct pcrs {
 
 /* "sha256:0,2,7". Fails with GK_USAGE. */
 enum gk_status pcrs_parse(const char *text, struct pcrs *pcrs, struct gk_error *err);
+bool pcrs_are_the_same(const struct pcrs *one, const struct pcrs *other); /* not: hold the same */
 /* Fails with GK_NOT_OFFERED where the TPM has no such PCR. */
 enum gk_status pcrs_read(const struct storage *storage, struct pcrs *pcrs, struct gk_error *err);
 /* A session that holds as long as they stay as they are now ("TPM2_PolicyPCR"). */

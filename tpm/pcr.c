@@ -78,6 +78,12 @@ enum gk_status pcrs_parse(const char *text, struct pcrs *pcrs, struct gk_error *
     return GK_OK;
 }
 
+bool pcrs_are_the_same(const struct pcrs *one, const struct pcrs *other)
+{
+    return bank_of(one) == bank_of(other) && one->count == other->count &&
+           memcmp(one->numbers, other->numbers, one->count * sizeof(one->numbers[0])) == 0;
+}
+
 /*
  * What these commands say is no secret, but has to be what the TPM said: the session goes with them
  * as one that audits, since it must be of some use, and afterwards encrypts again.

@@ -82,9 +82,7 @@ bool gk_sealed_to(const char *text, size_t text_size, const char *pcrs)
         return false;
     }
     return pcrs == NULL ||
-           (pcrs_parse(pcrs, &wanted, NULL) == GK_OK &&
-            memcmp(&wanted.selection.pcrSelections[0], &sealed.pcrs.selection.pcrSelections[0],
-                   sizeof(wanted.selection.pcrSelections[0])) == 0);
+           (pcrs_parse(pcrs, &wanted, NULL) == GK_OK && pcrs_are_the_same(&wanted, &sealed.pcrs));
 }
 
 /* --- seal ------------------------------------------------------------------------------------ */
