@@ -143,6 +143,15 @@ tests_agent_test_certificate_SOURCES = tests/agent/test-certificate.c \
 tests_agent_test_certificate_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_certificate_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-promotion
+TESTS += tests/agent/test-promotion
+tests_agent_test_promotion_SOURCES = tests/agent/test-promotion.c \
+    agent/command/certificate.c agent/command/devicekey.c agent/command/next.c \
+    agent/command/output.c agent/command/promotion.c agent/command/request.c \
+    agent/command/verification.c
+tests_agent_test_promotion_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_promotion_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-renew-schedule
 TESTS += tests/agent/test-renew-schedule
 tests_agent_test_renew_schedule_SOURCES = tests/agent/test-renew-schedule.c \
