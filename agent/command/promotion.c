@@ -68,7 +68,10 @@ static enum gk_status move_identity(struct promotion *p, struct gk_error *err)
                               err);
 }
 
-/* Old and new: the certificate before this one is still looked at. */
+/*
+ * Old and new: the certificate before this one is still looked at. And the new one has begun, since
+ * the hub took it: so much time has certainly passed. A floor that cannot be moved stops nobody.
+ */
 static enum gk_status unite_issuers(struct promotion *p, struct gk_error *err)
 {
     CLEANUP(certificate_freep) struct certificate *next = NULL;
@@ -76,6 +79,8 @@ static enum gk_status unite_issuers(struct promotion *p, struct gk_error *err)
     enum gk_status status = next_read(p->renewal->run, &next, err);
 
     if (status == GK_OK) {
+        (void)!agent_clock_raise(p->renewal->config, AGENT_CLOCK_CERTIFICATE,
+                                 certificate_begin(next), NULL);
         status =
             certificate_unite_issuers(p->renewal->config, p->renewal->openssl, next, &all, err);
     }
