@@ -152,6 +152,13 @@ tests_agent_test_promotion_SOURCES = tests/agent/test-promotion.c \
 tests_agent_test_promotion_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_promotion_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-renew-reload
+TESTS += tests/agent/test-renew-reload
+tests_agent_test_renew_reload_SOURCES = tests/agent/test-renew-reload.c \
+    agent/command/output.c agent/command/renew-reload.c
+tests_agent_test_renew_reload_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_renew_reload_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-renew-schedule
 TESTS += tests/agent/test-renew-schedule
 tests_agent_test_renew_schedule_SOURCES = tests/agent/test-renew-schedule.c \
@@ -186,6 +193,7 @@ agent_scripts = \
     %D%/gatekey-says-what-is-wrong-with-the-hub \
     %D%/gatekey-says-what-is-wrong-with-the-tpm \
     %D%/other-providers-hold-the-key \
+    %D%/renew-survives-a-full-disk \
     %D%/renew-survives-being-killed \
     %D%/reset-is-finished-by-whoever-comes-next \
     %D%/reset-leaves-nothing \
