@@ -200,26 +200,6 @@ enum gk_status renewal_take(struct run *run, const struct certificate *certifica
     return status == GK_OK ? take(&r, certificate, err) : status;
 }
 
-enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *err)
-{
-    bool next = false, old = false;
-    enum gk_status status = next_discard(run, &next, err);
-
-    if (status == GK_OK) {
-        status = devicekey_destroy_old(run, &old, err);
-    }
-    *evicted = next || old;
-    return status;
-}
-
-enum gk_status renewal_forget(struct run *run, struct gk_error *err)
-{
-    enum gk_status status = next_remove(run->config, err);
-
-    return status == GK_OK ? agent_file_remove(run->config->directory, GK_FILE_DEVICE_OLD, err)
-                           : status;
-}
-
 /* --- when, and what then ------------------------------------------------------------------------
  */
 
