@@ -337,10 +337,8 @@ static enum gk_status refuse_owners(struct agent_openssl *openssl, const char *f
     return GK_REFUSED;
 }
 
-/* Take it out of one of our files; *found is set when it was there. */
 static enum gk_status remove_from(const struct run *run, struct agent_openssl *openssl,
-                                  const char *name, const char *fingerprint, bool *found,
-                                  struct gk_error *err)
+                                  const char *name, const char *fingerprint, struct gk_error *err)
 {
     CLEANUP(agent_roots_clear) struct agent_roots roots = { 0 };
     enum gk_status status = agent_roots_read(run->config, openssl, name, &roots, err);
@@ -348,7 +346,6 @@ static enum gk_status remove_from(const struct run *run, struct agent_openssl *o
     if (status != GK_OK || !agent_roots_remove(&roots, fingerprint)) {
         return status;
     }
-    *found = true;
     status = agent_roots_write(run->config, name, &roots, err);
     if (status == GK_OK) {
         say_step(run, "no longer in %s", name);
@@ -362,17 +359,22 @@ static enum gk_status remove_from(const struct run *run, struct agent_openssl *o
     return status;
 }
 
-static const char *const our_files[] = { GK_FILE_SERVER_CA, GK_FILE_ISSUER_CA, GK_FILE_PENDING_CA };
+/* What is asked to be removed, and from where. */
+struct removal {
+    char fingerprint[AGENT_FINGERPRINT_SIZE];
+    const char *files[4]; /* ends with NULL */
+};
 
 /* The certificate itself, for what is remembered of it. */
 static enum gk_status find_ours(const struct run *run, struct agent_openssl *openssl,
-                                const char *fingerprint, struct agent_roots *found,
+                                const struct removal *removal, struct agent_roots *found,
                                 struct gk_error *err)
 {
-    for (size_t i = 0; i < sizeof(our_files) / sizeof(our_files[0]); i++) {
+    for (size_t i = 0; removal->files[i] != NULL; i++) {
         CLEANUP(agent_roots_clear) struct agent_roots roots = { 0 };
-        enum gk_status status = agent_roots_read(run->config, openssl, our_files[i], &roots, err);
-        X509 *x509 = status == GK_OK ? agent_roots_find(&roots, fingerprint) : NULL;
+        enum gk_status status =
+            agent_roots_read(run->config, openssl, removal->files[i], &roots, err);
+        X509 *x509 = status == GK_OK ? agent_roots_find(&roots, removal->fingerprint) : NULL;
 
         if (status == GK_OK && x509 != NULL) {
             status = agent_roots_add(found, x509, err);
@@ -391,16 +393,15 @@ static enum gk_status find_ours(const struct run *run, struct agent_openssl *ope
 
 /* Remembered first: a removal that is cut short is begun again, and nothing else comes back. */
 static enum gk_status remove_ours(struct run *run, struct agent_openssl *openssl,
-                                  const char *fingerprint, struct gk_error *err)
+                                  const struct removal *removal, struct gk_error *err)
 {
     CLEANUP(agent_lock_releasep) struct agent_lock *lock = NULL;
     CLEANUP(agent_roots_clear) struct agent_roots found = { 0 };
     struct refresh_memory memory;
     enum gk_status status = run_lock(run, &lock, err);
-    bool there = false;
 
     if (status == GK_OK) {
-        status = find_ours(run, openssl, fingerprint, &found, err);
+        status = find_ours(run, openssl, removal, &found, err);
     }
     if (status == GK_OK) {
         status = refresh_memory_read(run->config, &memory, err);
@@ -409,30 +410,56 @@ static enum gk_status remove_ours(struct run *run, struct agent_openssl *openssl
         refresh_note_removed(&memory, agent_roots_at(&found, 0));
         status = refresh_memory_write(run->config, &memory, err);
     }
-    for (size_t i = 0; status == GK_OK && i < sizeof(our_files) / sizeof(our_files[0]); i++) {
-        status = remove_from(run, openssl, our_files[i], fingerprint, &there, err);
+    for (size_t i = 0; status == GK_OK && removal->files[i] != NULL; i++) {
+        status = remove_from(run, openssl, removal->files[i], removal->fingerprint, err);
     }
     return status;
 }
 
-enum gk_status command_ca_remove(struct run *run, int argc, char **argv, struct gk_error *err)
+static enum gk_status read_removal(struct run *run, int argc, char **argv, struct removal *removal,
+                                   struct gk_error *err)
 {
-    char fingerprint[AGENT_FINGERPRINT_SIZE];
-    struct agent_openssl *openssl;
+    const char *purpose = NULL;
+    const struct word words[] = { { "for", &purpose, NULL }, { 0 } };
+    size_t count = 0;
     char **rest;
-    enum gk_status status = words_read(run, argc, argv, NULL, 1, 1, &rest, err);
+    enum gk_status status = words_read(run, argc, argv, words, 1, 1, &rest, err);
 
-    if (status == GK_OK && !agent_fingerprint_read(rest[0], fingerprint)) {
+    if (status != GK_OK) {
+        return status;
+    }
+    if (purpose != NULL && strcmp(purpose, "hub") != 0 && strcmp(purpose, "issuer") != 0) {
+        return gk_fail(err, GK_USAGE, "--for must be hub or issuer");
+    }
+    if (!agent_fingerprint_read(rest[0], removal->fingerprint)) {
         return gk_fail(err, GK_USAGE, "%.100s is no SHA-256 fingerprint", rest[0]);
     }
+    if (purpose == NULL || strcmp(purpose, "hub") == 0) {
+        removal->files[count++] = GK_FILE_SERVER_CA;
+    }
+    if (purpose == NULL || strcmp(purpose, "issuer") == 0) {
+        removal->files[count++] = GK_FILE_ISSUER_CA;
+    }
+    removal->files[count] = GK_FILE_PENDING_CA;
+    return GK_OK;
+}
+
+enum gk_status command_ca_remove(struct run *run, int argc, char **argv, struct gk_error *err)
+{
+    const struct agent_config *config = run->config;
+    struct removal removal = { 0 };
+    struct agent_openssl *openssl;
+    enum gk_status status = read_removal(run, argc, argv, &removal, err);
+    bool for_hub = removal.files[0] != NULL && strcmp(removal.files[0], GK_FILE_SERVER_CA) == 0;
+
     if (status == GK_OK) {
         status = run_openssl(run, &openssl, err);
     }
-    if (status == GK_OK) {
-        status = refuse_owners(openssl, run->config->hub_ca_file, fingerprint, err);
+    if (status == GK_OK && for_hub) {
+        status = refuse_owners(openssl, config->hub_ca_file, removal.fingerprint, err);
     }
-    if (status == GK_OK) {
-        status = refuse_owners(openssl, run->config->api_ca_file, fingerprint, err);
+    if (status == GK_OK && for_hub) {
+        status = refuse_owners(openssl, config->api_ca_file, removal.fingerprint, err);
     }
-    return status == GK_OK ? remove_ours(run, openssl, fingerprint, err) : status;
+    return status == GK_OK ? remove_ours(run, openssl, &removal, err) : status;
 }

@@ -200,6 +200,9 @@ agent_scripts = \
     %D%/ten-renewals-lose-nothing \
     %D%/reset-survives-being-killed \
     %D%/two-gatekeys-do-not-meet
+# Trust, against a whole hub.
+agent_scripts += \
+    %D%/what-the-hub-publishes-counts
 # Enrolment in its forms.
 agent_scripts += \
     %D%/a-carried-certificate-survives-being-killed \
