@@ -182,12 +182,16 @@ static enum gk_status seal_anew(struct enrolment *e, const struct gk_error *why,
 
     if (e->unattended || (e->secret_file == NULL && !hub_is_configured(e->config))) {
         *err = *why;
-        gk_advise(err, "find out why; then run gatekey enroll with --secret-file, and the device's "
-                       "secret, to seal it anew");
+        if (why->status == GK_SEAL_BROKEN) {
+            gk_advise(err, "find out why; then run gatekey enroll with --secret-file, and the "
+                           "device's secret, to seal it anew");
+        }
         return why->status;
     }
-    say_note(e->run, "the sealed device secret cannot be opened (%s); it is sealed anew",
-             gk_status_cause(why->status));
+    say_note(e->run, "%s; the device secret is %s",
+             why->status == GK_PCRS_CHANGED ? "the TPM's PCRs have changed"
+                                            : "this TPM cannot open the sealed secret any more",
+             e->secret_file != NULL ? "sealed anew" : "asked for again");
     if (e->state.stage == AGENT_STAGE_ENROLLED) {
         status = enrolment_write(e, AGENT_STAGE_CERTIFIED, err);
     }
