@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatekey csr: enrolment without any API credential on the gateway begins here. */
 #include "agent/command/enroll.h"
+#include "agent/command/next.h"
 
 #include "agent/file.h"
 #include "agent/tls.h"
@@ -69,7 +70,7 @@ static enum gk_status read_renewals(const struct enrolment *e, char **pem, struc
     if (folder == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    status = gk_identity_read(folder, "csr.pem", &content, err);
+    status = gk_identity_read(folder, NEXT_FILE_REQUEST, &content, err);
     if (status == GK_OK) {
         *pem = TAKE(content.data);
     }

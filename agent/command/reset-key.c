@@ -218,5 +218,9 @@ enum gk_status reset_destroy_keys(struct reset *reset, struct gk_error *err)
     if (status == GK_OK && !found) {
         say_step(reset->run, "no device key is left that this gateway knows of");
     }
+    if (status == GK_OK && reset->state.adopted != 0) {
+        say_note(reset->run, "that key was adopted, not made here: whoever made it may hold what "
+                             "loads it again");
+    }
     return status;
 }
