@@ -5,6 +5,7 @@
 
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
+#include "tests/hub/listen.h"
 #include "tests/hub/route.h"
 #include "tests/hub/spoil.h"
 #include "tests/hub/text.h"
@@ -14,8 +15,6 @@
 #include <openssl/rand.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define CONNECTION_TIMEOUT_S 120
@@ -300,42 +299,6 @@ static enum gk_status start_door(struct door *door, int listening, const char *w
     return GK_OK;
 }
 
-static int listen_on_loopback(int port)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    CLEANUP(gk_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int reuse = 1;
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(fd, 16) != 0) {
-        return -1;
-    }
-    return dup(fd);
-}
-
-static int listen_on_unix(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    CLEANUP(gk_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    mode_t mask;
-    int bound;
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    unlink(path);
-    mask = umask(0177);
-    bound = fd >= 0 ? bind(fd, (struct sockaddr *)&address, sizeof(address)) : -1;
-    umask(mask);
-    if (bound != 0 || listen(fd, 16) != 0) {
-        return -1;
-    }
-    return dup(fd);
-}
-
 enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_error *err)
 {
     struct hub_api *a = calloc(1, sizeof(*a));
@@ -353,12 +316,12 @@ enum gk_status hub_api_start(struct hub *hub, struct hub_api **api, struct gk_er
     *api = a;
     status = start_rest(a, -1, err);
     if (status == GK_OK) {
-        status = start_door(&a->plain, listen_on_loopback(hub->options.http_port),
+        status = start_door(&a->plain, hub_listen_loopback(hub->options.http_port),
                             "the port of --port-http", err);
     }
     if (status == GK_OK) {
         status =
-            start_door(&a->control, listen_on_unix(HUB_CONTROL_SOCKET), HUB_CONTROL_SOCKET, err);
+            start_door(&a->control, hub_listen_unix(HUB_CONTROL_SOCKET), HUB_CONTROL_SOCKET, err);
     }
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (status != GK_OK) {

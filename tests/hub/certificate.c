@@ -35,6 +35,25 @@ static json_t *find_product(struct hub_call *call, const json_t *device, struct 
     return TAKE(product);
 }
 
+/* Whole days the CA's newest root still lives, 0 with the refusal in answer. */
+static int root_days_left(struct hub *hub, struct hub_answer *answer)
+{
+    CLEANUP(hub_ca_roots_clear) struct hub_ca_roots roots = { 0 };
+    struct gk_error err = { 0 };
+    char sentence[800];
+
+    if (hub_ca_roots(hub->ca, &roots, &err) != GK_OK) {
+        gk_error_sentence(&err, NULL, sentence, sizeof(sentence));
+        hub_say("%s", sentence);
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "call to the CA failed: %.200s", err.object);
+        return 0;
+    }
+    if (roots.days_left < 1) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "call to the CA failed: the root has expired");
+    }
+    return roots.days_left;
+}
+
 /* How many days to issue for, 0 with the refusal in answer. */
 static int days_of(struct hub_call *call, const json_t *body, const json_t *product,
                    struct hub_answer *answer)
@@ -42,7 +61,7 @@ static int days_of(struct hub_call *call, const json_t *body, const json_t *prod
     const json_t *given = json_object_get(body, "validDay");
     int64_t days =
         given != NULL ? json_integer_value(given) : hub_number(product, "defaultValidDay");
-    int64_t left = hub_authority_days_left(call->hub->authority);
+    int left;
 
     if (days < 1) {
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
@@ -55,10 +74,7 @@ static int days_of(struct hub_call *call, const json_t *body, const json_t *prod
                           hub_number(product, "maxValidDay"));
         return 0;
     }
-    if (left < 1) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "call to the CA failed: the root has expired");
-        return 0;
-    }
+    left = root_days_left(call->hub, answer);
     return (int)(days < left ? days : left);
 }
 
@@ -173,38 +189,15 @@ static bool remember(const struct order *order, int64_t serial, const struct hub
                          "isi", serial, order->csr, order->replaces) == 1;
 }
 
-static char *url(struct hub *hub, const char *path)
-{
-    return hub_print("https://127.0.0.1:%d%s", hub->options.api_port, path);
-}
-
-/* Have a CA issue it. */
-static enum gk_status ask_ca(struct hub *hub, struct hub_authority *authority,
-                             const struct hub_request *request, int64_t serial, int days,
-                             struct hub_issued *issued, struct gk_error *err)
-{
-    CLEANUP(gk_freep) char *crl_url = url(hub, "/enos/CA/crl/RSA");
-    struct hub_terms terms = { .profile = HUB_PROFILE_ENOS, .crl_url = crl_url };
-    char value[HUB_FAULT_VALUE_SIZE];
-
-    hub_issued_clear(issued);
-    if (hub_fault_take(hub->faults, HUB_FAULT_CERTIFICATE_TERM, value) &&
-        sscanf(value, "%" SCNd64 ":%" SCNd64, &terms.from_s, &terms.life_s) == 2) {
-        return hub_authority_certify(authority, request, serial, &terms, issued, err);
-    }
-    return hub_authority_issue(authority, request, serial, days, crl_url, issued, err);
-}
-
-/* What a test wants instead: the certificate of another key, of another CA, or of long ago. */
-static enum gk_status spoil(const struct order *order, int64_t serial, struct hub_issued *issued,
+/* What a test wants instead: the certificate of another key, or of another CA. */
+static enum gk_status spoil(const struct order *order, struct hub_issued *issued,
                             struct gk_error *err)
 {
     struct hub *hub = order->call->hub;
-    CLEANUP(hub_request_clear) struct hub_request other = { 0 };
-    CLEANUP(hub_authority_closep) struct hub_authority *stranger = NULL;
     CLEANUP(gk_freep) char *key = NULL;
     CLEANUP(gk_freep) char *csr = NULL;
     char value[HUB_FAULT_VALUE_SIZE];
+    int64_t serial = issued->serial;
     enum gk_status status = GK_OK;
 
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_KEY, value)) {
@@ -212,16 +205,12 @@ static enum gk_status spoil(const struct order *order, int64_t serial, struct hu
         status = status == GK_OK
                      ? hub_request_create(key, order->request.common_name, "DNS:other", &csr, err)
                      : status;
-        status = status == GK_OK ? hub_request_read(csr, &other, err) : status;
-        return status == GK_OK
-                   ? ask_ca(hub, hub->authority, &other, serial, order->days, issued, err)
-                   : status;
+        hub_issued_clear(issued);
+        return status == GK_OK ? hub_issue(hub, csr, order->days, issued, err) : status;
     }
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_CA, value)) {
-        status = hub_other_authority(&stranger, err);
-        return status == GK_OK
-                   ? ask_ca(hub, stranger, &order->request, serial, order->days, issued, err)
-                   : status;
+        hub_issued_clear(issued);
+        return hub_issue_by_stranger(hub, serial, order->csr, order->days, issued, err);
     }
     return GK_OK;
 }
@@ -230,7 +219,7 @@ static enum gk_status spoil(const struct order *order, int64_t serial, struct hu
 static enum gk_status spoil_answer(struct hub *hub, int64_t serial, json_t *data,
                                    struct gk_error *err)
 {
-    CLEANUP(hub_authority_closep) struct hub_authority *stranger = NULL;
+    CLEANUP(gk_freep) char *stranger = NULL;
     char value[HUB_FAULT_VALUE_SIZE];
     char text[24];
     enum gk_status status = GK_OK;
@@ -240,43 +229,61 @@ static enum gk_status spoil_answer(struct hub *hub, int64_t serial, json_t *data
         json_object_set_new(data, "certSN", json_string(text));
     }
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_CHAIN, value)) {
-        status = hub_other_authority(&stranger, err);
+        status = hub_ca_stranger(hub->ca, &stranger, err);
         if (status == GK_OK) {
-            json_object_set_new(data, "caCert", json_string(hub_authority_root(stranger)));
+            json_object_set_new(data, "caCert", json_string(stranger));
         }
     }
     return status;
 }
 
-static json_t *describe_issued(struct hub *hub, int64_t serial, const struct hub_issued *issued)
+static json_t *describe_issued(struct hub *hub, const struct hub_issued *issued)
 {
-    CLEANUP(gk_freep) char *chain_url = url(hub, "/enos/CA/cacert/RSA");
+    CLEANUP(gk_freep)
+    char *chain_url = hub_print("https://127.0.0.1:%d/enos/CA/cacert/RSA", hub->options.api_port);
     char text[24];
 
-    snprintf(text, sizeof(text), "%" PRId64, serial);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "certChainURL", chain_url, "caCert",
-                     hub_authority_root(hub->authority), "cert", issued->pem, "certSN", text,
-                     "issueAuthority", "RSA");
+    snprintf(text, sizeof(text), "%" PRId64, issued->serial);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "certChainURL", chain_url, "caCert", issued->root,
+                     "cert", issued->pem, "certSN", text, "issueAuthority", "RSA");
 }
 
-/* Issue and bind, or neither: what the order asks for is checked in the same transaction. */
-static enum gk_status issue(const struct order *order, int64_t *serial, struct hub_issued *issued,
+static bool check_order(const struct order *order, struct hub_answer *answer)
+{
+    return check_key(order, answer) &&
+           (order->replaces != 0 ? check_old_name(order, answer) : check_new_name(order, answer));
+}
+
+/*
+ * Forward the request to the CA and bind what it issues. The store is not locked while the CA is at
+ * work, so what the order asks for is checked again after it; a certificate that cannot be bound
+ * any more is revoked.
+ */
+static enum gk_status issue(const struct order *order, struct hub_issued *issued,
                             struct hub_answer *answer, struct gk_error *err)
 {
     struct hub *hub = order->call->hub;
+    struct gk_error ignored = { 0 };
     enum gk_status status;
+    int64_t revoked_ms;
     bool kept;
 
-    hub_store_begin(hub->store);
-    if (!check_key(order, answer) ||
-        !(order->replaces != 0 ? check_old_name(order, answer) : check_new_name(order, answer))) {
-        hub_store_end(hub->store, false);
+    if (!check_order(order, answer)) {
         return GK_OK;
     }
-    *serial = hub_store_next(hub->store, "serial", 20001);
-    status = ask_ca(hub, hub->authority, &order->request, *serial, order->days, issued, err);
-    kept = hub_store_end(hub->store, status == GK_OK && remember(order, *serial, issued));
-    return status == GK_OK && !kept ? gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE) : status;
+    status = hub_issue(hub, order->csr, order->days, issued, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    hub_store_begin(hub->store);
+    kept = hub_store_end(hub->store,
+                         check_order(order, answer) && remember(order, issued->serial, issued));
+    if (!kept && hub_ca_revoke(hub->ca, issued->serial, HUB_REASON_SUPERSEDED, &revoked_ms,
+                               &ignored) != GK_OK) {
+        hub_say("certificate %" PRId64 " is nobody's and still valid", issued->serial);
+    }
+    return kept || answer->code != HUB_CODE_OK ? GK_OK
+                                               : gk_fail(err, GK_FILE_FAILED, HUB_DATABASE_FILE);
 }
 
 /* Of several certificates of one device only one is valid, as one of EnOS's texts has it. */
@@ -303,17 +310,17 @@ static void fill(const struct order *order, struct hub_answer *answer)
     CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
     char value[HUB_FAULT_VALUE_SIZE];
     struct gk_error err = { 0 };
-    int64_t serial = 0;
-    enum gk_status status = issue(order, &serial, &issued, answer, &err);
+    enum gk_status status = issue(order, &issued, answer, &err);
+    int64_t serial = issued.serial;
 
     if (answer->code != HUB_CODE_OK) {
         return;
     }
     if (status == GK_OK) {
-        status = spoil(order, serial, &issued, &err);
+        status = spoil(order, &issued, &err);
     }
     if (status == GK_OK) {
-        answer->data = describe_issued(hub, serial, &issued);
+        answer->data = describe_issued(hub, &issued);
         status = spoil_answer(hub, serial, answer->data, &err);
     }
     if (status != GK_OK) {

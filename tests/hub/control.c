@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only hubctl may ask, by the control socket: faults, and cutting a connection. */
-#include "tests/hub/api.h"
 #include "tests/hub/broker.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/route.h"
 #include "tests/hub/setting.h"
+#include "tests/hub/steward.h"
 #include "tests/hub/text.h"
 
 void hub_control_faults(struct hub_call *call, struct hub_answer *answer)
@@ -12,22 +12,13 @@ void hub_control_faults(struct hub_call *call, struct hub_answer *answer)
     answer->data = hub_faults_list(call->hub->faults);
 }
 
-/* The server's certificate may have to change with a fault: the broker's listeners and the API show
- * a new one. */
-static void take_up(struct hub_call *call, struct hub_answer *answer)
+/* The server's certificate may have to change with a fault or a setting. */
+static void take_up(struct hub_call *call, bool anew, struct hub_answer *answer)
 {
     struct gk_error err = { 0 };
-    bool changed = false;
 
-    if (hub_keep_server_certificate(call->hub, &changed, &err) != GK_OK ||
-        (changed && hub_api_renew(call->hub->api, &err) != GK_OK)) {
-        gk_error_sentence(&err, "change the server's certificate", answer->message,
-                          sizeof(answer->message));
-        answer->code = HUB_CODE_FAULT;
-        return;
-    }
-    if (changed) {
-        hub_broker_reload(call->hub);
+    if (hub_steward_renew(call->hub->steward, anew, &err) != GK_OK) {
+        hub_answer_fault(answer, "change the server's certificate", &err);
     }
 }
 
@@ -51,7 +42,7 @@ void hub_control_fault(struct hub_call *call, struct hub_answer *answer)
         hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "there is no such fault");
         return;
     }
-    take_up(call, answer);
+    take_up(call, false, answer);
 }
 
 void hub_control_settings(struct hub_call *call, struct hub_answer *answer)
@@ -64,6 +55,7 @@ void hub_control_setting(struct hub_call *call, struct hub_answer *answer)
 {
     CLEANUP(json_decrefp) json_t *body = hub_call_json(call, answer);
     struct gk_error err = { 0 };
+    enum gk_status status;
 
     if (body == NULL) {
         return;
@@ -73,15 +65,17 @@ void hub_control_setting(struct hub_call *call, struct hub_answer *answer)
                           "there is no such setting, or it does not take that value");
         return;
     }
-    hub_take_up_settings(call->hub);
-    if (hub_keep_crl(call->hub, &err) != GK_OK) {
-        gk_error_sentence(&err, "issue the revocation list", answer->message,
-                          sizeof(answer->message));
-        answer->code = HUB_CODE_FAULT;
+    status = hub_ca_set_list_life(
+        call->hub->ca, hub_setting_number(call->hub->store, HUB_SETTING_CRL_SECONDS), &err);
+    if (status == GK_OK) {
+        status = hub_keep_crl(call->hub, &err);
+    }
+    if (status != GK_OK) {
+        hub_answer_fault(answer, "have the revocation list issued", &err);
         return;
     }
     hub_broker_reload(call->hub);
-    take_up(call, answer);
+    take_up(call, false, answer);
 }
 
 /* End a device's connection, as a network may. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launcher of the local hub: makes what a hub needs in its folder on first use (CA, server
- * certificate, CRL, database, broker configuration) and becomes mosquitto with our plugin. One
- * process; SIGTERM ends it.
+ * The launcher of the local hub: starts the CA as a process of its own, makes what a hub needs in
+ * its folder (server certificate, CRL, database, broker configuration) and becomes mosquitto with
+ * our plugin. SIGTERM ends it, and the CA with it.
  */
 #include "tests/hub/hub.h"
 
 #include "tests/hub/application.h"
+#include "tests/hub/ca-process.h"
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/port.h"
@@ -178,9 +179,6 @@ static enum gk_status enter(const char *directory, struct gk_error *err)
     if (chdir(directory) != 0) {
         return gk_fail_file(err, errno, directory);
     }
-    if (mkdir(HUB_AUTHORITY_DIRECTORY, 0700) != 0 && errno != EEXIST) {
-        return gk_fail_file(err, errno, HUB_AUTHORITY_DIRECTORY);
-    }
     return GK_OK;
 }
 
@@ -285,6 +283,7 @@ static void write_options(FILE *file, const struct launch *launch)
     fprintf(file, "plugin_opt_activation_port %d\n", options->activation_port);
     fprintf(file, "plugin_opt_api_port %d\n", options->api_port);
     fprintf(file, "plugin_opt_http_port %d\n", options->http_port);
+    fprintf(file, "plugin_opt_ca_pid %d\n", (int)options->ca_pid);
     fprintf(file, "plugin_opt_server_names %s\n", options->server_names);
     if (options->weak_digests) {
         fputs("plugin_opt_weak_digests true\n", file);
@@ -327,7 +326,7 @@ static enum gk_status write_configuration(const struct launch *launch, struct gk
     fprintf(file, "user %s\n", user != NULL ? user->pw_name : "root");
     write_options(file, launch);
     write_listener(file, launch->hub.options.mqtts_port);
-    fputs("cafile " HUB_ROOT_FILE "\ncrlfile " HUB_CRL_FILE "\nrequire_certificate true\n", file);
+    fputs("cafile " HUB_ROOTS_FILE "\ncrlfile " HUB_CRLS_FILE "\nrequire_certificate true\n", file);
     write_listener(file, launch->hub.options.activation_port);
     if (fclose(file) != 0) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
@@ -335,11 +334,29 @@ static enum gk_status write_configuration(const struct launch *launch, struct gk
     return hub_file_write("mosquitto.conf", text, 0600, err);
 }
 
+/* What the broker cannot start without. */
+static enum gk_status take_from_ca(struct hub *hub, struct gk_error *err)
+{
+    enum gk_status status = hub_ca_open(HUB_CA_SOCKET, HUB_CA_TOKEN_FILE, &hub->ca, err);
+    bool changed;
+
+    if (status == GK_OK) {
+        status = hub_ca_set_list_life(hub->ca,
+                                      hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS), err);
+    }
+    if (status == GK_OK) {
+        status = hub_keep_roots(hub, err);
+    }
+    if (status == GK_OK) {
+        status = hub_keep_server_certificate(hub, &changed, err);
+    }
+    return status == GK_OK ? hub_keep_crl(hub, err) : status;
+}
+
 static enum gk_status prepare(struct launch *launch, struct gk_error *err)
 {
     struct hub *hub = &launch->hub;
     enum gk_status status = enter(launch->directory, err);
-    bool changed;
 
     if (status == GK_OK) {
         status = lock(launch->directory, err);
@@ -358,14 +375,10 @@ static enum gk_status prepare(struct launch *launch, struct gk_error *err)
         status = hub_keep_ports(hub, err);
     }
     if (status == GK_OK) {
-        status =
-            hub_authority_open(HUB_AUTHORITY_DIRECTORY, launch->root_days, &hub->authority, err);
+        status = hub_ca_process_start(launch->root_days, &hub->options.ca_pid, err);
     }
     if (status == GK_OK) {
-        status = hub_keep_server_certificate(hub, &changed, err);
-    }
-    if (status == GK_OK) {
-        status = hub_keep_crl(hub, err);
+        status = take_from_ca(hub, err);
     }
     return status == GK_OK ? write_configuration(launch, err) : status;
 }
@@ -424,12 +437,13 @@ int main(int count, char **arguments)
     }
     fprintf(stderr, "hub: %s\n", HUB_WARNING);
     status = prepare(&launch, &err);
-    hub_authority_close(launch.hub.authority);
+    hub_ca_close(launch.hub.ca);
     hub_store_close(launch.hub.store);
     hub_faults_free(launch.hub.faults);
     if (status == GK_OK) {
         become_broker(&err);
     }
+    hub_ca_process_end(launch.hub.options.ca_pid);
     gk_error_sentence(&err, "start the local hub", sentence, sizeof(sentence));
     fprintf(stderr, "hub: %s\n", sentence);
     return 1;

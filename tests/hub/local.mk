@@ -9,23 +9,45 @@ noinst_LTLIBRARIES += %D%/libhub.la
 %C%_libhub_la_SOURCES = \
     %D%/admission.c %D%/admission.h \
     %D%/application.c %D%/application.h \
-    %D%/authority.c %D%/authority.h \
+    %D%/ca-client.c %D%/ca-client.h \
+    %D%/ca-process.c %D%/ca-process.h \
     %D%/connect.c %D%/connect.h \
     %D%/fault.c %D%/fault.h \
     %D%/file.c %D%/file.h \
     %D%/hub.h \
     %D%/keeping.c %D%/keeping.h \
+    %D%/listen.c %D%/listen.h \
     %D%/port.c %D%/port.h \
     %D%/queue.c %D%/queue.h \
-    %D%/request.c \
+    %D%/request.c %D%/request.h \
     %D%/setting.c %D%/setting.h \
     %D%/signature.c %D%/signature.h \
     %D%/store.c %D%/store.h \
+    %D%/terms.c %D%/terms.h \
     %D%/text.c %D%/text.h \
     %D%/topic.c %D%/topic.h
-%C%_libhub_la_CPPFLAGS = $(HUB_CPPFLAGS)
-%C%_libhub_la_CFLAGS = $(HUB_CFLAGS)
-%C%_libhub_la_LIBADD = liberror.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS)
+%C%_libhub_la_CPPFLAGS = $(HUB_CPPFLAGS) -DHUB_CA_PROGRAM='"$(abs_top_builddir)/%D%/ca"'
+%C%_libhub_la_CFLAGS = $(HUB_CFLAGS) $(CURL_CFLAGS)
+%C%_libhub_la_LIBADD = liberror.la $(CRYPTO_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS)
+
+# What signs: the CA's process and its tests alone have it.
+noinst_LTLIBRARIES += %D%/libca.la
+%C%_libca_la_SOURCES = \
+    %D%/authority.c %D%/authority.h %D%/authority-internal.h \
+    %D%/ca-register.c %D%/ca-register.h \
+    %D%/root.c
+%C%_libca_la_CPPFLAGS = $(HUB_CPPFLAGS)
+%C%_libca_la_CFLAGS = $(HUB_CFLAGS)
+%C%_libca_la_LIBADD = %D%/libhub.la
+
+noinst_PROGRAMS += %D%/ca
+%C%_ca_SOURCES = \
+    %D%/ca.c \
+    %D%/ca-door.c %D%/ca-door.h \
+    %D%/ca-service.c %D%/ca-service.h
+%C%_ca_CPPFLAGS = $(HUB_CPPFLAGS)
+%C%_ca_CFLAGS = $(HUB_CFLAGS)
+%C%_ca_LDADD = %D%/libca.la $(MHD_LIBS)
 
 # Never installed; -rpath makes libtool build a module all the same.
 noinst_LTLIBRARIES += %D%/gatekey-hub.la
@@ -45,6 +67,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/route.c %D%/route.h \
     %D%/session.c %D%/session.h \
     %D%/spoil.c %D%/spoil.h \
+    %D%/steward.c %D%/steward.h \
     %D%/telemetry.c \
     %D%/token.c
 %C%_gatekey_hub_la_CPPFLAGS = $(HUB_CPPFLAGS)
@@ -83,7 +106,7 @@ TESTS += $(hub_tests)
 %C%_test_authority_SOURCES = %D%/test-authority.c
 %C%_test_authority_CPPFLAGS = $(HUB_CPPFLAGS)
 %C%_test_authority_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
-%C%_test_authority_LDADD = %D%/libhub.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+%C%_test_authority_LDADD = %D%/libca.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 %C%_test_connect_SOURCES = %D%/test-connect.c
 %C%_test_connect_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -95,6 +118,7 @@ TESTS += $(hub_tests)
 
 # Whole hubs, with software keys, driven from python.
 hub_scripts = \
+    %D%/the-ca-serves-the-hub-alone.py \
     %D%/the-hub-admits-whom-enos-would.py \
     %D%/the-hub-answers-devices-as-enos-does.py \
     %D%/the-hub-answers-provisioners-as-enos-does.py \

@@ -5,11 +5,12 @@
  */
 #include "tests/hub/api.h"
 #include "tests/hub/broker.h"
+#include "tests/hub/ca-process.h"
 #include "tests/hub/command.h"
 #include "tests/hub/file.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/post.h"
-#include "tests/hub/setting.h"
+#include "tests/hub/steward.h"
 #include "tests/hub/text.h"
 #include "tests/hub/topic.h"
 
@@ -207,13 +208,13 @@ static enum gk_status write_environment(struct hub *hub, struct gk_error *err)
 
     text = hub_print("HUB_MQTTS_PORT=%d\nHUB_ACTIVATION_PORT=%d\n"
                      "HUB_API_URL=https://127.0.0.1:%d\nHUB_HTTP_URL=http://127.0.0.1:%d\n"
-                     "HUB_CA_FILE='%s/" HUB_ROOT_FILE "'\n"
+                     "HUB_CA_FILE='%s/" HUB_FIRST_ROOT_FILE "'\n"
                      "HUB_ORG_ID=%s\nHUB_APP_KEY=%s\nHUB_APP_SECRET_FILE='%s/app-secret'\n"
                      "HUB_PRODUCT_KEY=%s\nHUB_PRODUCT_SECRET_FILE='%s/product-secret'\n"
-                     "HUB_PID=%d\n",
+                     "HUB_PID=%d\nHUB_CA_PID=%d\n",
                      hub->options.mqtts_port, hub->options.activation_port, hub->options.api_port,
                      hub->options.http_port, directory, org, app, directory, product, directory,
-                     (int)getpid());
+                     (int)getpid(), (int)hub->options.ca_pid);
     if (directory == NULL || text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
@@ -234,20 +235,6 @@ static void announce(struct plugin *plugin)
             options->activation_port, options->api_port);
 }
 
-/* An expired CRL would refuse everybody. */
-static void renew_crl(struct plugin *plugin)
-{
-    struct gk_error err = { 0 };
-
-    if (hub_now_ms() > plugin->hub.crl_due_ms) {
-        if (hub_keep_crl(&plugin->hub, &err) != GK_OK) {
-            complain("renew the revocation list", &err);
-        } else {
-            raise(SIGHUP);
-        }
-    }
-}
-
 static int on_tick(int event, void *data, void *user)
 {
     struct plugin *plugin = user;
@@ -258,7 +245,6 @@ static int on_tick(int event, void *data, void *user)
     if (!plugin->ready) {
         announce(plugin);
     }
-    renew_crl(plugin);
     hub_queue_drain(plugin->hub.queue);
     return MOSQ_ERR_SUCCESS;
 }
@@ -270,10 +256,9 @@ static void read_option(struct hub *hub, const char *name, const char *value)
         const char *name;
         int *number;
     } numbers[] = {
-        { "mqtts_port", &options->mqtts_port },
-        { "activation_port", &options->activation_port },
-        { "api_port", &options->api_port },
-        { "http_port", &options->http_port },
+        { "mqtts_port", &options->mqtts_port }, { "activation_port", &options->activation_port },
+        { "api_port", &options->api_port },     { "http_port", &options->http_port },
+        { "ca_pid", &options->ca_pid },
     };
 
     options->weak_digests |= strcmp(name, "weak_digests") == 0;
@@ -296,15 +281,11 @@ static enum gk_status open_hub(struct hub *hub, struct gk_error *err)
     enum gk_status status = hub_store_open(HUB_DATABASE_FILE, &hub->store, err);
 
     if (status == GK_OK) {
-        /* The root is there: the launcher made it. */
-        status = hub_authority_open(HUB_AUTHORITY_DIRECTORY, 1, &hub->authority, err);
+        status = hub_ca_open(HUB_CA_SOCKET, HUB_CA_TOKEN_FILE, &hub->ca, err);
     }
     if (status != GK_OK) {
         return status;
     }
-    hub_take_up_settings(hub);
-    /* The launcher has issued one a moment ago. */
-    hub->crl_due_ms = hub_now_ms() + hub_setting_number(hub->store, HUB_SETTING_CRL_SECONDS) * 500;
     hub->queue = hub_queue_new();
     hub->commands = hub_commands_new();
     hub->sessions = hub_sessions_new();
@@ -322,13 +303,15 @@ static void close_hub(struct hub *hub)
     if (hub->commands != NULL) {
         hub_commands_close(hub->commands);
     }
+    hub_steward_stop(hub->steward);
     hub_api_stop(hub->api);
     unlink(HUB_ENVIRONMENT_FILE);
     hub_commands_free(hub->commands);
     hub_queue_free(hub->queue);
     hub_sessions_free(hub->sessions);
     hub_faults_free(hub->faults);
-    hub_authority_close(hub->authority);
+    hub_ca_close(hub->ca);
+    hub_ca_process_end(hub->options.ca_pid);
     hub_store_close(hub->store);
 }
 
@@ -366,7 +349,8 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
         read_option(&plugin->hub, options[i].key, options[i].value);
     }
     if (open_hub(&plugin->hub, &err) != GK_OK ||
-        hub_api_start(&plugin->hub, &plugin->hub.api, &err) != GK_OK) {
+        hub_api_start(&plugin->hub, &plugin->hub.api, &err) != GK_OK ||
+        hub_steward_start(&plugin->hub, &plugin->hub.steward, &err) != GK_OK) {
         complain("start the hub", &err);
         close_hub(&plugin->hub);
         free(plugin);

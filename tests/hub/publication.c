@@ -29,13 +29,12 @@ static void set_etag(struct hub_answer *answer)
     }
 }
 
-/* Dates count whole seconds: while the second lasts, a second list may follow under the same one.
- */
+/* Good enough to ask by, because the CA signs no two lists in the same second. */
 static void set_modified(struct hub_answer *answer, time_t modified)
 {
     struct tm parts;
 
-    if (modified < time(NULL) && gmtime_r(&modified, &parts) != NULL) {
+    if (gmtime_r(&modified, &parts) != NULL) {
         strftime(answer->modified, sizeof(answer->modified), HTTP_DATE, &parts);
     }
 }
@@ -63,8 +62,13 @@ static void spare_the_caller(struct hub_answer *answer)
 
 void hub_publish_root(struct hub_call *call, struct hub_answer *answer)
 {
-    answer->text = strdup(hub_authority_root(call->hub->authority));
-    answer->text_size = answer->text != NULL ? strlen(answer->text) : 0;
+    struct gk_error err = { 0 };
+
+    if (hub_file_read(HUB_PUBLISHED_ROOTS_FILE, &answer->text, &err) != GK_OK) {
+        hub_answer_fault(answer, "read the roots", &err);
+        return;
+    }
+    answer->text_size = strlen(answer->text);
     answer->text_type = "application/x-pem-file";
     set_etag(answer);
     if (is_known_to_caller(call, answer, 0)) {
@@ -75,11 +79,18 @@ void hub_publish_root(struct hub_call *call, struct hub_answer *answer)
 /* The list as it is, or as a test wants it. The caller frees it. */
 static enum gk_status read_crl(struct hub *hub, char **pem, struct gk_error *err)
 {
+    CLEANUP(hub_ca_lists_clear) struct hub_ca_lists lists = { 0 };
     char value[HUB_FAULT_VALUE_SIZE];
+    enum gk_status status;
 
-    return hub_fault_take(hub->faults, HUB_FAULT_CRL, value)
-               ? hub_wrong_crl(hub, value, pem, err)
-               : hub_file_read(HUB_CRL_FILE, pem, err);
+    if (!hub_fault_take(hub->faults, HUB_FAULT_CRL, value)) {
+        return hub_file_read(HUB_CRL_FILE, pem, err);
+    }
+    status = hub_ca_lists(hub->ca, value, &lists, err);
+    if (status == GK_OK) {
+        *pem = TAKE(lists.published);
+    }
+    return status;
 }
 
 static bool wants_der(const struct hub_call *call)

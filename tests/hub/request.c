@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificate requests: reads a device's as strictly as EnOS does, and writes the hub's own. */
-#include "tests/hub/authority.h"
+#include "tests/hub/request.h"
+
 #include "tests/hub/text.h"
 
 #include <openssl/err.h>

@@ -74,10 +74,9 @@ void hub_certificate_end(struct hub *hub, int64_t serial, int64_t reason, struct
 {
     struct gk_error err = { 0 };
 
-    hub_store_run(hub->store, "UPDATE certificate SET revokedMs = ?, reason = ? WHERE serial = ?",
-                  "iii", hub_now_ms(), reason, serial);
-    if (hub_keep_crl(hub, &err) != GK_OK) {
-        hub_answer_fault(answer, "issue the revocation list", &err);
+    if (hub_revoke(hub, serial, (int)reason, &err) != GK_OK) {
+        hub_answer_fault(answer, "have the CA revoke a certificate", &err);
+        return;
     }
     hub_broker_reload(hub);
     hub_broker_cut(hub, serial);

@@ -55,7 +55,8 @@ static bool takes(size_t setting, const char *value)
         return is_among(known[setting].takes, value);
     }
     /* Nine digits: thirty years of seconds. */
-    return *value != '\0' && strlen(value) <= 9 && strspn(value, "0123456789") == strlen(value);
+    return *value != '\0' && strlen(value) <= 9 && strspn(value, "0123456789") == strlen(value) &&
+           (strtol(value, NULL, 10) > 0 || strstr(known[setting].takes, "or 0") != NULL);
 }
 
 bool hub_setting_change(struct hub_store *store, const char *name, const char *value)

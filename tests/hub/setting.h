@@ -13,11 +13,12 @@
 /* clang-format off */
 /* name, what it takes, what it is when nobody set it, what it does */
 #define HUB_SETTING_TABLE(ROW)                                                                         \
-    ROW(HUB_SETTING_CERTIFICATE_SECONDS, "certificateSeconds", "SECONDS", "0", "how long a device's certificate lives; 0: the days asked for") \
-    ROW(HUB_SETTING_BACKDATE_SECONDS, "backdateSeconds", "SECONDS", "0", "how far in the past a device's certificate begins") \
+    ROW(HUB_SETTING_CERTIFICATE_SECONDS, "certificateSeconds", "SECONDS or 0", "0", "how long a device's certificate lives; 0: the days asked for") \
+    ROW(HUB_SETTING_BACKDATE_SECONDS, "backdateSeconds", "SECONDS or 0", "0", "how far in the past a device's certificate begins") \
     ROW(HUB_SETTING_PROFILE, "profile", "enos|modern", "enos", "modern: with clientAuth and a CRL distribution point") \
     ROW(HUB_SETTING_CRL_SECONDS, "crlSeconds", "SECONDS", "86400", "how long a revocation list lives; a new one comes after half of it") \
     ROW(HUB_SETTING_SERVER_SECONDS, "serverSeconds", "SECONDS", "31536000", "how long the hub's own certificate lives") \
+    ROW(HUB_SETTING_SERVER_ROOT, "serverRoot", "NUMBER", "1", "which of the CA's roots signs the hub's own certificate") \
     ROW(HUB_SETTING_ENFORCE_LIMITS, "enforceLimits", "no|yes", "no", "EnOS's connect limits: 1 a second; 5 in 2 minutes lock out for 5")
 /* clang-format on */
 

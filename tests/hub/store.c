@@ -78,6 +78,12 @@ static void complain(struct hub_store *store, const char *sql)
 
 enum gk_status hub_store_open(const char *path, struct hub_store **store, struct gk_error *err)
 {
+    return hub_store_open_with(path, schema, store, err);
+}
+
+enum gk_status hub_store_open_with(const char *path, const char *tables, struct hub_store **store,
+                                   struct gk_error *err)
+{
     CLEANUP(hub_store_closep) struct hub_store *s = calloc(1, sizeof(*s));
     pthread_mutexattr_t recursive;
 
@@ -97,7 +103,7 @@ enum gk_status hub_store_open(const char *path, struct hub_store **store, struct
     sqlite3_busy_timeout(s->database, 5000);
     if (sqlite3_exec(s->database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", NULL,
                      NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(s->database, schema, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite3_exec(s->database, tables, NULL, NULL, NULL) != SQLITE_OK) {
         return gk_fail(err, GK_BAD_FILE, "%s: %s", path, sqlite3_errmsg(s->database));
     }
     *store = TAKE(s);

@@ -26,6 +26,10 @@ struct hub_store;
 /* Open the file, making it and its tables when they are not there. */
 GK_MUST_CHECK enum gk_status hub_store_open(const char *path, struct hub_store **store,
                                             struct gk_error *err);
+
+/* The same with other tables, made by this SQL; "setting" must be among them. */
+GK_MUST_CHECK enum gk_status hub_store_open_with(const char *path, const char *tables,
+                                                 struct hub_store **store, struct gk_error *err);
 void hub_store_close(struct hub_store *store);
 GK_DEFINE_CLEANUP(struct hub_store, hub_store_close)
 

@@ -35,7 +35,7 @@ static int open_authority(void **state)
 
     (void)state;
     mkdir(FOLDER, 0700);
-    return hub_authority_open(FOLDER, 100, &authority, &err) == GK_OK ? 0 : -1;
+    return hub_authority_open(FOLDER, 1, 100, &authority, &err) == GK_OK ? 0 : -1;
 }
 
 static int close_authority(void **state)
@@ -126,7 +126,14 @@ static void assert_verifies(X509 *certificate, X509_CRL *crl, int expected)
     assert_int_equal(X509_STORE_CTX_get_error(context), expected);
 }
 
-static void issue(EVP_PKEY *key, int64_t serial, struct hub_issued *issued)
+static const struct hub_terms enos = {
+    .profile = HUB_PROFILE_ENOS,
+    .life_s = 30 * HUB_DAY_S,
+    .crl_url = "https://hub/enos/CA/crl",
+};
+
+static void issue_by(const struct hub_terms *terms, EVP_PKEY *key, int64_t serial,
+                     struct hub_issued *issued)
 {
     CLEANUP(gk_freep) char *csr = make_request(key, SUBJECT, EVP_sha256(), false);
     CLEANUP(hub_request_clear) struct hub_request request = { 0 };
@@ -134,9 +141,14 @@ static void issue(EVP_PKEY *key, int64_t serial, struct hub_issued *issued)
 
     assert_int_equal(hub_request_read(csr, &request, &err), GK_OK);
     assert_string_equal(request.common_name, "gateway one");
-    assert_int_equal(hub_authority_issue(authority, &request, serial, 30, "https://hub/enos/CA/crl",
-                                         issued, &err),
-                     GK_OK);
+    assert_int_equal(hub_authority_issue(authority, &request, serial, terms, issued, &err), GK_OK);
+    assert_int_equal(issued->serial, serial);
+    assert_string_equal(issued->root, hub_authority_root(authority));
+}
+
+static void issue(EVP_PKEY *key, int64_t serial, struct hub_issued *issued)
+{
+    issue_by(&enos, key, serial, issued);
 }
 
 static void keeps_its_root_when_opened_again(void **state)
@@ -146,7 +158,7 @@ static void keeps_its_root_when_opened_again(void **state)
     struct stat facts;
 
     (void)state;
-    assert_int_equal(hub_authority_open(FOLDER, 5, &again, &err), GK_OK);
+    assert_int_equal(hub_authority_open(FOLDER, 1, 5, &again, &err), GK_OK);
     assert_string_equal(hub_authority_root(again), hub_authority_root(authority));
     assert_in_range(hub_authority_days_left(again), 99, 100);
     assert_int_equal(stat(FOLDER "/root.key", &facts), 0);
@@ -193,13 +205,11 @@ static void issues_a_device_certificate_as_enos_does(void **state)
 static void issues_for_seconds_and_from_the_past(void **state)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
-    const struct hub_terms terms = { .from_s = -30, .life_s = 40 };
+    const struct hub_terms terms = { .from_s = -30, .life_s = 40, .crl_url = "u" };
     CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
 
     (void)state;
-    hub_authority_set_terms(authority, &terms);
-    issue(key, 8, &issued);
-    hub_authority_set_terms(authority, &(struct hub_terms){ 0 });
+    issue_by(&terms, key, 8, &issued);
     assert_int_equal(issued.expire_ms - issued.sign_ms, 40000);
     assert_true(issued.sign_ms <= hub_now_ms() - 30000);
     assert_true(issued.expire_ms > hub_now_ms());
@@ -208,14 +218,14 @@ static void issues_for_seconds_and_from_the_past(void **state)
 static void issues_in_a_modern_profile_as_well(void **state)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
-    const struct hub_terms terms = { .profile = HUB_PROFILE_MODERN, .crl_url = "http://hub/crl" };
+    const struct hub_terms terms = { .profile = HUB_PROFILE_MODERN,
+                                     .life_s = 9,
+                                     .crl_url = "http://hub/crl" };
     CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
     CLEANUP(X509_freep) X509 *certificate = NULL;
 
     (void)state;
-    hub_authority_set_terms(authority, &terms);
-    issue(key, 9, &issued);
-    hub_authority_set_terms(authority, &(struct hub_terms){ 0 });
+    issue_by(&terms, key, 9, &issued);
     certificate = read_certificate(issued.pem);
     assert_verifies(certificate, NULL, X509_V_OK);
     assert_int_equal(X509_get_key_usage(certificate), KU_DIGITAL_SIGNATURE);
@@ -260,9 +270,9 @@ static void issues_no_serial_beyond_31_bits(void **state)
     (void)state;
     assert_int_equal(hub_request_read(csr, &request, &err), GK_OK);
     assert_int_equal(
-        hub_authority_issue(authority, &request, INT64_C(1) << 31, 1, "u", &issued, &err),
+        hub_authority_issue(authority, &request, INT64_C(1) << 31, &enos, &issued, &err),
         GK_CRYPTO_FAILED);
-    assert_int_equal(hub_authority_issue(authority, &request, -1, 1, "u", &issued, &err),
+    assert_int_equal(hub_authority_issue(authority, &request, -1, &enos, &issued, &err),
                      GK_CRYPTO_FAILED);
     assert_null(issued.pem);
 }
@@ -282,7 +292,7 @@ static void issues_the_hubs_own_certificate_from_its_request(void **state)
     assert_int_equal(hub_request_create(key, "localhost", "DNS:localhost,IP:127.0.0.1", &csr, &err),
                      GK_OK);
     assert_int_equal(hub_request_read(csr, &request, &err), GK_OK);
-    assert_int_equal(hub_authority_certify(authority, &request, 1, &terms, &issued, &err), GK_OK);
+    assert_int_equal(hub_authority_issue(authority, &request, 1, &terms, &issued, &err), GK_OK);
     certificate = read_certificate(issued.pem);
     assert_verifies(certificate, NULL, X509_V_OK);
     assert_int_equal(X509_check_host(certificate, "localhost", 0, 0, NULL), 1);

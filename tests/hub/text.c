@@ -69,10 +69,17 @@ void hub_plain(char *text)
     }
 }
 
+static const char *speaker = "hub";
+
+void hub_speak_as(const char *name)
+{
+    speaker = name;
+}
+
 void hub_say(const char *format, ...)
 {
-    char line[1024] = "hub: ";
-    size_t length = strlen(line);
+    char line[1024];
+    size_t length = (size_t)snprintf(line, sizeof(line), "%.16s: ", speaker);
     va_list arguments;
     int written;
 

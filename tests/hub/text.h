@@ -29,6 +29,9 @@ void hub_plain(char *text);
 /* One line on stderr, whole even when several threads speak. */
 void hub_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What that line begins with, "hub" otherwise. Before there are threads; name is not copied. */
+void hub_speak_as(const char *name);
+
 /* A printf into memory the caller frees; NULL when there is none left. */
 char *hub_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
