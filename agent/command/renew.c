@@ -200,6 +200,18 @@ enum gk_status renewal_take(struct run *run, const struct certificate *certifica
     return status == GK_OK ? take(&r, certificate, err) : status;
 }
 
+enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *err)
+{
+    bool next = false, old = false;
+    enum gk_status status = next_discard(run, &next, err);
+
+    if (status == GK_OK) {
+        status = devicekey_destroy_old(run, &old, err);
+    }
+    *evicted = next || old;
+    return status;
+}
+
 /* --- when, and what then ------------------------------------------------------------------------
  */
 

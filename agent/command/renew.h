@@ -44,6 +44,13 @@ enum gk_status renewal_finish(struct run *run, struct gk_error *err) GK_MUST_CHE
 enum gk_status renewal_take(struct run *run, const struct certificate *certificate,
                             struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * Destroy the keys that a renewal made or left behind (those of next/, and device.pem.old), prove
+ * that the TPM no longer holds them, and remove next/ and device.pem.old. *evicted is true when the
+ * TPM held one.
+ */
+enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *err) GK_MUST_CHECK;
+
 /* --- among the files of the renewal -------------------------------------------------------------
  */
 
