@@ -40,12 +40,9 @@ static int root_days_left(struct hub *hub, struct hub_answer *answer)
 {
     CLEANUP(hub_ca_roots_clear) struct hub_ca_roots roots = { 0 };
     struct gk_error err = { 0 };
-    char sentence[800];
 
     if (hub_ca_roots(hub->ca, &roots, &err) != GK_OK) {
-        gk_error_sentence(&err, NULL, sentence, sizeof(sentence));
-        hub_say("%s", sentence);
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL, "call to the CA failed: %.200s", err.object);
+        hub_answer_fault(answer, "ask the CA for its roots", &err);
         return 0;
     }
     if (roots.days_left < 1) {

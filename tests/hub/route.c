@@ -79,6 +79,12 @@ void hub_answer_fault(struct hub_answer *answer, const char *operation, const st
 
     gk_error_sentence(err, operation, sentence, sizeof(sentence));
     hub_say("%s", sentence);
+    if (err->status == GK_UNREACHABLE || err->status == GK_REFUSED) {
+        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
+                          "call to the CA failed: code %d, message %s, detail %.100s",
+                          (int)err->status, gk_status_name(err->status), err->object);
+        return;
+    }
     hub_answer_refuse(answer, HUB_CODE_FAULT, "internal fault of the certificate service");
 }
 

@@ -58,7 +58,8 @@ struct hub_answer {
 void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Refuse it for an internal fault; what is behind it is said on stderr. */
+/* Refuse it for an internal fault, which may be the CA's (ca-client.h); what is behind it is said
+ * on stderr. */
 void hub_answer_fault(struct hub_answer *answer, const char *operation, const struct gk_error *err);
 
 struct hub_route {
