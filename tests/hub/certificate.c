@@ -193,6 +193,7 @@ static enum gk_status spoil(const struct order *order, struct hub_issued *issued
     struct hub *hub = order->call->hub;
     CLEANUP(gk_freep) char *key = NULL;
     CLEANUP(gk_freep) char *csr = NULL;
+    CLEANUP(gk_freep) char *root = NULL; /* that is handed over all the same */
     char value[HUB_FAULT_VALUE_SIZE];
     int64_t serial = issued->serial;
     enum gk_status status = GK_OK;
@@ -206,8 +207,14 @@ static enum gk_status spoil(const struct order *order, struct hub_issued *issued
         return status == GK_OK ? hub_issue(hub, csr, order->days, issued, err) : status;
     }
     if (hub_fault_take(hub->faults, HUB_FAULT_WRONG_CA, value)) {
+        root = TAKE(issued->root);
         hub_issued_clear(issued);
-        return hub_issue_by_stranger(hub, serial, order->csr, order->days, issued, err);
+        status = hub_issue_by_stranger(hub, serial, order->csr, order->days, issued, err);
+        if (status == GK_OK) {
+            free(issued->root);
+            issued->root = TAKE(root);
+        }
+        return status;
     }
     return GK_OK;
 }
