@@ -23,6 +23,7 @@ struct clock_watch {
     struct agent_clock_mark mark;
     struct agent_clock_report report;
     struct agent_clock_judgement found, at_start; /* by the last look, and by the first */
+    int64_t floor_s;                              /* at the last look */
     bool is_synchronised;
     bool
         is_saved; /* clock.json has a mark of ours; where it has none any more, somebody accepted */
@@ -122,8 +123,8 @@ static void on_told(void *context)
     watch->report.told = true;
     save(watch);
     if (watch->is_grace) {
-        watch->is_grace = false;
-        session_clock_changed(watch->service->session);
+        /* It is over, but the connection must not be left from within what it received. */
+        sd_event_source_set_time_relative(watch->grace_source, 0);
     }
 }
 
@@ -193,7 +194,8 @@ static void look(struct clock_watch *watch, bool must_save)
         return;
     }
     watch->is_synchronised = now.synchronised;
-    watch->found = agent_clock_judge(&known, &now, agent_clock_floor(config), config->tolerance_s);
+    watch->floor_s = agent_clock_floor(config);
+    watch->found = agent_clock_judge(&known, &now, watch->floor_s, config->tolerance_s);
     if (watch->found.tpm == AGENT_TPM_CLEARED) {
         log_line(LOG_LEVEL_NOTICE, "the TPM was cleared; its clock began anew");
     }
@@ -255,22 +257,25 @@ static int on_grace_over(sd_event_source *source, uint64_t time, void *context)
     return 0;
 }
 
-/* gatekey has written clock.json: perhaps somebody accepted the clock as it is. */
+/* gatekey has written clock.json, or we have. */
 static void on_file_changed(void *context)
 {
     struct clock_watch *watch = context;
     struct agent_clock_record record;
 
     load(watch, &record);
-    if (!watch->is_saved || record.mark.known) {
-        return; /* it was us, or it was the floor */
+    if (watch->is_saved && !record.mark.known) {
+        log_line(LOG_LEVEL_NOTICE, "what was known of the clock was erased; it counts from now");
+        watch->mark = record.mark;
+        watch->report = record.report;
+        watch->is_saved = false;
+        /* A gateway that was reset leaves nothing behind until there is something to say. */
+        look(watch, agent_clock_is_there(watch->service->config->state_directory));
+    } else if (record.floor != watch->floor_s) {
+        look(watch, false);
+    } else {
+        return;
     }
-    log_line(LOG_LEVEL_NOTICE, "what was known of the clock was erased; it counts from now");
-    watch->mark = record.mark;
-    watch->report = record.report;
-    watch->is_saved = false;
-    /* A gateway that was reset leaves nothing behind until there is something to say. */
-    look(watch, agent_clock_is_there(watch->service->config->state_directory));
     session_clock_changed(watch->service->session);
 }
 

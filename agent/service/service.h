@@ -253,10 +253,10 @@ void lists_free(struct lists *lists); /* NULL is fine */
 
 /*
  * Compare the wall clock with those that cannot be set (agent/clock-verdict.h): when the service
- * starts and ends, before each attempt to connect, every six hours, and whenever the clock is set,
- * which the kernel tells. A clock that was tampered with is logged, and told to the hub by event
- * "clockTampered". What is known is kept in clock.json: every six hours, when there is news, and at
- * the end.
+ * starts and ends, before each attempt to connect, every six hours, whenever the clock is set,
+ * which the kernel tells, and when the floor was moved. A clock that was tampered with is logged,
+ * and told to the hub by event "clockTampered". What is known is kept in clock.json: every six
+ * hours, when there is news, and at the end.
  */
 enum gk_status clock_watch_new(struct service *service, struct clock_watch **watch,
                                struct gk_error *err) GK_MUST_CHECK;

@@ -343,6 +343,39 @@ class Clock(GatekeydTest):
         wait_until("the hub was told", lambda: service.status()["clock"]["tampering"]["told"])
         self.assertEqual(len(self.events(machine)), 1)
 
+    def raise_floor(self, machine, seconds=1):
+        """As gatekey does, when it has proved a time; gatekeyd looks at once."""
+        path = os.path.join(machine.service.state, "clock.json")
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        record.update(floor=record["floor"] + seconds, source="crl")
+        with open(path + ".other", "w", encoding="utf-8") as file:
+            json.dump(record, file)
+        os.rename(path + ".other", path)
+
+    def test_tells_the_hub_before_it_leaves(self):
+        machine = self.machine({"on_tamper": "stop"})
+        service = machine.start().connected()
+        time.sleep(1)  # gatekeyd takes a file that changes within half a second for one with its own
+        machine.move(HOUR)
+        self.raise_floor(machine)
+        wait_until("it has left", lambda: self.stopped(machine))
+        self.assertTrue(service.status()["clock"]["tampering"]["told"])
+        event, = self.events(machine)
+        self.assertEqual((event["kind"], event["seconds"]), ("setForward", HOUR))
+        self.assertEqual(service.status()["connects"], 1)
+
+    def test_the_floor_overtakes_a_clock_that_is_behind(self):
+        machine = self.machine()
+        service = machine.start().connected()
+        time.sleep(1)
+        self.raise_floor(machine, 9 * HOUR)
+        wait_until("it noticed", lambda: service.status()["clock"]["verdict"] == "beforeFloor")
+        self.says(service.status()["clock"], "beforeFloor", "ran", "which has certainly passed")
+        machine.move(10 * HOUR)
+        # That a clock was set that stood too early is told, and that it is after the floor now.
+        self.says(self.look(machine), "setForward", "ran")
+
     def test_somebody_accepts_the_clock_as_it_is(self):
         machine = self.machine({"on_tamper": "stop"})
         service = machine.start().connected()
