@@ -22,6 +22,11 @@ GK_DEFINE_CLEANUP(BIO, BIO_vfree)
 GK_DEFINE_CLEANUP(OSSL_LIB_CTX, OSSL_LIB_CTX_free)
 GK_DEFINE_CLEANUP(X509, X509_free)
 
+int64_t agent_clock_build(void)
+{
+    return GK_BUILD_DATE;
+}
+
 int64_t agent_clock_floor(const struct agent_config *config)
 {
     struct agent_clock_record record;

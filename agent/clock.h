@@ -38,6 +38,9 @@ enum agent_clock_source {
 /* Its name, as clock.json and "status" show it. */
 const char *agent_clock_source_name(enum agent_clock_source source);
 
+/* When this program was built: where the floor begins. UNIX time in seconds. */
+int64_t agent_clock_build(void);
+
 /* The floor, UNIX time in seconds: never before the build, even where nothing can be read. */
 int64_t agent_clock_floor(const struct agent_config *config);
 

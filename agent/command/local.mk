@@ -45,6 +45,7 @@ gatekey_SOURCES = \
     %D%/reset-revoke.c \
     %D%/service.c %D%/service.h \
     %D%/sibling.c %D%/sibling.h \
+    %D%/status-clock.c \
     %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
     %D%/trust.c %D%/trust.h \
     %D%/verification.c \

@@ -2,7 +2,6 @@
 /* The part of gatekey status about whom and what is believed. */
 #include "agent/command/status.h"
 
-#include "agent/clock.h"
 #include "agent/command/trust.h"
 
 void status_check_revoked(struct run *run, struct gk_error *first)
@@ -71,12 +70,7 @@ static void show_roots(struct run *run)
 
 void status_show_trust(struct run *run, struct gk_error *first)
 {
-    char text[TRUST_TIME_SIZE];
-
     show_list(run, REFRESH_CRL, "crl", first);
     show_list(run, REFRESH_SERVER_CRL, "hub's crl", first);
     show_roots(run);
-    trust_format_time(agent_clock_floor(run->config), text);
-    say_line(run, "%-12s not before %s", "clock", text);
-    say_text(run, "clockFloor", text);
 }

@@ -156,10 +156,11 @@ static void show_service(struct run *run, struct gk_error *first)
         say_line(run, "%-12s %s (%s)", "service",
                  status == GK_NO_SERVICE ? "not running" : gk_status_cause(status), err.object);
         say_member(run, "service", json_null());
-        return;
+    } else {
+        say_member(run, "service", json_incref(reply));
+        show_connection(run, reply, first);
     }
-    say_member(run, "service", json_incref(reply));
-    show_connection(run, reply, first);
+    status_show_clock(run, reply, first);
 }
 
 enum gk_status command_status(struct run *run, int argc, char **argv, struct gk_error *err)

@@ -18,11 +18,15 @@ void status_show(struct run *run, const char *name, const char *member, const ch
 /* Is our certificate revoked by the list that is here? Goes before everything else. */
 void status_check_revoked(struct run *run, struct gk_error *first);
 
-/* Lists, roots, what waits, and the floor below which no clock is believed. status-trust.c */
+/* Lists, roots, and what waits. status-trust.c */
 void status_show_trust(struct run *run, struct gk_error *first);
 
 /* Where the renewal stands, and when the next one is due. status-renewal.c */
 void status_show_renewal(struct run *run, const struct agent_state *state,
                          const struct certificate *certificate);
+
+/* The clock, and the floor below which none is believed. status-clock.c; reply is gatekeyd's
+ * status, NULL where it does not run. */
+void status_show_clock(struct run *run, const json_t *reply, struct gk_error *first);
 
 #endif

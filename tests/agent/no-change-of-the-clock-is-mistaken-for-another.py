@@ -83,11 +83,14 @@ class Machine:
             with open("/sys/class/rtc/rtc0/hctosys", "w", encoding="ascii") as file:
                 file.write("1\n")
 
+    def environment(self):
+        return {"LD_PRELOAD": f"{FAKETIME} {KERNEL_CLOCK}", "KERNEL_CLOCK": self.synchronised,
+                "FAKETIME_TIMESTAMP_FILE": self.shift, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
     def start(self):
         self.service.another_day()
-        return self.service.start(preexec_fn=self.enter, LD_PRELOAD=f"{FAKETIME} {KERNEL_CLOCK}", KERNEL_CLOCK=self.synchronised,
-                                  FAKETIME_TIMESTAMP_FILE=self.shift, FAKETIME_NO_CACHE="1", DONT_FAKE_MONOTONIC="1",
-                                  ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+        return self.service.start(preexec_fn=self.enter, **self.environment())
 
 
 class Clock(GatekeydTest):
@@ -150,6 +153,11 @@ class Clock(GatekeydTest):
         for word in words:
             self.assertIn(word, clock["detail"])
 
+    def gatekey(self, machine, *words):
+        """By the clock of that machine."""
+        return subprocess.run([os.path.join(BUILD, "gatekey"), "--config", machine.service.config, *words],
+                              env={**os.environ, **machine.environment()}, capture_output=True, text=True, check=False)
+
     def tampered(self, machine):
         """The lines in which gatekeyd said so."""
         return [line for line in machine.service.lines() if "tampered" in line]
@@ -173,6 +181,12 @@ class Clock(GatekeydTest):
         self.assertTrue(service.publish({"temperature": 1})["ok"])
         self.look(machine)
         self.assertEqual(len(self.tampered(machine)), 1)
+        shown = self.gatekey(machine, "status")
+        self.assertEqual(shown.returncode, 1, shown)
+        self.assertIn("\nclock        the clock was set forward by 7200 s", shown.stdout)
+        self.assertRegex(shown.stdout, r"\nfloor        not before 20\d\d-.*Z \(hub\)\n")
+        self.assertIn("this gateway's clock cannot be right (the clock was set forward by 7200 s", shown.stderr)
+        self.assertIn("run gatekey clock accept", shown.stderr)
         event, = self.events(machine)
         self.assertEqual((event["kind"], event["seconds"]), ("setForward", 7200), event)
         self.assertIn("set forward by 7200 s", event["detail"])
@@ -383,11 +397,19 @@ class Clock(GatekeydTest):
         machine.move(2 * HOUR)
         machine.start()
         self.assertTrue(self.stopped(machine))
+        # That cannot be accepted, and the sentence says why.
+        machine.move(-300 * 24 * HOUR)
+        refused = self.gatekey(machine, "clock", "accept")
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertIn("gatekey was built on 20", refused.stderr)
+        machine.move(300 * 24 * HOUR)
         # Neither another service nor another boot excuses it.
         self.power_off(machine)
         machine.start()
         self.assertTrue(self.stopped(machine))
-        subprocess.run([os.path.join(BUILD, "gatekey"), "--config", service.config, "clock", "accept"], check=True)
+        accepted = self.gatekey(machine, "clock", "accept")
+        self.assertEqual(accepted.returncode, 0, accepted)
+        self.assertIn("no longer held against it: the clock was set forward by 7200 s", accepted.stderr)
         service.connected()
         self.assertFalse(service.status()["clock"]["tampering"]["stands"])
         machine.synchronise()
