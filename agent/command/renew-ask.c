@@ -114,23 +114,37 @@ static enum gk_status look_at_list(struct renewal *r, struct hub *hub, struct gk
     return status;
 }
 
-static enum gk_status revoke_if_valid(struct renewal *r, const char *serial, struct gk_error *err)
+enum gk_status renewal_look_up(struct renewal *renewal, const char *serial,
+                               struct enos_record *record, struct gk_error *err)
 {
     CLEANUP(gk_freep) struct enos_record *records = NULL;
     struct hub *hub;
     size_t count = 0;
-    enum gk_status status = renewal_hub(r, &hub, err);
+    enum gk_status status = renewal_hub(renewal, &hub, err);
 
     if (status == GK_OK) {
         status = read_list(hub, &records, &count, err);
     }
+    *record = (struct enos_record){ 0 };
     for (size_t i = 0; status == GK_OK && i < count; i++) {
-        if (records[i].valid && strcmp(records[i].serial, serial) == 0) {
-            status = hub_certificate_revoke(hub, serial, ENOS_SUPERSEDED, err);
-            if (status == GK_OK) {
-                say_step(r->run, "certificate %s revoked at the hub (superseded)", serial);
-            }
+        if (strcmp(records[i].serial, serial) == 0) {
+            *record = records[i];
         }
+    }
+    return status;
+}
+
+static enum gk_status revoke_if_valid(struct renewal *r, const char *serial, struct gk_error *err)
+{
+    struct enos_record record;
+    enum gk_status status = renewal_look_up(r, serial, &record, err);
+
+    if (status != GK_OK || !record.valid) {
+        return status;
+    }
+    status = hub_certificate_revoke(r->hub, serial, ENOS_SUPERSEDED, err);
+    if (status == GK_OK) {
+        say_step(r->run, "certificate %s revoked at the hub (superseded)", serial);
     }
     return status;
 }

@@ -278,6 +278,28 @@ static enum gk_status apply_anew(struct renewal *r, struct gk_error *err)
 }
 
 /*
+ * What ended by itself may be replaced, and nothing else. Valid at the hub: one of the two clocks
+ * is wrong, and the hub's is not alone. Revoked before it ended: somebody decided so.
+ */
+static enum gk_status check_end(struct renewal *r, struct gk_error *err)
+{
+    const char *serial = r->state.certificate_sn;
+    struct enos_record record;
+    enum gk_status status = renewal_look_up(r, serial, &record, err);
+    char now[32];
+
+    if (status == GK_OK && record.revoked) {
+        return gk_fail(err, GK_REVOKED, "serial %s, and it has expired since", serial);
+    }
+    if (status == GK_OK && record.valid) {
+        format_time(agent_clock_now(r->config), now);
+        return gk_fail(err, GK_CLOCK_WRONG,
+                       "it says %s, and the hub holds certificate %s for valid", now, serial);
+    }
+    return status;
+}
+
+/*
  * An expired certificate cannot be renewed, nor does it open a connection: by policy another one is
  * applied for.
  */
@@ -294,6 +316,10 @@ static enum gk_status replace_expired(struct renewal *r, struct gk_error *err)
         gk_fail(err, GK_EXPIRED, "serial %s", r->state.certificate_sn);
         gk_advise(err, "run gatekey csr, have the request signed, and run gatekey install FILE");
         return GK_EXPIRED;
+    }
+    status = check_end(r, err);
+    if (status != GK_OK) {
+        return status;
     }
     say_note(r->run, "certificate %s has expired, so that a new one is applied for",
              r->state.certificate_sn);

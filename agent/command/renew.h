@@ -89,6 +89,13 @@ enum gk_status renewal_ask(struct renewal *renewal, struct gk_error *err) GK_MUS
 enum gk_status renewal_supersede(struct renewal *renewal, const char *serial,
                                  struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * What the hub's list says of a certificate, for gateways that may use the API; *record is all zero
+ * where it says nothing. renew-ask.c
+ */
+enum gk_status renewal_look_up(struct renewal *renewal, const char *serial,
+                               struct enos_record *record, struct gk_error *err) GK_MUST_CHECK;
+
 /* Check what came against what was asked for, and lay it into next/: the renewal is ready then. */
 enum gk_status renewal_keep(struct renewal *renewal, const struct certificate *certificate,
                             struct gk_error *err) GK_MUST_CHECK;

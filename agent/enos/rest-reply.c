@@ -314,6 +314,7 @@ enum gk_status enos_list_parse(const json_t *data, struct enos_record *records, 
             return gk_fail(err, GK_HUB_GARBLED, "entry %zu of the list of certificates", i + 1);
         }
         records[i].valid = json_integer_value(state) == 0;
+        records[i].revoked = json_integer_value(state) == 1;
     }
     *count = size;
     return GK_OK;

@@ -103,6 +103,7 @@ enum gk_status enos_certificate_parse(const json_t *data, struct enos_certificat
 struct enos_record {
     char serial[49];
     bool valid; /* neither revoked nor expired */
+    bool revoked;
 };
 
 /* Reads at most max entries into records; *count says how many. Fails with GK_HUB_GARBLED (also:

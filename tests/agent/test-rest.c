@@ -304,6 +304,8 @@ static void takes_a_list_of_certificates(void **state)
     assert_true(records[0].valid);
     assert_string_equal(records[1].serial, "8");
     assert_false(records[1].valid);
+    assert_true(records[1].revoked);
+    assert_false(records[0].revoked);
     assert_int_equal(enos_list_parse(list, records, 1, &count, &err), GK_HUB_GARBLED);
     assert_int_equal(enos_list_parse(json_null(), records, 2, &count, &err), GK_HUB_GARBLED);
     json_object_clear(json_array_get(list, 0));
