@@ -49,16 +49,12 @@ static enum gk_status try_to_sign(struct run *run, const struct gk_key *key, str
                            : status;
 }
 
-static enum gk_status prove_gone(struct run *run, const struct gk_key *key, bool taken,
-                                 struct gk_error *err)
+static enum gk_status prove_gone(struct run *run, const struct gk_key *key, struct gk_error *err)
 {
     struct gk_error why = { 0 };
     enum gk_status status = try_to_sign(run, key, &why);
 
-    /* Another object at that handle signs otherwise, or not at all. */
-    if (status == GK_NO_KEY ||
-        (taken && (status == GK_BAD_SIGNATURE || status == GK_WRONG_KEY || status == GK_BAD_AUTH ||
-                   status == GK_WRONG_KIND || status == GK_TPM_FAILED))) {
+    if (status == GK_NO_KEY) {
         return GK_OK;
     }
     if (status == GK_OK) {
@@ -84,20 +80,28 @@ static enum gk_status destroy(struct run *run, const struct gk_key *key, struct 
 {
     enum gk_status status = evict(run, key, err), proof;
 
-    if (status != GK_OK && status != GK_NO_KEY && status != GK_HANDLE_TAKEN) {
+    /* Another object lies there, not ours by its public area, and so none of our business: asking
+     * it to sign could drive the TPM into lockout. */
+    if (status == GK_HANDLE_TAKEN) {
+        say_step(run, "this TPM does not hold the key that was at 0x%08" PRIx32 ", but another",
+                 gk_key_handle(key));
+        return GK_OK;
+    }
+    if (status != GK_OK && status != GK_NO_KEY) {
         return status;
     }
-    proof = prove_gone(run, key, status == GK_HANDLE_TAKEN, err);
+    if (status == GK_NO_KEY) {
+        say_step(run, "this TPM does not hold the key that was at 0x%08" PRIx32,
+                 gk_key_handle(key));
+    }
+    proof = prove_gone(run, key, err);
     if (proof != GK_OK) {
         return proof;
     }
     if (status == GK_OK) {
         say_step(run,
                  "device key destroyed: the TPM's handle 0x%08" PRIx32
-                 " is empty, and signing with %s fails",
-                 gk_key_handle(key), "its reference");
-    } else {
-        say_step(run, "this TPM does not hold the key that was at 0x%08" PRIx32,
+                 " is empty, and signing with its reference fails",
                  gk_key_handle(key));
     }
     return GK_OK;
