@@ -84,6 +84,12 @@ trust_scripts = \
     tests/agent/roots-come-and-go
 dist_check_SCRIPTS += $(trust_scripts)
 TESTS += $(trust_scripts)
+check_PROGRAMS += tests/agent/test-refresh
+TESTS += tests/agent/test-refresh
+tests_agent_test_refresh_SOURCES = tests/agent/test-refresh.c agent/command/refresh-memory.c \
+    agent/command/output.c tests/agent/authority.c tests/agent/authority.h
+tests_agent_test_refresh_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_refresh_LDADD = $(agent_test_ldadd)
 check_PROGRAMS += tests/agent/test-roots
 TESTS += tests/agent/test-roots
 tests_agent_test_roots_SOURCES = tests/agent/test-roots.c tests/agent/authority.c tests/agent/authority.h

@@ -3,8 +3,8 @@
 """Publishes the files of a folder on loopback, as a CA would, or as badly as it is told to.
 
 publisher.py FOLDER [CERTIFICATE KEY]: listens until it is killed, over HTTPS where it has a certificate;
-its port is in FOLDER/port, each request is one line of FOLDER/requests, and FOLDER/fault may hold the name
-of one of the faults below.
+its port is in FOLDER/port, each request is one line of FOLDER/requests, FOLDER/fault may hold the name of one of
+the faults below, and FOLDER/ahead by how many seconds its clock is ahead.
 """
 
 import email.utils
@@ -32,6 +32,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def date_time_string(self, timestamp=None):
+        ahead = float(read("ahead") or 0)
+        return super().date_time_string(time.time() + ahead if timestamp is None else timestamp)
 
     def note(self, code):
         asked = self.headers.get("If-None-Match") or self.headers.get("If-Modified-Since") or "-"
