@@ -10,6 +10,7 @@
 #include "agent/command/service.h"
 #include "agent/enos/connect.h"
 #include "agent/file.h"
+#include "agent/roots.h"
 #include "agent/secret.h"
 #include "identity/identity.h"
 
@@ -17,6 +18,8 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#define ROOTS "hub-roots.pem"
 
 static void free_wiped(char **text)
 {
@@ -87,10 +90,9 @@ static enum gk_status check_config(const struct agent_config *c, struct gk_error
     if (status != GK_OK) {
         return status;
     }
-    if (strchr(c->directory, ' ') != NULL ||
-        (c->hub_ca_file != NULL && strchr(c->hub_ca_file, ' ') != NULL)) {
+    if (strchr(c->directory, ' ') != NULL) {
         gk_fail(err, GK_BAD_CONFIG, "mosquitto takes no path with a blank in it");
-        gk_advise(err, "move the identity directory or [hub] ca_file");
+        gk_advise(err, "move the identity directory");
         return GK_BAD_CONFIG;
     }
     if (c->server_name != NULL && strcmp(c->server_name, c->host) != 0) {
@@ -101,7 +103,46 @@ static enum gk_status check_config(const struct agent_config *c, struct gk_error
     return GK_OK;
 }
 
-static char *format_options(const struct agent_config *c, const struct enos_connect *connect)
+static enum gk_status make_folder(const char *directory, struct gk_error *err)
+{
+    return mkdir(directory, 0700) == 0 || errno == EEXIST ? GK_OK
+                                                          : gk_fail_file(err, errno, directory);
+}
+
+/* mosquitto takes one file: the owner's and ours as they are now, or none for the system's. */
+static enum gk_status write_roots(const struct agent_config *c, const char *directory, char **path,
+                                  struct gk_error *err)
+{
+    CLEANUP(gk_content_clear) struct gk_content roots = { 0 };
+    CLEANUP(gk_freep) char *folder = NULL;
+    enum gk_status status = agent_roots_pem(c, AGENT_TRUST_HUB, &roots, err);
+
+    *path = NULL;
+    if (status != GK_OK || roots.data == NULL) {
+        return status;
+    }
+    status = make_folder(directory, err);
+    if (status == GK_OK) {
+        status = agent_file_replace(directory, ROOTS, roots.data, roots.size, AGENT_FOR_ALL, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    folder = realpath(directory, NULL);
+    if (folder == NULL || asprintf(path, "%s/" ROOTS, folder) < 0) {
+        *path = NULL;
+        return gk_fail(err, GK_NO_MEMORY, "%s", directory);
+    }
+    if (strchr(*path, ' ') != NULL) {
+        gk_fail(err, GK_USAGE, "mosquitto takes no path with a blank in it");
+        gk_advise(err, "name another folder");
+        return GK_USAGE;
+    }
+    return GK_OK;
+}
+
+static char *format_options(const struct agent_config *c, const char *roots,
+                            const struct enos_connect *connect)
 {
     char *text = NULL;
 
@@ -109,10 +150,9 @@ static char *format_options(const struct agent_config *c, const struct enos_conn
                  "-h %s\n-p %u\n-V mqttv311\n-k %u\n-q 1\n%s%s\n--cert %s/%s\n--key %s/%s\n"
                  "--tls-version tlsv1.2\n-i %s\n-u %s\n-P %s\n",
                  c->host, (unsigned)c->port, c->keepalive_s,
-                 c->hub_ca_file != NULL ? "--cafile " : "--tls-use-os-certs",
-                 c->hub_ca_file != NULL ? c->hub_ca_file : "", c->directory, GK_FILE_CERTIFICATE,
-                 c->directory, GK_FILE_DEVICE, connect->client_id, connect->user_name,
-                 connect->password) < 0) {
+                 roots != NULL ? "--cafile " : "--tls-use-os-certs", roots != NULL ? roots : "",
+                 c->directory, GK_FILE_CERTIFICATE, c->directory, GK_FILE_DEVICE,
+                 connect->client_id, connect->user_name, connect->password) < 0) {
         return NULL;
     }
     return text;
@@ -121,11 +161,8 @@ static char *format_options(const struct agent_config *c, const struct enos_conn
 static enum gk_status write_files(const char *directory, const char *text, struct gk_error *err)
 {
     static const char *const names[] = { "mosquitto_pub", "mosquitto_sub" };
-    enum gk_status status = GK_OK;
+    enum gk_status status = make_folder(directory, err);
 
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
-        return gk_fail_file(err, errno, directory);
-    }
     for (size_t i = 0; status == GK_OK && i < sizeof(names) / sizeof(names[0]); i++) {
         status = agent_file_replace(directory, names[i], text, strlen(text), AGENT_FOR_OWNER, err);
     }
@@ -137,6 +174,7 @@ enum gk_status command_mosquitto_config(struct run *run, int argc, char **argv,
 {
     CLEANUP(clear_connect) struct enos_connect connect = { 0 };
     CLEANUP(free_wiped) char *text = NULL;
+    CLEANUP(gk_freep) char *roots = NULL;
     char **rest;
     enum gk_status status = words_read(run, argc, argv, NULL, 1, 1, &rest, err);
 
@@ -152,7 +190,11 @@ enum gk_status command_mosquitto_config(struct run *run, int argc, char **argv,
     if (status != GK_OK) {
         return status;
     }
-    text = format_options(run->config, &connect);
+    status = write_roots(run->config, rest[0], &roots, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    text = format_options(run->config, roots, &connect);
     if (text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
