@@ -122,8 +122,10 @@ hub_scripts = \
     %D%/the-hub-admits-whom-enos-would.py \
     %D%/the-hub-answers-devices-as-enos-does.py \
     %D%/the-hub-answers-provisioners-as-enos-does.py \
+    %D%/the-hub-changes-its-root.py \
     %D%/the-hub-has-bad-days-to-order.py \
     %D%/the-hub-publishes-its-revocation-list.py \
+    %D%/the-hub-renews-its-own-certificate.py \
     %D%/the-hub-knows-its-applications-and-products.py \
     %D%/the-operator-answers-gateways-without-credentials.py
 TESTS += $(hub_scripts)

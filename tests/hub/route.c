@@ -59,6 +59,10 @@ static const struct hub_route control_routes[] = {
     { "", "POST", "/fault", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_fault },
     { "", "GET", "/settings", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_settings },
     { "", "POST", "/setting", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_setting },
+    { "", "POST", "/revoke-server", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_revoke_server },
+    { "", "POST", "/renew-server", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_renew_server },
+    { "", "POST", "/new-root", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_new_root },
+    { "", "POST", "/switch-server", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_switch_server },
     { "", "POST", "/drop", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_drop },
 };
 

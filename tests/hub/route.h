@@ -127,6 +127,10 @@ void hub_control_faults(struct hub_call *call, struct hub_answer *answer);
 void hub_control_fault(struct hub_call *call, struct hub_answer *answer);
 void hub_control_settings(struct hub_call *call, struct hub_answer *answer);
 void hub_control_setting(struct hub_call *call, struct hub_answer *answer);
+void hub_control_revoke_server(struct hub_call *call, struct hub_answer *answer);
+void hub_control_renew_server(struct hub_call *call, struct hub_answer *answer);
+void hub_control_new_root(struct hub_call *call, struct hub_answer *answer);
+void hub_control_switch_server(struct hub_call *call, struct hub_answer *answer);
 void hub_control_drop(struct hub_call *call, struct hub_answer *answer);
 
 #endif
