@@ -15,9 +15,12 @@
 #include <openssl/rand.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define CONNECTION_TIMEOUT_S 120
+#define CALLS_END_MS 2000
+#define POLL_MS 10
 
 /* One door: where calls come from decides what they must show. */
 struct door {
@@ -359,14 +362,33 @@ void hub_api_stop(struct hub_api *api)
     free(api);
 }
 
+/* Let the calls that are under way have their answers: a certificate may be among them. */
+static void let_calls_end(struct MHD_Daemon *daemon)
+{
+    const struct timespec moment = { .tv_nsec = POLL_MS * 1000000L };
+    const union MHD_DaemonInfo *info;
+
+    for (int waited_ms = 0; waited_ms < CALLS_END_MS; waited_ms += POLL_MS) {
+        info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+        if (info == NULL || info->num_connections == 0) {
+            return;
+        }
+        nanosleep(&moment, NULL);
+    }
+}
+
 enum gk_status hub_api_renew(struct hub_api *api, struct gk_error *err)
 {
-    /* The socket stays open in between, so nobody's connection is refused and nobody takes the
-     * port. */
-    int listening = MHD_quiesce_daemon(api->rest.daemon);
+    int listening = -1;
 
-    MHD_stop_daemon(api->rest.daemon);
-    api->rest.daemon = NULL;
+    if (api->rest.daemon != NULL) {
+        /* The socket stays open in between, so nobody's connection is refused and nobody takes the
+         * port. */
+        listening = MHD_quiesce_daemon(api->rest.daemon);
+        let_calls_end(api->rest.daemon);
+        MHD_stop_daemon(api->rest.daemon);
+        api->rest.daemon = NULL;
+    }
     forget_certificate(api);
     return start_rest(api, listening, err);
 }

@@ -19,7 +19,8 @@ GK_MUST_CHECK enum gk_status hub_api_start(struct hub *hub, struct hub_api **api
                                            struct gk_error *err);
 void hub_api_stop(struct hub_api *api);
 
-/* Take up a new server certificate: open connections of the REST API end. Not from one of its own
+/* Take up a new server certificate: open connections of the REST API end, after a moment for the
+ * calls under way. Not from one of its own
  * threads. */
 GK_MUST_CHECK enum gk_status hub_api_renew(struct hub_api *api, struct gk_error *err);
 

@@ -295,7 +295,6 @@ enum gk_status ca_register_revoke(struct ca_register *ca, int64_t serial, int re
                                 "UPDATE certificate SET revokedMs = ?, reason = ?"
                                 " WHERE serial = ? AND revokedMs IS NULL",
                                 "iii", now_ms, (int64_t)reason, serial);
-
     CLEANUP(json_decrefp) json_t *row = NULL;
 
     if (changed < 0) {

@@ -289,8 +289,10 @@ static enum gk_status open_hub(struct hub *hub, struct gk_error *err)
     hub->queue = hub_queue_new();
     hub->commands = hub_commands_new();
     hub->sessions = hub_sessions_new();
+    hub->steward = hub_steward_new(hub);
     hub_store_run(hub->store, "UPDATE device SET online = 0", "");
-    return hub->queue != NULL && hub->commands != NULL && hub->sessions != NULL
+    return hub->queue != NULL && hub->commands != NULL && hub->sessions != NULL &&
+                   hub->steward != NULL
                ? GK_OK
                : gk_fail(err, GK_NO_MEMORY, NULL);
 }
@@ -306,6 +308,7 @@ static void close_hub(struct hub *hub)
     hub_steward_stop(hub->steward);
     hub_api_stop(hub->api);
     unlink(HUB_ENVIRONMENT_FILE);
+    hub_steward_free(hub->steward);
     hub_commands_free(hub->commands);
     hub_queue_free(hub->queue);
     hub_sessions_free(hub->sessions);
@@ -350,7 +353,7 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
     }
     if (open_hub(&plugin->hub, &err) != GK_OK ||
         hub_api_start(&plugin->hub, &plugin->hub.api, &err) != GK_OK ||
-        hub_steward_start(&plugin->hub, &plugin->hub.steward, &err) != GK_OK) {
+        hub_steward_start(plugin->hub.steward, &err) != GK_OK) {
         complain("start the hub", &err);
         close_hub(&plugin->hub);
         free(plugin);

@@ -16,6 +16,7 @@
 struct hub_steward {
     struct hub *hub;
     pthread_t thread;
+    bool works;           /* there is a thread */
     pthread_mutex_t lock; /* of the two below */
     pthread_cond_t news;
     bool ending;
@@ -120,41 +121,50 @@ static void *work(void *argument)
     return NULL;
 }
 
-enum gk_status hub_steward_start(struct hub *hub, struct hub_steward **steward,
-                                 struct gk_error *err)
+struct hub_steward *hub_steward_new(struct hub *hub)
 {
-    struct hub_steward *s = calloc(1, sizeof(*s));
+    struct hub_steward *steward = calloc(1, sizeof(*steward));
     pthread_condattr_t monotonic;
-    sigset_t all;
-    sigset_t old;
-    int failed;
 
-    if (s == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
+    if (steward == NULL) {
+        return NULL;
     }
-    s->hub = hub;
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_mutex_init(&s->renewing, NULL);
+    steward->hub = hub;
+    pthread_mutex_init(&steward->lock, NULL);
+    pthread_mutex_init(&steward->renewing, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->news, &monotonic);
+    pthread_cond_init(&steward->news, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    return steward;
+}
+
+void hub_steward_free(struct hub_steward *steward)
+{
+    if (steward != NULL) {
+        pthread_cond_destroy(&steward->news);
+        pthread_mutex_destroy(&steward->lock);
+        pthread_mutex_destroy(&steward->renewing);
+        free(steward);
+    }
+}
+
+enum gk_status hub_steward_start(struct hub_steward *steward, struct gk_error *err)
+{
+    sigset_t all;
+    sigset_t old;
+
     /* Signals are for the broker's thread alone. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    failed = pthread_create(&s->thread, NULL, work, s);
+    steward->works = pthread_create(&steward->thread, NULL, work, steward) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (failed != 0) {
-        free(s);
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    *steward = s;
-    return GK_OK;
+    return steward->works ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
 void hub_steward_stop(struct hub_steward *steward)
 {
-    if (steward == NULL) {
+    if (steward == NULL || !steward->works) {
         return;
     }
     pthread_mutex_lock(&steward->lock);
@@ -162,8 +172,5 @@ void hub_steward_stop(struct hub_steward *steward)
     pthread_cond_signal(&steward->news);
     pthread_mutex_unlock(&steward->lock);
     pthread_join(steward->thread, NULL);
-    pthread_cond_destroy(&steward->news);
-    pthread_mutex_destroy(&steward->lock);
-    pthread_mutex_destroy(&steward->renewing);
-    free(steward);
+    steward->works = false;
 }

@@ -10,9 +10,12 @@
 
 struct hub_steward;
 
-/* The hub's queue and API must be there, and outlive it. */
-GK_MUST_CHECK enum gk_status hub_steward_start(struct hub *hub, struct hub_steward **steward,
-                                               struct gk_error *err);
+/* There before the API, whose control door asks it, and until that has ended. */
+struct hub_steward *hub_steward_new(struct hub *hub);
+void hub_steward_free(struct hub_steward *steward);
+
+/* The thread: the hub's queue and API must be there as long as it works. */
+GK_MUST_CHECK enum gk_status hub_steward_start(struct hub_steward *steward, struct gk_error *err);
 void hub_steward_stop(struct hub_steward *steward);
 
 /*

@@ -178,6 +178,48 @@ static void has_a_root_that_strict_verifiers_take(void **state)
     assert_non_null(X509_get0_authority_key_id(root));
 }
 
+/*
+ * Whoever knows the first root alone follows the link to what the second one signed. Not so with
+ * EnOS's profile: there the issuer is named by its serial as well, and the link has another.
+ */
+static void links_one_root_to_the_next(void **state)
+{
+    const struct hub_terms modern = { .profile = HUB_PROFILE_MODERN, .life_s = 60, .crl_url = "u" };
+    CLEANUP(hub_authority_closep) struct hub_authority *next = NULL;
+    CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
+    CLEANUP(gk_freep) char *csr = make_request(key, SUBJECT, EVP_sha256(), false);
+    CLEANUP(hub_request_clear) struct hub_request request = { 0 };
+    CLEANUP(hub_issued_clear) struct hub_issued issued = { 0 };
+    CLEANUP(gk_freep) char *pem = NULL;
+    CLEANUP(X509_freep) X509 *link = NULL;
+    CLEANUP(X509_freep) X509 *certificate = NULL;
+    CLEANUP(X509_freep) X509 *old_root = read_certificate(hub_authority_root(authority));
+    CLEANUP(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
+    CLEANUP(X509_STORE_CTX_freep) X509_STORE_CTX *context = X509_STORE_CTX_new();
+    STACK_OF(X509) *untrusted = sk_X509_new_null();
+    struct gk_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(hub_authority_open(FOLDER, 2, 200, &next, &err), GK_OK);
+    assert_int_equal(hub_authority_link(authority, next, &pem, &err), GK_OK);
+    link = read_certificate(pem);
+    assert_verifies(link, NULL, X509_V_OK);
+    assert_int_equal(ASN1_TIME_compare(X509_get0_notAfter(link), X509_get0_notAfter(old_root)), 0);
+    assert_int_equal(hub_request_read(csr, &request, &err), GK_OK);
+    assert_int_equal(hub_authority_issue(next, &request, 11, &modern, &issued, &err), GK_OK);
+    certificate = read_certificate(issued.pem);
+    assert_verifies(certificate, NULL, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    sk_X509_push(untrusted, link);
+    X509_STORE_add_cert(store, old_root);
+    X509_STORE_set_flags(store, X509_V_FLAG_X509_STRICT);
+    X509_STORE_CTX_init(context, store, certificate, untrusted);
+    assert_int_equal(X509_verify_cert(context), 1);
+    assert_int_equal(sk_X509_num(X509_STORE_CTX_get0_chain(context)), 3);
+    sk_X509_free(untrusted);
+    unlink(FOLDER "/root-2.key");
+    unlink(FOLDER "/root-2.pem");
+}
+
 static void issues_a_device_certificate_as_enos_does(void **state)
 {
     static const int present[] = { NID_basic_constraints, NID_netscape_comment,
@@ -413,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_its_root_when_opened_again),
         cmocka_unit_test(has_a_root_that_strict_verifiers_take),
+        cmocka_unit_test(links_one_root_to_the_next),
         cmocka_unit_test(issues_a_device_certificate_as_enos_does),
         cmocka_unit_test(issues_for_seconds_and_from_the_past),
         cmocka_unit_test(issues_in_a_modern_profile_as_well),
