@@ -153,7 +153,6 @@ enum gk_status service_notify_until(struct service *service, const char *event, 
     notice->params = params;
     notice->told = told;
     notice->context = context;
-    notice->notices = service->notices;
     /* Soon, but not from within whatever noticed it. */
     sd_event_source_set_time_relative(service->notices->retry_source, 0);
     sd_event_source_set_enabled(service->notices->retry_source, SD_EVENT_ONESHOT);
@@ -187,6 +186,9 @@ enum gk_status notices_new(struct service *service, struct notices **notices, st
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     made->service = service;
+    for (size_t i = 0; i < KINDS_MAX; i++) {
+        made->notices[i].notices = made;
+    }
     code = sd_event_add_time_relative(service->event, &made->retry_source, CLOCK_BOOTTIME, RETRY_US,
                                       0, on_retry, made);
     if (code < 0) {
