@@ -307,9 +307,11 @@ class Surroundings(GatekeydTest):
         with open(service.log, "w", encoding="utf-8") as log:
             info = os.fstat(log.fileno())
         service.start(JOURNAL_STREAM=f"{info.st_dev}:{info.st_ino}")
+        wait_until("it said so", service.lines)
         self.assertEqual(service.lines(), ["<5>not enrolled; waiting for gatekey enroll"])
         service.stop()
         service.start()
+        wait_until("it said so", lambda: service.lines()[1:])
         self.assertEqual(service.lines()[1:], ["gatekeyd: not enrolled; waiting for gatekey enroll"])
 
 
