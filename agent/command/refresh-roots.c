@@ -91,14 +91,37 @@ static void say_accepted(const struct scene *scene, const X509 *root, const char
              subject, fingerprint);
 }
 
+/* In ten years roots come and go: what is over makes room. */
+static void drop_expired(struct agent_roots *roots, int64_t now)
+{
+    for (int i = agent_roots_count(roots) - 1; i >= 0; i--) {
+        char fingerprint[AGENT_FINGERPRINT_SIZE];
+        int64_t begin, end;
+
+        if (agent_certificate_dates(agent_roots_at(roots, i), &begin, &end) && end < now) {
+            agent_fingerprint(agent_roots_at(roots, i), fingerprint);
+            agent_roots_remove(roots, fingerprint);
+        }
+    }
+}
+
+static enum gk_status add(const struct scene *scene, struct agent_roots *roots, X509 *x509,
+                          const char *name, struct gk_error *err)
+{
+    if (agent_roots_count(roots) >= AGENT_ROOTS_MAX) {
+        drop_expired(roots, scene->refresh->now);
+    }
+    return agent_roots_append(roots, x509, name, err);
+}
+
 /* The link stays: it says whose lists the new issuer continues. */
 static enum gk_status accept_issuer(struct scene *scene, X509 *root, X509 *link,
                                     struct gk_error *err)
 {
-    enum gk_status status = agent_roots_append(&scene->issuer, root, GK_FILE_ISSUER_CA, err);
+    enum gk_status status = add(scene, &scene->issuer, root, GK_FILE_ISSUER_CA, err);
 
     if (status == GK_OK) {
-        status = agent_roots_append(&scene->links, link, GK_FILE_LINK_CA, err);
+        status = add(scene, &scene->links, link, GK_FILE_LINK_CA, err);
     }
     if (status == GK_OK) {
         scene->new_issuer = scene->new_links = true;
@@ -109,7 +132,7 @@ static enum gk_status accept_issuer(struct scene *scene, X509 *root, X509 *link,
 
 static enum gk_status accept_server(struct scene *scene, X509 *root, struct gk_error *err)
 {
-    enum gk_status status = agent_roots_append(&scene->server_ca, root, GK_FILE_SERVER_CA, err);
+    enum gk_status status = add(scene, &scene->server_ca, root, GK_FILE_SERVER_CA, err);
 
     if (status == GK_OK) {
         status = agent_roots_add(&scene->hub, root, err);
