@@ -68,12 +68,13 @@ static void on_answered(void *context, const char *id, json_int_t code, json_t *
 /* One answer is waited for at a time. */
 static void tell(struct notice *notice)
 {
-    struct publisher *publisher = notice->notices->service->publisher;
+    struct publisher *publisher;
     char topic[128];
 
     if (notice->params == NULL || notice->sent != NULL) {
         return;
     }
+    publisher = notice->notices->service->publisher;
     snprintf(topic, sizeof(topic), "thing/event/%s/post", notice->event);
     if (publisher_send_own(publisher, topic, notice->params, on_answered, notice, NULL) == GK_OK) {
         notice->sent = json_incref(notice->params);
