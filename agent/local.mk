@@ -27,6 +27,7 @@ libagent_la_SOURCES += \
     %D%/enos/message.c %D%/enos/message.h \
     %D%/link.c %D%/link.h %D%/link-internal.h %D%/link-verdict.c \
     %D%/local.c %D%/local.h \
+    %D%/pair.c %D%/pair.h \
     %D%/resolve.c %D%/resolve.h \
     %D%/tls.c %D%/tls.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \

@@ -289,43 +289,12 @@ static enum gk_status heed_crl(struct agent_tls *tls, struct gk_error *err)
     return add_crls(SSL_CTX_get_cert_store(tls->context), pem, GK_FILE_SERVER_CRL, err);
 }
 
-char *agent_pair_folder(const struct agent_config *config, enum agent_pair pair)
-{
-    char *folder;
-
-    if (pair != AGENT_PAIR_NEXT) {
-        return strdup(config->directory);
-    }
-    return asprintf(&folder, "%s/" GK_FILE_NEXT, config->directory) < 0 ? NULL : folder;
-}
-
-char *agent_pair_key(const struct agent_config *config, enum agent_pair pair)
-{
-    char *key;
-
-    if (asprintf(&key, "%s/" GK_FILE_NEXT "/" GK_FILE_DEVICE, config->directory) < 0) {
-        return NULL;
-    }
-    if (pair != AGENT_PAIR_NEXT || access(key, F_OK) != 0) {
-        free(key);
-        return strdup(config->key);
-    }
-    return key;
-}
-
-static enum gk_status show_certificate(struct agent_tls *tls, struct agent_openssl *openssl,
-                                       enum agent_pair pair, struct gk_error *err)
+static enum gk_status show_files(struct agent_tls *tls, struct agent_openssl *openssl,
+                                 const char *path, const char *uri, struct gk_error *err)
 {
     CLEANUP(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-    CLEANUP(gk_freep) char *folder = agent_pair_folder(tls->config, pair);
-    CLEANUP(gk_freep) char *uri = agent_pair_key(tls->config, pair);
-    CLEANUP(gk_freep) char *path = NULL;
     enum gk_status status;
 
-    if (folder == NULL || uri == NULL || asprintf(&path, "%s/" GK_FILE_CERTIFICATE, folder) < 0) {
-        path = NULL;
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
     if (access(path, R_OK) != 0) {
         return errno == ENOENT ? gk_fail(err, GK_NOT_ENROLLED, "%s does not exist", path)
                                : gk_fail_file(err, errno, path);
@@ -345,6 +314,37 @@ static enum gk_status show_certificate(struct agent_tls *tls, struct agent_opens
         return GK_BAD_CERTIFICATE;
     }
     return GK_OK;
+}
+
+static char *locate(const char *folder, const char *name)
+{
+    char *path;
+
+    return folder == NULL || asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+/*
+ * While a rotated key moves into place, or when a power cut ended that half-way, cert.pem and
+ * device.pem are of two pairs; identity.pem never is, and neither is it there for another's key.
+ */
+static enum gk_status show_certificate(struct agent_tls *tls, struct agent_openssl *openssl,
+                                       enum agent_pair pair, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *folder = agent_pair_folder(tls->config, pair);
+    CLEANUP(gk_freep) char *uri = agent_pair_key(tls->config, pair);
+    CLEANUP(gk_freep) char *path = locate(folder, GK_FILE_CERTIFICATE);
+    CLEANUP(gk_freep) char *both = locate(tls->config->directory, GK_FILE_IDENTITY);
+    enum gk_status status;
+
+    if (uri == NULL || path == NULL || both == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = show_files(tls, openssl, path, uri, err);
+    if (status == GK_BAD_CERTIFICATE && pair == AGENT_PAIR_CURRENT &&
+        strcmp(uri, "gatekey:") == 0 && show_files(tls, openssl, both, both, NULL) == GK_OK) {
+        return GK_OK;
+    }
+    return status;
 }
 
 static enum gk_status set_rules(struct agent_tls *tls, struct gk_error *err)

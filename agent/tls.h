@@ -15,6 +15,7 @@
 
 #include "agent/config.h"
 #include "agent/openssl.h"
+#include "agent/pair.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -22,18 +23,6 @@
 #include <stdbool.h>
 
 struct agent_tls;
-
-/* With which certificate and key to go to the hub. */
-enum agent_pair {
-    AGENT_PAIR_NONE,    /* none: only the hub is authenticated */
-    AGENT_PAIR_CURRENT, /* cert.pem and [identity] key */
-    AGENT_PAIR_NEXT,    /* next/cert.pem, and next/device.pem where the key is rotated too */
-};
-
-/* The folder of a pair's certificate, and the URI of its key: allocated, NULL when out of memory.
- */
-char *agent_pair_folder(const struct agent_config *config, enum agent_pair pair);
-char *agent_pair_key(const struct agent_config *config, enum agent_pair pair);
 
 /*
  * Make the context for one connection to [hub] host. pair: what to show and sign with.
