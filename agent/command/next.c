@@ -90,6 +90,21 @@ static enum gk_status destroy_key(struct run *run, const char *folder, bool *evi
     return status == GK_OK ? devicekey_destroy_at(run, &place, evicted, err) : status;
 }
 
+/*
+ * A key that an overlap could not destroy when it ended lies where the next one is to be made.
+ * Where none is made, it can wait for another time.
+ */
+static enum gk_status destroy_left_over(struct run *run, struct gk_error *err)
+{
+    bool evicted = false;
+    enum gk_status status = devicekey_destroy_old(run, &evicted, err);
+
+    if (status == GK_OK && evicted) {
+        say_step(run, "a device key from before, which was left over, destroyed");
+    }
+    return run->config->rotate_key ? status : GK_OK;
+}
+
 enum gk_status next_prepare(struct run *run, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *folder = NULL;
@@ -101,6 +116,9 @@ enum gk_status next_prepare(struct run *run, struct gk_error *err)
     }
     if (status == GK_OK) {
         status = agent_file_sweep(folder, err);
+    }
+    if (status == GK_OK) {
+        status = destroy_left_over(run, err);
     }
     if (status != GK_OK) {
         return status;

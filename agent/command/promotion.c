@@ -113,6 +113,14 @@ static enum gk_status move_certificate(struct promotion *p, struct gk_error *err
                               AGENT_FOR_ALL, err);
 }
 
+/* Also by a run that was killed after the key had moved. */
+static bool was_rotated(const struct promotion *p)
+{
+    CLEANUP(gk_content_clear) struct gk_content old = { 0 };
+
+    return gk_identity_read(p->directory, GK_FILE_DEVICE_OLD, &old, NULL) == GK_OK;
+}
+
 static enum gk_status note(struct promotion *p, struct gk_error *err)
 {
     struct agent_state *s = &p->renewal->state;
@@ -124,6 +132,9 @@ static enum gk_status note(struct promotion *p, struct gk_error *err)
     s->certified = s->enrolled = now;
     s->old_until = now + p->renewal->config->overlap_s;
     s->next_at = s->asked_at = s->tried_at = s->failures = 0;
+    if (was_rotated(p)) {
+        s->adopted = 0; /* the key in use is one that was made here */
+    }
     return renewal_write(p->renewal, AGENT_RENEWAL_OVERLAP, err);
 }
 
