@@ -8,6 +8,7 @@
  */
 #include "agent/command/certificate.h"
 #include "agent/command/hub.h"
+#include "agent/command/inbox.h"
 #include "agent/command/reset.h"
 #include "identity/identity.h"
 
@@ -55,6 +56,33 @@ static void note_serial(struct reset *reset, const char *serial)
     }
 }
 
+/*
+ * Certificates that the hub's application sent for a renewal and that nobody took in yet. What lies
+ * there was not judged: a serial among it is a claim of the hub's, about this device.
+ */
+static void note_letters(struct reset *reset)
+{
+    CLEANUP(inbox_closep) struct inbox *inbox = NULL;
+
+    if (reset->state.renewal != AGENT_RENEWAL_ASKING ||
+        inbox_open(reset->run->config, &inbox, NULL) != GK_OK) {
+        return;
+    }
+    for (size_t i = 0; i < inbox_count(inbox); i++) {
+        CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+        CLEANUP(json_freep) json_t *letter = NULL;
+        struct enos_certificate sent;
+
+        if (inbox_read(inbox, i, &content, NULL) != GK_OK) {
+            continue;
+        }
+        letter = json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, NULL);
+        if (enos_certificate_parse(letter, &sent, NULL) == GK_OK) {
+            note_serial(reset, sent.serial);
+        }
+    }
+}
+
 void reset_note_serials(struct reset *reset)
 {
     static const enum agent_pair pairs[] = { AGENT_PAIR_NEXT, AGENT_PAIR_CURRENT };
@@ -62,6 +90,7 @@ void reset_note_serials(struct reset *reset)
     note_serial(reset, reset->state.old_sn);
     note_serial(reset, reset->state.next_sn);
     note_serial(reset, reset->state.certificate_sn);
+    note_letters(reset);
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         CLEANUP(certificate_freep) struct certificate *certificate = NULL;
 

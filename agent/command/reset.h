@@ -14,8 +14,9 @@
 
 struct certificate;
 
-/* cert.pem, next/cert.pem, and what the state calls current, next and old. */
-#define RESET_SERIALS_MAX 5
+/* cert.pem, next/cert.pem, what the state calls current, next and old, and what waits in the inbox.
+ */
+#define RESET_SERIALS_MAX 16
 #define RESET_SERIAL_SIZE 49
 
 struct reset {
