@@ -208,6 +208,7 @@ agent_scripts = \
     %D%/two-gatekeys-do-not-meet
 # Trust, against a whole hub.
 agent_scripts += \
+    %D%/a-hub-changes-its-root \
     %D%/what-the-hub-publishes-counts
 # Enrolment in its forms.
 agent_scripts += \
