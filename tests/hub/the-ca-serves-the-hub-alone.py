@@ -250,6 +250,26 @@ class Alone(unittest.TestCase):
             self.assertTrue(answer["error"])
         self.assertEqual(self.call()[1]["certificates"], 0)
 
+    def test_no_two_lists_are_of_the_same_second(self):
+        dates = []
+        for _ in range(3):
+            self.assertEqual(self.call("/list-life", body={"seconds": 60})[0], 200)
+            dates.append(openssl("crl", "-noout", "-lastupdate", text=self.call("/lists", body={})[1]["published"]))
+        self.assertEqual(len(set(dates)), 3, dates)
+
+    def test_each_roots_own_list_names_its_own_and_the_published_one_all(self):
+        wish = {"csr": self.csr(), "profile": "enos", "life": 60, "crlUrl": "u"}
+        serials = [self.call("/issue", body=wish)[1]["serial"]]
+        self.call("/new-root", body={"link": True})
+        serials.append(self.call("/issue", body=wish)[1]["serial"])
+        for serial in serials:
+            self.call("/revoke", body={"serial": serial, "reason": 0})
+        lists = self.call("/lists", body={})[1]
+        end = "-----END X509 CRL-----\n"
+        named = [[serial for serial in serials if f"Serial Number: {serial:X}\n" in openssl("crl", "-noout", "-text", text=pem + end)]
+                 for pem in [*lists["all"].split(end)[:-1], lists["published"].split(end)[0]]]
+        self.assertEqual(named, [serials[:1], serials[1:], serials])
+
     def test_the_list_from_before_the_last_revocation_can_be_had(self):
         self.call("/list-life", body={"seconds": 60})
         serial = self.call("/issue", body={"csr": self.csr(), "profile": "enos", "life": 60, "crlUrl": "u"})[1]["serial"]

@@ -56,13 +56,6 @@ class Published(HubTest):
         text = openssl("x509", "-in", self.device().cert, "-noout", "-text")
         self.assertIn(f"{self.hub.env['HUB_API_URL']}{CRL}", text)
 
-    def test_no_two_are_of_the_same_second(self):
-        dates = []
-        for _ in range(3):
-            self.revoke()
-            dates.append(crl_field("lastupdate", self.pem()))
-        self.assertEqual(len(set(dates)), 3)
-
     def test_nothing_else_goes_without_tls(self):
         for method, path in ("GET", "/connect-service/v2.1/devices?action=get"), ("POST", "/apim-token-service/v2.0/token/get"), \
                 ("GET", "/settings"):
