@@ -13,6 +13,7 @@
 #define MOST_ROOTS 16
 #define FIRST_SERIAL 20001
 #define LIST_SECONDS 86400
+#define POLL_MS 10
 
 struct ca_register {
     struct hub_store *store;
@@ -264,9 +265,13 @@ static void wait_for_another_second(struct ca_register *ca)
 {
     CLEANUP(json_decrefp)
     json_t *row = hub_store_row(ca->store, "SELECT max(madeMs) AS madeMs FROM list", "");
-    const struct timespec moment = { .tv_nsec = 10000000 };
+    const struct timespec moment = { .tv_nsec = POLL_MS * 1000000L };
 
-    while (hub_now_ms() / 1000 == hub_number(row, "madeMs") / 1000) {
+    /* By time(), as OpenSSL dates them: it lags a little behind. No longer than that second lasts,
+     * though, however far a clock was set back. */
+    for (int waited_ms = 0;
+         waited_ms < 1000 + POLL_MS && time(NULL) <= hub_number(row, "madeMs") / 1000;
+         waited_ms += POLL_MS) {
         nanosleep(&moment, NULL);
     }
 }
