@@ -81,7 +81,8 @@ static int set_up(void **state)
     f->key = EVP_RSA_gen(2048);
     f->other_key = EVP_RSA_gen(2048);
     f->ca_key = EVP_RSA_gen(2048);
-    f->ca = make(&(struct recipe){ f->ca_key, NULL, f->ca_key, "CA", 1, -DAY_S, DAY_S, true });
+    f->ca = make(
+        &(struct recipe){ f->ca_key, NULL, f->ca_key, "CA", 1, -DAY_S, DAY_S, true, NULL, NULL });
     *state = f;
     return 0;
 }
@@ -147,8 +148,10 @@ static void believes_one_that_fits(void **state)
     struct fixture *f = *state;
     struct gk_public public = { .exponent = 65537 };
 
-    is_judged(f, &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 32720, -60, DAY_S, false },
-              GK_OK, NULL);
+    is_judged(
+        f,
+        &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 32720, -60, DAY_S, false, NULL, NULL },
+        GK_OK, NULL);
     assert_string_equal(certificate_serial(f->certificate), "32720");
     assert_string_equal(certificate_subject(f->certificate), "/CN=gw-1");
     assert_string_equal(certificate_subject_name(f->certificate), "gw-1");
@@ -160,10 +163,12 @@ static void takes_a_clock_that_is_a_little_behind(void **state)
 {
     struct fixture *f = *state;
 
-    is_judged(f, &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, 200, DAY_S, false }, GK_OK,
-              NULL);
-    is_judged(f, &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, 900, DAY_S, false },
-              GK_NOT_YET_VALID, "the clock says");
+    is_judged(
+        f, &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, 200, DAY_S, false, NULL, NULL },
+        GK_OK, NULL);
+    is_judged(
+        f, &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, 900, DAY_S, false, NULL, NULL },
+        GK_NOT_YET_VALID, "the clock says");
     certificate_free(f->certificate);
 }
 
@@ -171,7 +176,8 @@ static void refuses_one_that_does_not_fit(void **state)
 {
     struct fixture *f = *state;
     EVP_PKEY *small = EVP_RSA_gen(1024), *curve = EVP_EC_gen("P-256");
-    struct recipe recipe = { f->other_key, f->ca, f->ca_key, "gw-1", 2, -60, DAY_S, false };
+    struct recipe recipe = { f->other_key, f->ca, f->ca_key, "gw-1", 2,
+                             -60,          DAY_S, false,     NULL,   NULL };
 
     is_judged(f, &recipe, GK_BAD_CERTIFICATE, "another key");
     recipe.key = small;
@@ -208,9 +214,10 @@ static void refuses_one_that_does_not_fit(void **state)
 static void refuses_an_issuer_that_is_no_ca(void **state)
 {
     struct fixture *f = *state;
-    X509 *fake =
-        make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "fake", 7, -60, DAY_S, false });
-    X509 *leaf = make(&(struct recipe){ f->key, fake, f->other_key, "gw-1", 8, -60, DAY_S, false });
+    X509 *fake = make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "fake", 7, -60, DAY_S,
+                                        false, NULL, NULL });
+    X509 *leaf = make(
+        &(struct recipe){ f->key, fake, f->other_key, "gw-1", 8, -60, DAY_S, false, NULL, NULL });
     X509 *const both[] = { fake, f->ca };
 
     assert_int_equal(judge(f, leaf, both, 2), GK_BAD_CERTIFICATE);
@@ -222,10 +229,10 @@ static void refuses_an_issuer_that_is_no_ca(void **state)
 static void shows_intermediates_but_no_root(void **state)
 {
     struct fixture *f = *state;
-    X509 *middle =
-        make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "middle", 7, -60, DAY_S, true });
-    X509 *leaf =
-        make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 8, -60, DAY_S, false });
+    X509 *middle = make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "middle", 7, -60, DAY_S,
+                                          true, NULL, NULL });
+    X509 *leaf = make(
+        &(struct recipe){ f->key, middle, f->other_key, "gw-1", 8, -60, DAY_S, false, NULL, NULL });
     X509 *const both[] = { middle, f->ca }, *const shown[] = { leaf, middle };
     CLEANUP(gk_freep) char *all = pem_of(both, 2);
     CLEANUP(gk_freep) char *wanted = pem_of(shown, 2);
@@ -298,14 +305,14 @@ static void know(struct fixture *f, X509 *ca, const char *path)
 static void finds_ours_in_a_pile(void **state)
 {
     struct fixture *f = *state;
-    X509 *middle =
-        make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "middle", 7, -60, DAY_S, true });
-    X509 *leaf =
-        make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 8, -60, DAY_S, false });
-    X509 *older =
-        make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 6, -600, DAY_S, false });
-    X509 *stranger =
-        make(&(struct recipe){ f->ca_key, f->ca, f->ca_key, "gw-1", 9, -60, DAY_S, false });
+    X509 *middle = make(&(struct recipe){ f->other_key, f->ca, f->ca_key, "middle", 7, -60, DAY_S,
+                                          true, NULL, NULL });
+    X509 *leaf = make(
+        &(struct recipe){ f->key, middle, f->other_key, "gw-1", 8, -60, DAY_S, false, NULL, NULL });
+    X509 *older = make(&(struct recipe){ f->key, middle, f->other_key, "gw-1", 6, -600, DAY_S,
+                                         false, NULL, NULL });
+    X509 *stranger = make(
+        &(struct recipe){ f->ca_key, f->ca, f->ca_key, "gw-1", 9, -60, DAY_S, false, NULL, NULL });
     X509 *const pile[] = { f->ca, stranger, older, middle, leaf }, *const chain[] = { leaf,
                                                                                       middle };
     X509 *const issuers[] = { middle, f->ca };
@@ -339,7 +346,8 @@ static void finds_ours_in_a_pile(void **state)
 static void believes_an_issuer_by_its_fingerprint_only(void **state)
 {
     struct fixture *f = *state;
-    X509 *leaf = make(&(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 8, -60, DAY_S, false });
+    X509 *leaf = make(
+        &(struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 8, -60, DAY_S, false, NULL, NULL });
     X509 *const pile[] = { leaf, f->ca };
     char shown[65], colons[96], *at;
 
@@ -365,7 +373,7 @@ static void believes_an_issuer_by_its_fingerprint_only(void **state)
 static void refuses_what_is_carried_in_and_does_not_fit(void **state)
 {
     struct fixture *f = *state;
-    struct recipe recipe = { f->key, f->ca, f->ca_key, "gw-2", 2, -60, DAY_S, false };
+    struct recipe recipe = { f->key, f->ca, f->ca_key, "gw-2", 2, -60, DAY_S, false, NULL, NULL };
     X509 *leaf = make(&recipe);
 
     know(f, f->ca, "known.pem");
@@ -373,13 +381,13 @@ static void refuses_what_is_carried_in_and_does_not_fit(void **state)
     assert_non_null(strstr(f->err.object, "is for gw-2, but gw-1 was asked for"));
     X509_free(leaf);
     /* Its own issuer: a root of its own making, even among the known ones, vouches for nobody. */
-    recipe = (struct recipe){ f->key, NULL, f->key, "gw-1", 2, -60, DAY_S, false };
+    recipe = (struct recipe){ f->key, NULL, f->key, "gw-1", 2, -60, DAY_S, false, NULL, NULL };
     leaf = make(&recipe);
     know(f, leaf, "known.pem");
     assert_int_equal(carry_in(f, &leaf, 1, NULL), GK_BAD_CERTIFICATE);
     X509_free(leaf);
     f->config.hub_ca_file = (char *)"missing.pem";
-    recipe = (struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, -60, DAY_S, false };
+    recipe = (struct recipe){ f->key, f->ca, f->ca_key, "gw-1", 2, -60, DAY_S, false, NULL, NULL };
     leaf = make(&recipe);
     assert_int_equal(carry_in(f, &leaf, 1, NULL), GK_NO_FILE);
     X509_free(leaf);
