@@ -156,7 +156,8 @@ static bool is_hopeless(enum gk_status status)
     case GK_BAD_CERTIFICATE:
     case GK_EXPIRED:
     case GK_NOT_ENROLLED:
-    case GK_BUSY: /* the overlap of the last renewal is not over: nothing was asked for */
+    case GK_HUB_REFUSED: /* it was tried: the next one comes when it was asked for */
+    case GK_BUSY:        /* the overlap of the last renewal is not over: nothing was asked for */
         return true;
     default:
         return false;
