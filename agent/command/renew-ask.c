@@ -83,6 +83,23 @@ static enum gk_status note_other(struct renewal *r, const char *serial, struct g
     return GK_OK;
 }
 
+/* In ten years others come and go: what is not valid any more makes room. */
+static void forget_gone(struct agent_state *s, const struct enos_record *records, size_t count)
+{
+    char kept[sizeof(s->others)] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        /* A list that names one twice must not make it longer. */
+        if (records[i].valid && agent_state_knows_other(s, records[i].serial) &&
+            used + strlen(records[i].serial) + 2 <= sizeof(kept)) {
+            used += (size_t)snprintf(kept + used, sizeof(kept) - used, "%s%s", used > 0 ? " " : "",
+                                     records[i].serial);
+        }
+    }
+    memcpy(s->others, kept, sizeof(kept));
+}
+
 static enum gk_status revoke_orphan(struct renewal *r, struct hub *hub, const char *serial,
                                     struct gk_error *err)
 {
@@ -104,6 +121,9 @@ static enum gk_status look_at_list(struct renewal *r, struct hub *hub, struct gk
 
     if (status == GK_OK) {
         r->state.settled = 0;
+    }
+    if (status == GK_OK && begins) {
+        forget_gone(&r->state, records, count);
     }
     for (size_t i = 0; status == GK_OK && i < count; i++) {
         if (records[i].valid && !is_ours_in_use(&r->state, records[i].serial)) {
