@@ -332,6 +332,13 @@ static enum gk_status replace_expired(struct renewal *r, struct gk_error *err)
     return status == GK_OK ? apply_anew(r, err) : status;
 }
 
+/* Then the next renewal would not get any further either. */
+static bool may_pass(enum gk_status status)
+{
+    return status == GK_UNREACHABLE || status == GK_THROTTLED || status == GK_NO_SERVICE ||
+           status == GK_NO_TPM;
+}
+
 /* What is left of the renewal before must not keep the next from happening in time. */
 static enum gk_status end_overlap(struct renewal *r, bool is_due, struct gk_error *err)
 {
@@ -339,7 +346,7 @@ static enum gk_status end_overlap(struct renewal *r, bool is_due, struct gk_erro
     enum gk_status status = promotion_end_overlap(r, &why);
     char sentence[512];
 
-    if (status == GK_OK || !is_due) {
+    if (status == GK_OK || !is_due || may_pass(status)) {
         *err = why;
         return status;
     }
