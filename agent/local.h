@@ -6,6 +6,8 @@
  *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
  *         topic is what follows /sys/PK/DK/; the answer comes when the hub's did:
  *         {"ok":true,"id":"1795...","code":200,"data":{}}
+ *         thing/event/certificateRequest, certificateSuperseded and revokeMe: uid 0 or the
+ *         service's own, since the application beside the hub acts on them
  *     {"op":"status"}
  *         {"ok":true,"state":"connected","connected":true,"since":1795..., ...}
  *     {"op":"reconnect","directory":"/var/lib/gatekey","product_key":"PK","device_key":"DK"}

@@ -23,6 +23,31 @@ static void on_published(void *context, const char *id, json_int_t code, json_t 
     client_reply(context, reply);
 }
 
+/*
+ * Events that the application beside the hub acts on: whoever sends them has this gateway's
+ * certificate revoked, or one issued for a key of his.
+ */
+static bool is_about_certificates(const char *topic)
+{
+    static const char *const events[] = { "certificateRequest", "certificateSuperseded",
+                                          "revokeMe" };
+    static const char folder[] = "thing/event/";
+
+    if (strncasecmp(topic, folder, strlen(folder)) != 0) {
+        return false;
+    }
+    topic += strlen(folder);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        size_t size = strlen(events[i]);
+
+        if (strncasecmp(topic, events[i], size) == 0 &&
+            (topic[size] == '/' || topic[size] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void publish(struct service *service, struct client *client, const json_t *request)
 {
     const char *topic = json_string_value(json_object_get(request, "topic"));
@@ -32,6 +57,8 @@ static void publish(struct service *service, struct client *client, const json_t
 
     if (topic == NULL || params == NULL) {
         status = gk_fail(&err, GK_USAGE, "topic and params are needed");
+    } else if (is_about_certificates(topic) && !client_is_privileged(client)) {
+        status = gk_fail(&err, GK_REFUSED, "%.60s: only root and gatekeyd's own user may", topic);
     } else {
         status = publisher_send(service->publisher, topic, params, on_published, client, &err);
     }

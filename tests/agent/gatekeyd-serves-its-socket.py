@@ -124,6 +124,23 @@ class Socket(GatekeydTest):
             self.assertEqual(answer.get("status") == "GK_REFUSED", refused, answer)
         self.assertTrue(service.status()["connected"])
 
+    def test_lets_only_its_owner_ask_for_and_revoke_certificates(self):
+        service = self.service().enrol().start().connected()
+        self.let_everybody_in(service)
+
+        def publish(event, name):
+            params = {"events": {"certSN": "1", "reason": 5}, "time": 1}
+            return service.call({"op": "publish", "topic": f"thing/event/{event}{name}", "params": params})
+
+        for event in "revokeMe", "certificateRequest", "certificateSuperseded", "REVOKEME":
+            for name in "/post", "":
+                answer = as_nobody(lambda event=event, name=name: publish(event, name))
+                self.assertEqual(answer.get("status"), "GK_REFUSED", answer)
+        for event in "revokeMeNot", "alarm":
+            answer = as_nobody(lambda event=event: publish(event, "/post"))
+            self.assertNotEqual(answer.get("status"), "GK_REFUSED", answer)
+        self.assertNotEqual(publish("revokeMe", "/post").get("status"), "GK_REFUSED")
+
     def test_does_nothing_for_another_identity(self):
         service = self.service().enrol().start().connected()
         ours = {"directory": service.identity, "product_key": self.hub.product, "device_key": service.name}
