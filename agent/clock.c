@@ -27,22 +27,6 @@ int64_t agent_clock_build(void)
     return GK_BUILD_DATE;
 }
 
-int64_t agent_clock_floor(const struct agent_config *config)
-{
-    struct agent_clock_record record;
-
-    /* What cannot be read is a new gateway's: whoever shows the file says what is wrong with it. */
-    (void)!agent_clock_read(config->state_directory, &record, NULL);
-    return record.floor;
-}
-
-int64_t agent_clock_now(const struct agent_config *config)
-{
-    int64_t now = (int64_t)time(NULL), floor = agent_clock_floor(config);
-
-    return now > floor ? now : floor;
-}
-
 /* When our certificate ends; 0 where there is none. */
 static int64_t certificate_end(const struct agent_config *config)
 {
@@ -74,6 +58,31 @@ static int64_t ceiling(const struct agent_config *config)
     return end > GK_BUILD_DATE && end < life ? end : life;
 }
 
+/*
+ * What stands beyond the ceiling was raised under another certificate, or is not ours: the file
+ * belongs to the service's user, and root reads it too.
+ */
+static bool is_beyond(const struct agent_config *config, const struct agent_clock_record *record)
+{
+    return record->floor > (int64_t)time(NULL) && record->floor > ceiling(config);
+}
+
+int64_t agent_clock_floor(const struct agent_config *config)
+{
+    struct agent_clock_record record;
+
+    /* What cannot be read is a new gateway's: whoever shows the file says what is wrong with it. */
+    (void)!agent_clock_read(config->state_directory, &record, NULL);
+    return is_beyond(config, &record) ? GK_BUILD_DATE : record.floor;
+}
+
+int64_t agent_clock_now(const struct agent_config *config)
+{
+    int64_t now = (int64_t)time(NULL), floor = agent_clock_floor(config);
+
+    return now > floor ? now : floor;
+}
+
 struct claim {
     const struct agent_config *config;
     enum agent_clock_source source;
@@ -85,6 +94,10 @@ static bool raise_floor(struct agent_clock_record *record, void *context)
     const struct claim *claim = context;
     int64_t step = claim->source == AGENT_CLOCK_HTTPS ? HTTPS_STEP_S : 1;
 
+    if (is_beyond(claim->config, record)) {
+        record->floor = GK_BUILD_DATE;
+        record->source = AGENT_CLOCK_BUILD;
+    }
     if (claim->passed < record->floor + step) {
         return false;
     }

@@ -12,7 +12,8 @@
  * what was authenticated may raise it (signed by a CA that we trust, or said over TLS by somebody
  * whose certificate was verified), and not beyond a ceiling: the end of our own certificate, or
  * where there is none 20 years after the build. The floor alone can therefore never make our
- * certificate an expired one. What lies beyond is remembered as refused, for "status" to show. And
+ * certificate an expired one. What lies beyond is remembered as refused, for "status" to show; a
+ * floor that is found beyond it counts for nothing. And
  * somebody at the gateway can begin anew: agent_clock_accept(), "gatekey clock accept".
  *
  * Threads and processes: every call is complete in itself; writers lock the directory (flock(2)),

@@ -155,6 +155,23 @@ static void believes_nobody_beyond_the_end_of_our_certificate(void **state)
                      GK_BUILD_DATE + YEAR + 1);
 }
 
+/* Raised under a certificate that lasted longer, or written by whoever took the service over. */
+static void believes_no_floor_beyond_the_end_of_our_certificate(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now = (int64_t)time(NULL), end = now + YEAR;
+
+    certify_until(f, end + 9 * YEAR);
+    assert_int_equal(raised(f, AGENT_CLOCK_HTTPS, end + YEAR), end + YEAR);
+    certify_until(f, end);
+    assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE);
+    assert_in_range(agent_clock_now(&f->config), now, now + DAY);
+    /* And it is no higher step for what comes next. */
+    assert_int_equal(raised(f, AGENT_CLOCK_CRL, end - DAY), end - DAY);
+    write_file(f, "{\"version\":1,\"floor\":253402300799,\"source\":\"hub\"}");
+    assert_in_range(agent_clock_now(&f->config), now, now + DAY);
+}
+
 static void believes_nobody_twenty_years_after_the_build(void **state)
 {
     struct fixture *f = *state;
@@ -361,6 +378,7 @@ int main(void)
         CLAIM(judges_by_the_later_of_floor_and_wall_clock),
         CLAIM(spares_the_flash_with_dates),
         CLAIM(believes_nobody_beyond_the_end_of_our_certificate),
+        CLAIM(believes_no_floor_beyond_the_end_of_our_certificate),
         CLAIM(believes_nobody_twenty_years_after_the_build),
         CLAIM(begins_anew_where_the_file_makes_no_sense),
         CLAIM(keeps_all_that_gatekeyd_saw),
