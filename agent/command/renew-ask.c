@@ -15,6 +15,8 @@
 
 #define SERVICE_TIMEOUT_S 60
 
+#define SERIAL_SIZE (sizeof(((struct agent_state *)NULL)->certificate_sn))
+
 static void free_pkeyp(EVP_PKEY **key)
 {
     EVP_PKEY_free(*key);
@@ -111,22 +113,50 @@ static enum gk_status revoke_orphan(struct renewal *r, struct hub *hub, const ch
     return status;
 }
 
-/* Before anything is asked for: who has what. While something is asked for, what is new is ours. */
-static enum gk_status look_at_list(struct renewal *r, struct hub *hub, struct gk_error *err)
+/*
+ * The certificate to be renewed. Where a hub allows one only, it ended ours for one that never
+ * arrived: that is the last one by which the hub knows us, and is renewed in its place.
+ */
+static const char *find_base(const struct agent_state *s, const struct enos_record *records,
+                             size_t count)
+{
+    const char *orphan = NULL;
+    bool revoked = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(records[i].serial, s->certificate_sn) == 0) {
+            revoked = records[i].revoked;
+        } else if (records[i].valid && !is_ours_in_use(s, records[i].serial)) {
+            orphan = records[i].serial;
+        }
+    }
+    return revoked && orphan != NULL ? orphan : s->certificate_sn;
+}
+
+/*
+ * Before anything is asked for: who has what. While something is asked for, what is new is ours.
+ * base receives what is to be renewed.
+ */
+static enum gk_status look_at_list(struct renewal *r, struct hub *hub,
+                                   char base[static SERIAL_SIZE], struct gk_error *err)
 {
     CLEANUP(gk_freep) struct enos_record *records = NULL;
     size_t count = 0;
     bool begins = r->state.renewal == AGENT_RENEWAL_NONE || r->state.settled != 0;
     enum gk_status status = read_list(hub, &records, &count, err);
 
-    if (status == GK_OK) {
-        r->state.settled = 0;
+    if (status != GK_OK) {
+        return status;
     }
-    if (status == GK_OK && begins) {
+    r->state.settled = 0;
+    if (begins) {
         forget_gone(&r->state, records, count);
     }
+    snprintf(base, SERIAL_SIZE, "%s",
+             begins ? r->state.certificate_sn : find_base(&r->state, records, count));
     for (size_t i = 0; status == GK_OK && i < count; i++) {
-        if (records[i].valid && !is_ours_in_use(&r->state, records[i].serial)) {
+        if (records[i].valid && strcmp(records[i].serial, base) != 0 &&
+            !is_ours_in_use(&r->state, records[i].serial)) {
             status = begins ? note_other(r, records[i].serial, err)
                             : revoke_orphan(r, hub, records[i].serial, err);
         }
@@ -279,11 +309,12 @@ static enum gk_status ask_api(struct renewal *r, struct gk_error *err)
     CLEANUP(json_freep) json_t *data = NULL;
     CLEANUP(gk_freep) char *csr = NULL;
     struct enos_certificate reply;
+    char base[SERIAL_SIZE];
     struct hub *hub;
     enum gk_status status = renewal_hub(r, &hub, err);
 
     if (status == GK_OK) {
-        status = look_at_list(r, hub, err);
+        status = look_at_list(r, hub, base, err);
     }
     if (status == GK_OK) {
         status = announce(r, err);
@@ -292,7 +323,7 @@ static enum gk_status ask_api(struct renewal *r, struct gk_error *err)
         status = make_request(r, &csr, err);
     }
     if (status == GK_OK) {
-        status = hub_certificate_renew(hub, r->state.certificate_sn, csr, &data, &reply, err);
+        status = hub_certificate_renew(hub, base, csr, &data, &reply, err);
     }
     if (status == GK_OK) {
         status = certificate_parse(r->openssl, reply.certificate, reply.issuer, &certificate, err);
@@ -300,6 +331,10 @@ static enum gk_status ask_api(struct renewal *r, struct gk_error *err)
     if (status == GK_OK && strcmp(certificate_serial(certificate), reply.serial) != 0) {
         status = gk_fail(err, GK_BAD_CERTIFICATE, "its serial is %s, but the hub says %s",
                          certificate_serial(certificate), reply.serial);
+    }
+    /* Before the new one is named in the state: then what is not named is nobody's. */
+    if (status == GK_OK && strcmp(base, r->state.certificate_sn) != 0) {
+        status = revoke_if_valid(r, base, err);
     }
     return status == GK_OK ? renewal_keep(r, certificate, err) : status;
 }
