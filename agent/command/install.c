@@ -174,6 +174,10 @@ static enum gk_status take_letter(struct enrolment *e, const struct inbox *inbox
     struct enos_certificate sent = { 0 };
     enum gk_status status = inbox_read(inbox, index, &content, err);
 
+    if (status == GK_NO_FILE) {
+        *done = true; /* a reset emptied the inbox meanwhile */
+        return GK_OK;
+    }
     if (status == GK_OK) {
         letter = json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, NULL);
         status = enos_certificate_parse(letter, &sent, err);
@@ -186,8 +190,8 @@ static enum gk_status take_letter(struct enrolment *e, const struct inbox *inbox
         status = renewal_take(e->run, certificate, err);
         *done = is_kept(e, sent.serial);
     }
-    *done = *done || status == GK_OK || status == GK_NO_FILE || is_hopeless(status);
-    return status == GK_NO_FILE ? GK_OK : status;
+    *done = *done || status == GK_OK || is_hopeless(status);
+    return status;
 }
 
 /* One sentence for each that fails; the last one's is the command's own. */
