@@ -3,6 +3,7 @@
 #include "agent/command/status.h"
 
 #include "agent/clock-file.h"
+#include "agent/clock.h"
 
 #include <time.h>
 
@@ -24,6 +25,13 @@ static void show_floor(struct run *run, struct gk_error *first)
 
     if (status == GK_FILE_DENIED) {
         return; /* it is root's and gatekeyd's */
+    }
+    if (record.floor != agent_clock_floor(run->config)) {
+        /* It counts for nothing, beyond the ceiling. */
+        record.refused = record.floor;
+        record.refused_source = record.source;
+        record.floor = agent_clock_floor(run->config);
+        record.source = AGENT_CLOCK_BUILD;
     }
     format_time(record.floor, text);
     say_line(run, "%-12s not before %s (%s)", "floor", text,

@@ -271,7 +271,7 @@ static void on_file_changed(void *context)
         watch->is_saved = false;
         /* A gateway that was reset leaves nothing behind until there is something to say. */
         look(watch, agent_clock_is_there(watch->service->config->state_directory));
-    } else if (record.floor != watch->floor_s) {
+    } else if (agent_clock_floor(watch->service->config) != watch->floor_s) {
         look(watch, false);
     } else {
         return;
