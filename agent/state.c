@@ -45,6 +45,7 @@ static const struct member members[] = {
     TEXT("commonName", common_name),
     TEXT("certSN", certificate_sn),
     TEXT("otherCertSNs", others),
+    TEXT("unrevokedCertSNs", unrevoked),
     TIME("settled", settled),
     TEXT("replaced", replaced),
     TIME("rekeying", rekeying),
@@ -81,25 +82,32 @@ const char *agent_renewal_name(enum agent_renewal renewal)
     return renewal_names[renewal];
 }
 
-bool agent_state_knows_other(const struct agent_state *state, const char *serial)
+static bool list_has(const char *list, const char *serial)
 {
-    const char *const ours[] = { state->certificate_sn, state->next_sn, state->old_sn };
-    const char *list = state->others;
     size_t size = strlen(serial);
-    bool named = false;
 
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        named = named || strcmp(ours[i], serial) == 0;
-    }
-    if (state->settled != 0 && !named) {
-        return true;
-    }
     for (const char *at = strstr(list, serial); at != NULL; at = strstr(at + 1, serial)) {
         if ((at == list || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0')) {
             return true;
         }
     }
     return false;
+}
+
+bool agent_state_is_unrevoked(const struct agent_state *state, const char *serial)
+{
+    return serial[0] != '\0' && list_has(state->unrevoked, serial);
+}
+
+bool agent_state_knows_other(const struct agent_state *state, const char *serial)
+{
+    const char *const ours[] = { state->certificate_sn, state->next_sn, state->old_sn };
+    bool named = agent_state_is_unrevoked(state, serial);
+
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        named = named || strcmp(ours[i], serial) == 0;
+    }
+    return (state->settled != 0 && !named) || list_has(state->others, serial);
 }
 
 /* Where a name stands among count, -1 where it does not. */

@@ -47,6 +47,9 @@ struct agent_state {
     /* Valid certificates of the device that were there before we first applied: none of ours.
      * Decimal, parted by blanks. */
     char others[512];
+    /* Certificates of ours that nobody uses any more, and whose revocation was refused: to be tried
+     * again. Decimal, parted by blanks. */
+    char unrevoked[256];
     /* Since when nothing is asked of the hub's API: then only the certificates that are named here
      * are ours. 0: one may have been issued to us that is named nowhere; the others are. */
     int64_t settled;
@@ -79,6 +82,9 @@ const char *agent_stage_name(enum agent_stage stage);
 
 /* Is this certificate none of ours: there before we applied, or issued when we asked for none? */
 bool agent_state_knows_other(const struct agent_state *state, const char *serial);
+
+/* Does this certificate await its revocation? */
+bool agent_state_is_unrevoked(const struct agent_state *state, const char *serial);
 
 /*
  * Read DIRECTORY/state.json; a missing file is AGENT_STAGE_NONE with nothing known.

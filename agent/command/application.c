@@ -15,7 +15,7 @@
 static bool is_held(const struct agent_state *state, const char *serial)
 {
     return strcmp(serial, state->certificate_sn) == 0 || strcmp(serial, state->next_sn) == 0 ||
-           strcmp(serial, state->old_sn) == 0;
+           strcmp(serial, state->old_sn) == 0 || agent_state_is_unrevoked(state, serial);
 }
 
 enum gk_status enrolment_note_others(struct enrolment *e, const struct enos_record *records,
@@ -65,7 +65,8 @@ static enum gk_status revoke_orphans(struct enrolment *e, struct hub *hub,
         enum gk_status status;
 
         if (!records[i].valid || strcmp(records[i].serial, spare) == 0 ||
-            agent_state_knows_other(&e->state, records[i].serial)) {
+            agent_state_knows_other(&e->state, records[i].serial) ||
+            agent_state_is_unrevoked(&e->state, records[i].serial)) {
             continue;
         }
         status = hub_certificate_revoke(hub, records[i].serial, ENOS_SUPERSEDED, err);

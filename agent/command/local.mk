@@ -48,6 +48,7 @@ gatekey_SOURCES = \
     %D%/status-clock.c \
     %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
     %D%/trust.c %D%/trust.h \
+    %D%/unrevoked.c %D%/unrevoked.h \
     %D%/verification.c \
     %D%/words.c
 gatekey_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS) $(SSL_CFLAGS) \

@@ -5,6 +5,7 @@
 #include "agent/clock.h"
 #include "agent/command/devicekey.h"
 #include "agent/command/next.h"
+#include "agent/command/unrevoked.h"
 #include "agent/file.h"
 #include "agent/tls.h"
 #include "identity/identity.h"
@@ -195,6 +196,7 @@ enum gk_status promotion_end_overlap(struct renewal *renewal, struct gk_error *e
         status = renewal_supersede(renewal, s->old_sn, err);
     }
     if (status == GK_OK) {
+        unrevoked_retry(renewal);
         status = clear_away(renewal, err);
     }
     if (status != GK_OK) {

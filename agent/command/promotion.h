@@ -19,7 +19,8 @@ bool promotion_is_settled(const struct renewal *renewal);
 
 /*
  * End the overlap, whatever the time: revoke the certificate before this one, destroy its key where
- * it was rotated, and prove that it is gone. Done again it does what is left.
+ * it was rotated, and prove that it is gone. Done again it does what is left. Revocations that were
+ * refused before are tried again; they fail nothing.
  */
 enum gk_status promotion_end_overlap(struct renewal *renewal, struct gk_error *err) GK_MUST_CHECK;
 

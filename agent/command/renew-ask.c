@@ -9,6 +9,7 @@
 #include "agent/command/next.h"
 #include "agent/command/renew.h"
 #include "agent/command/service.h"
+#include "agent/command/unrevoked.h"
 #include "agent/local.h"
 
 #include <time.h>
@@ -64,7 +65,8 @@ static enum gk_status read_list(struct hub *hub, struct enos_record **records, s
 
 static bool is_ours_in_use(const struct agent_state *s, const char *serial)
 {
-    return strcmp(serial, s->certificate_sn) == 0 || agent_state_knows_other(s, serial);
+    return strcmp(serial, s->certificate_sn) == 0 || agent_state_knows_other(s, serial) ||
+           agent_state_is_unrevoked(s, serial);
 }
 
 static enum gk_status note_other(struct renewal *r, const char *serial, struct gk_error *err)
@@ -152,6 +154,7 @@ static enum gk_status look_at_list(struct renewal *r, struct hub *hub,
     if (begins) {
         forget_gone(&r->state, records, count);
     }
+    unrevoked_forget_gone(r, records, count);
     snprintf(base, SERIAL_SIZE, "%s",
              begins ? r->state.certificate_sn : find_base(&r->state, records, count));
     for (size_t i = 0; status == GK_OK && i < count; i++) {

@@ -8,6 +8,7 @@
 #include "agent/command/next.h"
 #include "agent/command/promotion.h"
 #include "agent/command/renew-schedule.h"
+#include "agent/command/unrevoked.h"
 #include "agent/file.h"
 #include "agent/link.h"
 #include "config.h"
@@ -352,6 +353,7 @@ static enum gk_status end_overlap(struct renewal *r, bool is_due, struct gk_erro
     }
     gk_error_sentence(&why, NULL, sentence, sizeof(sentence));
     say_note(r->run, "certificate %s is left as it is: %s", r->state.old_sn, sentence);
+    unrevoked_note(r, r->state.old_sn);
     r->state.old_sn[0] = '\0';
     r->state.old_until = 0;
     return renewal_write(r, AGENT_RENEWAL_NONE, err);

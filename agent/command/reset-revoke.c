@@ -56,6 +56,16 @@ static void note_serial(struct reset *reset, const char *serial)
     }
 }
 
+static void note_unrevoked(struct reset *reset)
+{
+    char list[sizeof(reset->state.unrevoked)], *rest = list;
+
+    memcpy(list, reset->state.unrevoked, sizeof(list));
+    for (char *serial; (serial = strsep(&rest, " ")) != NULL;) {
+        note_serial(reset, serial);
+    }
+}
+
 /*
  * Certificates that the hub's application sent for a renewal and that nobody took in yet. What lies
  * there was not judged: a serial among it is a claim of the hub's, about this device.
@@ -90,6 +100,7 @@ void reset_note_serials(struct reset *reset)
     note_serial(reset, reset->state.old_sn);
     note_serial(reset, reset->state.next_sn);
     note_serial(reset, reset->state.certificate_sn);
+    note_unrevoked(reset);
     note_letters(reset);
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         CLEANUP(certificate_freep) struct certificate *certificate = NULL;

@@ -16,7 +16,7 @@ struct certificate;
 
 /* cert.pem, next/cert.pem, what the state calls current, next and old, and what waits in the inbox.
  */
-#define RESET_SERIALS_MAX 16
+#define RESET_SERIALS_MAX 32
 #define RESET_SERIAL_SIZE 49
 
 struct reset {

@@ -154,7 +154,7 @@ TESTS += tests/agent/test-promotion
 tests_agent_test_promotion_SOURCES = tests/agent/test-promotion.c \
     agent/command/certificate.c agent/command/devicekey.c agent/command/next.c \
     agent/command/output.c agent/command/promotion.c agent/command/request.c \
-    agent/command/verification.c
+    agent/command/unrevoked.c agent/command/verification.c
 tests_agent_test_promotion_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_promotion_LDADD = $(agent_test_ldadd)
 
