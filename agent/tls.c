@@ -31,6 +31,7 @@ struct agent_tls {
 
     /* What the handshake said. */
     bool established;
+    bool shown;          /* the hub has proved who it is, and our certificate was on its way */
     int alert;           /* received, or -1 */
     int verify_error;    /* X509_V_OK, or why the hub was not believed */
     int system_error;    /* of the last read or write that failed, 0 when none did */
@@ -136,6 +137,8 @@ static void on_info(const SSL *ssl, int where, int value)
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
         tls->established = true;
         raise_floor(tls, ssl);
+    } else if ((where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_CW_CERT) {
+        tls->shown = true;
     } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
                (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
         tls->alert = value & 0xff;
@@ -421,6 +424,7 @@ SSL_CTX *agent_tls_context(struct agent_tls *tls)
 void agent_tls_reset(struct agent_tls *tls)
 {
     tls->established = false;
+    tls->shown = false;
     tls->alert = -1;
     tls->verify_error = X509_V_OK;
     tls->system_error = 0;
@@ -451,6 +455,13 @@ static bool has_expired(const struct agent_tls *tls)
     return ours != NULL && agent_certificate_dates(ours, &begin, &end) && end < tls->now;
 }
 
+/* Until it was shown nobody can judge it: in the clear anybody on the way may say so. */
+static bool is_premature(const struct agent_tls *tls)
+{
+    return !tls->shown &&
+           (tls->alert == SSL_AD_CERTIFICATE_REVOKED || tls->alert == SSL_AD_CERTIFICATE_EXPIRED);
+}
+
 enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *err)
 {
     if (is_for_want_of_a_list(tls->verify_error)) {
@@ -458,6 +469,11 @@ enum gk_status agent_tls_explain(const struct agent_tls *tls, struct gk_error *e
     }
     if (tls->verify_error != X509_V_OK) {
         return agent_alert_distrust(tls->verify_error, tls->name, tls->roots, err);
+    }
+    if (is_premature(tls)) {
+        return gk_fail(err, GK_HUB_GARBLED,
+                       "%s judges our certificate before it has seen it, TLS alert %d", tls->name,
+                       tls->alert);
     }
     if (tls->alert >= 0) {
         return agent_alert_received(tls->alert, has_expired(tls), tls->name, err);

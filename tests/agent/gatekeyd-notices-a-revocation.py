@@ -132,6 +132,21 @@ class Revocation(GatekeydTest):
         self.assertLess(status["next_attempt_s"], 13)
         self.assertIn("gatekey refresh finds out", status["last_error"])
 
+    def test_takes_no_strangers_word_for_it(self):
+        """Before the hub has proved who it is, anybody on the way can say anything."""
+        stranger = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(stranger.close)
+        service = self.service(port=stranger.getsockname()[1]).enrol().start()
+        stranger.settimeout(PATIENCE)
+        link, _ = stranger.accept()
+        with link:
+            link.recv(65536)
+            link.sendall(bytes([21, 3, 3, 0, 2, 2, 44]))  # fatal, certificate_revoked
+            status = wait_until("it failed", lambda: service.status() if "last_error" in service.status() else None)
+        self.assertEqual((status["state"], status["last_status"]), ("waiting", "GK_HUB_GARBLED"), status)
+        self.assertLess(status["next_attempt_s"], 13)
+        self.assertIn("before it has seen it, TLS alert 44", status["last_error"])
+
     def test_gives_a_new_certificate_some_time(self):
         service = self.enrolled()
         self.hub.ctl("revoke", str(service.device.serial))
