@@ -152,6 +152,18 @@ static enum gk_status make_room(struct renewal *r, struct gk_error *err)
                                                   : GK_OK;
 }
 
+/*
+ * One that was refused and that nobody could report makes room for the one that came. Not for
+ * itself: then it is tried once more.
+ */
+static void drop_refused(struct renewal *r, const char *serial)
+{
+    if (strcmp(serial, r->state.next_sn) != 0) {
+        unrevoked_supersede(r, r->state.next_sn);
+    }
+    r->state.next_sn[0] = '\0';
+}
+
 /* A second one while the first waits to be tried: the first is as good, so the second is in excess.
  */
 static enum gk_status take(struct renewal *r, const struct certificate *certificate,
@@ -170,6 +182,8 @@ static enum gk_status take(struct renewal *r, const struct certificate *certific
     }
     if (r->state.renewal == AGENT_RENEWAL_ASKING) {
         CLEANUP(gk_freep) char *folder = agent_pair_folder(r->config, AGENT_PAIR_NEXT);
+
+        drop_refused(r, serial);
 
         status = folder != NULL ? agent_file_make_directory(folder, err)
                                 : gk_fail(err, GK_NO_MEMORY, NULL);
@@ -326,6 +340,7 @@ static enum gk_status replace_expired(struct renewal *r, struct gk_error *err)
              r->state.certificate_sn);
     status = next_discard(r->run, NULL, err);
     if (status == GK_OK) {
+        unrevoked_supersede(r, r->state.next_sn);
         r->state.next_sn[0] = '\0';
         r->state.next_at = r->state.asked_at = 0;
         status = renewal_write(r, AGENT_RENEWAL_NONE, err);

@@ -32,6 +32,13 @@ void unrevoked_note(struct renewal *renewal, const char *serial)
     snprintf(list + used, LIST_SIZE - used, "%s%s", used > 0 ? " " : "", serial);
 }
 
+void unrevoked_supersede(struct renewal *renewal, const char *serial)
+{
+    if (serial[0] != '\0' && renewal_supersede(renewal, serial, NULL) != GK_OK) {
+        unrevoked_note(renewal, serial);
+    }
+}
+
 /* Then the others would get no further either. */
 static bool is_in_vain(enum gk_status status)
 {

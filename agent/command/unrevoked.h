@@ -15,6 +15,9 @@
  * stderr says that it is to be revoked by hand. */
 void unrevoked_note(struct renewal *renewal, const char *serial);
 
+/* Supersede one (renewal_supersede()); where that fails, remember it as unrevoked_note() does. */
+void unrevoked_supersede(struct renewal *renewal, const char *serial);
+
 /* Try each again; what goes well is forgotten in the state, which the caller writes. */
 void unrevoked_retry(struct renewal *renewal);
 
