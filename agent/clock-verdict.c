@@ -70,6 +70,24 @@ bool agent_clock_is_tampered(enum agent_clock_verdict verdict)
     return true;
 }
 
+int64_t agent_clock_wait_ms(const struct agent_clock_judgement *judgement)
+{
+    switch (judgement->verdict) {
+    case AGENT_CLOCK_UNSET:
+    case AGENT_CLOCK_WENT_BACK:
+    case AGENT_CLOCK_BEFORE_FLOOR:
+        return -judgement->off_ms;
+    case AGENT_CLOCK_NEW:
+    case AGENT_CLOCK_RIGHT:
+    case AGENT_CLOCK_UNPROVABLE:
+    case AGENT_CLOCK_FIRST_SET:
+    case AGENT_CLOCK_FORWARD:
+    case AGENT_CLOCK_BACK: /* the one it is measured by goes on as fast */
+        break;
+    }
+    return 0;
+}
+
 /* --- what the TPM went through --------------------------------------------------------------- */
 
 /* What it stood at when it was powered: only TPM2_Clear lowers that, only TPM2_ClockSet raises it.

@@ -89,6 +89,10 @@ const char *agent_clock_tpm_name(enum agent_clock_tpm tpm);
 /* Is this tampering, as far as can be proved? */
 bool agent_clock_is_tampered(enum agent_clock_verdict verdict);
 
+/* How long until the clock has passed by itself what it stands behind; 0: it never will, or need
+ * not. */
+int64_t agent_clock_wait_ms(const struct agent_clock_judgement *judgement);
+
 /*
  * floor_s        agent_clock_floor().
  * tolerance_s    what is no step, besides a hundred millionths of the time that passed.

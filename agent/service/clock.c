@@ -14,6 +14,7 @@
 
 #define SAVE_US ((uint64_t)6 * 3600 * 1000000) /* how often, beside when there is news */
 #define GRACE_US ((uint64_t)10000000)          /* to tell the hub before it is left */
+#define PAST_MS 1000                           /* surely past what was waited for */
 #define EVENT "clockTampered"
 
 struct clock_watch {
@@ -179,6 +180,19 @@ static bool is_other(const struct clock_watch *watch, const struct agent_clock_m
     return watch->mark.settled != known->settled || watch->mark.wall_ms != known->wall_ms;
 }
 
+/* No setting of it need come for a clock that runs to be believed again. */
+static void plan_look(struct clock_watch *watch)
+{
+    int64_t wait_ms = agent_clock_wait_ms(&watch->found);
+    uint64_t wait_us = SAVE_US;
+
+    if (wait_ms > 0 && wait_ms < (int64_t)(SAVE_US / 1000)) {
+        wait_us = (uint64_t)(wait_ms + PAST_MS) * 1000;
+    }
+    sd_event_source_set_time_relative(watch->save_source, wait_us);
+    sd_event_source_set_enabled(watch->save_source, SD_EVENT_ONESHOT);
+}
+
 /* must_save: there is no news, but it is time. */
 static void look(struct clock_watch *watch, bool must_save)
 {
@@ -204,6 +218,9 @@ static void look(struct clock_watch *watch, bool must_save)
     act(watch, news, before);
     if (must_save || news != AGENT_CLOCK_NO_NEWS || (watch->is_saved && is_other(watch, &known))) {
         save(watch);
+    }
+    if (must_save || agent_clock_wait_ms(&watch->found) > 0) {
+        plan_look(watch);
     }
 }
 
@@ -237,11 +254,12 @@ static int on_save(sd_event_source *source, uint64_t time, void *context)
 {
     struct clock_watch *watch = context;
 
+    (void)source;
     (void)time;
+    plan_look(watch); /* whatever comes of this one */
     look(watch, true);
     session_clock_changed(watch->service->session);
-    sd_event_source_set_time_relative(source, SAVE_US);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
 }
 
 static int on_grace_over(sd_event_source *source, uint64_t time, void *context)

@@ -335,6 +335,18 @@ class Clock(GatekeydTest):
         self.says(self.look(machine), "firstSetting", "ran")
         self.assertEqual(self.tampered(machine), [])
 
+    def test_a_clock_that_runs_needs_no_setting(self):
+        """It stands a little behind, nobody ever sets it, and it gets there by itself."""
+        machine = self.machine(battery=False)
+        machine.synchronise(False)
+        with open(os.path.join(machine.service.state, "clock.json"), "w", encoding="utf-8") as file:
+            json.dump({"version": 1, "floor": int(time.time()) + 10, "source": "https"}, file)
+        service = machine.start()
+        self.says(self.at_start(machine), "unset", "unknown")
+        self.assertEqual(service.status()["state"], "clock-wrong")
+        service.connected()
+        self.assertEqual(self.tampered(machine), [])
+
     # --- what is done about it -------------------------------------------------------------------
 
     def stopped(self, machine):
