@@ -39,7 +39,7 @@ static enum gk_status check_age(const struct refresh *refresh, enum refresh_kind
         say_note(refresh->run,
                  "%s: the next list was to come by %s; this one is used until its grace period is "
                  "over",
-                 refresh_kind_name(kind), text);
+                 refresh_kind_words(kind), text);
     }
     if (age != AGENT_CRL_STALE) {
         return GK_OK;

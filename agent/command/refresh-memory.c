@@ -16,16 +16,21 @@
 #define SKEW_S 300
 
 static const struct {
-    const char *name, *file;
+    const char *name, *words, *file;
 } kinds[REFRESH_KINDS] = {
-    [REFRESH_ROOTS] = { "roots", GK_FILE_SERVER_CA },
-    [REFRESH_CRL] = { "crl", GK_FILE_CRL },
-    [REFRESH_SERVER_CRL] = { "serverCrl", GK_FILE_SERVER_CRL },
+    [REFRESH_ROOTS] = { "roots", "roots", GK_FILE_SERVER_CA },
+    [REFRESH_CRL] = { "crl", "crl", GK_FILE_CRL },
+    [REFRESH_SERVER_CRL] = { "serverCrl", "hub's crl", GK_FILE_SERVER_CRL },
 };
 
 const char *refresh_kind_name(enum refresh_kind kind)
 {
     return kinds[kind].name;
+}
+
+const char *refresh_kind_words(enum refresh_kind kind)
+{
+    return kinds[kind].words;
 }
 
 const char *refresh_kind_file(enum refresh_kind kind)

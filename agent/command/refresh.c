@@ -20,7 +20,7 @@ static void note_problem(const struct run *run, enum refresh_kind kind, struct g
         *first = *err;
     } else if (err->status != GK_OK) {
         gk_error_sentence(err, NULL, sentence, sizeof(sentence));
-        say_note(run, "%s: %s", refresh_kind_name(kind), sentence);
+        say_note(run, "%s: %s", refresh_kind_words(kind), sentence);
     }
 }
 
@@ -114,10 +114,10 @@ static void say_outcome(struct run *run, enum refresh_kind kind, const char *res
 
     if (crl != NULL) {
         format_time(agent_crl_next_update(crl), text);
-        say_line(run, "%-12s %s, next by %s", refresh_kind_name(kind), result, text);
+        say_line(run, "%-12s %s, next by %s", refresh_kind_words(kind), result, text);
         json_object_set_new(member, "nextUpdate", json_string(text));
     } else {
-        say_line(run, "%-12s %s", refresh_kind_name(kind), result);
+        say_line(run, "%-12s %s", refresh_kind_words(kind), result);
     }
     say_member(run, refresh_kind_name(kind), member);
 }

@@ -19,8 +19,9 @@
 /* In the order in which they are fetched: a new root may have signed the new list. */
 enum refresh_kind { REFRESH_ROOTS, REFRESH_CRL, REFRESH_SERVER_CRL, REFRESH_KINDS };
 
-/* What refresh.json and --json call it, and where it is installed. */
+/* What refresh.json and --json call it, what people read, and where it is installed. */
 const char *refresh_kind_name(enum refresh_kind kind);
+const char *refresh_kind_words(enum refresh_kind kind);
 const char *refresh_kind_file(enum refresh_kind kind);
 
 #define REFRESH_URL_SIZE 1025
