@@ -3,6 +3,7 @@
 #include "agent/command/refresh.h"
 
 #include "agent/clock.h"
+#include "agent/state.h"
 
 #include <time.h>
 
@@ -220,6 +221,24 @@ static enum gk_status look_up_own(const struct refresh *refresh, struct gk_error
     return status == GK_BAD_CRL ? GK_OK : status;
 }
 
+/*
+ * Where gatekey-refresh.service runs this, the TPM and its passwords are out of reach: a reset that
+ * was forced would be finished there with the key left alive. So it is left to whoever can.
+ */
+static enum gk_status refuse_reset(const struct agent_config *config, struct gk_error *err)
+{
+    struct agent_state state;
+
+    /* What is wrong with a state that makes no sense, the others say. */
+    if (agent_state_read(config->directory, &state, NULL) != GK_OK ||
+        state.stage != AGENT_STAGE_RESETTING) {
+        return GK_OK;
+    }
+    gk_fail(err, GK_NOT_ENROLLED, "%s is being reset", config->directory);
+    gk_advise(err, "run gatekey reset, which finishes what was begun");
+    return GK_NOT_ENROLLED;
+}
+
 enum gk_status command_refresh(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     bool if_due = false;
@@ -228,6 +247,9 @@ enum gk_status command_refresh(struct run *run, int argc, char **argv, struct gk
     struct gk_error first = { 0 };
     enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
 
+    if (status == GK_OK) {
+        status = refuse_reset(run->config, err);
+    }
     if (status == GK_OK) {
         status = run_openssl(run, &refresh.openssl, err);
     }
