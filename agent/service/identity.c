@@ -195,11 +195,14 @@ static enum gk_status look_at_trust(const struct service *service, struct identi
     struct part trust[] = { { directory, GK_FILE_SERVER_CA, true, false },
                             { directory, GK_FILE_SERVER_CRL, true, false },
                             { NULL, ca_file, true, false } };
-    struct part list = { directory, GK_FILE_CRL, true, false };
+    /* The list counts for what these say of it. */
+    struct part list[] = { { directory, GK_FILE_CRL, true, false },
+                           { directory, GK_FILE_ISSUER_CA, true, false },
+                           { directory, GK_FILE_LINK_CA, true, false } };
     enum gk_status status =
         take_mark(service, trust, ca_file != NULL ? 3 : 2, &identity->trust, err);
 
-    return status == GK_OK ? take_mark(service, &list, 1, &identity->list, err) : status;
+    return status == GK_OK ? take_mark(service, list, 3, &identity->list, err) : status;
 }
 
 enum gk_status identity_look(const struct service *service, struct identity *identity,

@@ -123,6 +123,15 @@ class Revocation(GatekeydTest):
         service.another_day()
         service.start().connected()
 
+    def test_comes_back_when_the_lists_signer_is_removed(self):
+        service = self.at_a_careless_hub()
+        self.hub.ctl("revoke", str(service.device.serial))
+        service.rewrite("crl.pem", self.list())
+        self.state(service, "revoked")
+        service.another_day()
+        os.unlink(os.path.join(service.identity, "issuer-ca.pem"))
+        service.connected()
+
     def test_takes_no_other_refusal_for_it(self):
         service = self.enrolled()
         self.hub.fault("connack=5")
