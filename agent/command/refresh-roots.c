@@ -4,6 +4,9 @@
 
 #include "agent/file.h"
 
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
 /* A root, the one before it, and what links them, some times over. */
 #define BUNDLE_MAX (2 * AGENT_ROOTS_MAX)
 
@@ -105,13 +108,99 @@ static void drop_expired(struct agent_roots *roots, int64_t now)
     }
 }
 
+/* Own certificates, and from each of them upwards who signed it: what must not make room. */
+static enum gk_status find_needed(const struct scene *scene, struct agent_roots *needed,
+                                  struct gk_error *err)
+{
+    static const char *const files[] = { GK_FILE_CERTIFICATE,
+                                         GK_FILE_NEXT "/" GK_FILE_CERTIFICATE };
+    enum gk_status status = GK_OK;
+
+    for (size_t i = 0; status == GK_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+        CLEANUP(agent_roots_clear) struct agent_roots own = { 0 };
+
+        status =
+            agent_roots_read(scene->refresh->config, scene->refresh->openssl, files[i], &own, err);
+        for (int j = 0; status == GK_OK && j < agent_roots_count(&own); j++) {
+            status = agent_roots_add(needed, agent_roots_at(&own, j), err);
+        }
+    }
+    /* It grows while it is walked: an issuer's own issuer is needed too. */
+    for (int i = 0; status == GK_OK && i < agent_roots_count(needed); i++) {
+        X509 *one = agent_roots_at(needed, i);
+
+        for (int j = 0; status == GK_OK && j < agent_roots_count(&scene->issuer); j++) {
+            X509 *issuer = agent_roots_at(&scene->issuer, j);
+
+            if (X509_check_issued(issuer, one) == X509_V_OK &&
+                X509_verify(one, X509_get0_pubkey(issuer)) == 1) {
+                status = agent_roots_add(needed, issuer, err);
+            }
+        }
+    }
+    ERR_clear_error();
+    return status;
+}
+
+/* A link is needed where it follows the issuer of one of them: agent_crl_counts_for(). */
+static bool is_needed(const struct agent_roots *needed, X509 *x509, bool is_link)
+{
+    if (!is_link) {
+        return holds(needed, x509);
+    }
+    for (int i = 0; i < agent_roots_count(needed); i++) {
+        if (X509_NAME_cmp(X509_get_issuer_name(agent_roots_at(needed, i)),
+                          X509_get_issuer_name(x509)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Renewals and rollovers fill the file without anybody acting: the oldest that is not needed goes.
+ */
+static enum gk_status drop_oldest(const struct scene *scene, struct agent_roots *roots,
+                                  struct gk_error *err)
+{
+    CLEANUP(agent_roots_clear) struct agent_roots needed = { 0 };
+    enum gk_status status = find_needed(scene, &needed, err);
+    int64_t oldest_begin = INT64_MAX;
+    char fingerprint[AGENT_FINGERPRINT_SIZE] = "", subject[160];
+    X509 *oldest = NULL;
+
+    for (int i = 0; status == GK_OK && i < agent_roots_count(roots); i++) {
+        X509 *one = agent_roots_at(roots, i);
+        int64_t begin, end;
+
+        if (!is_needed(&needed, one, roots == &scene->links) &&
+            agent_certificate_dates(one, &begin, &end) && begin < oldest_begin) {
+            oldest = one;
+            oldest_begin = begin;
+        }
+    }
+    if (oldest != NULL) {
+        X509_NAME_oneline(X509_get_subject_name(oldest), subject, sizeof(subject));
+        agent_fingerprint(oldest, fingerprint);
+        say_note(scene->refresh->run, "%s, which signed no certificate of ours, makes room",
+                 subject);
+        agent_roots_remove(roots, fingerprint);
+    }
+    return status;
+}
+
 static enum gk_status add(const struct scene *scene, struct agent_roots *roots, X509 *x509,
                           const char *name, struct gk_error *err)
 {
+    enum gk_status status = GK_OK;
+
     if (agent_roots_count(roots) >= AGENT_ROOTS_MAX) {
         drop_expired(roots, scene->refresh->now);
     }
-    return agent_roots_append(roots, x509, name, err);
+    /* The hub's roots are the owner's to remove. */
+    if (agent_roots_count(roots) >= AGENT_ROOTS_MAX && roots != &scene->server_ca) {
+        status = drop_oldest(scene, roots, err);
+    }
+    return status == GK_OK ? agent_roots_append(roots, x509, name, err) : status;
 }
 
 /* The link stays: it says whose lists the new issuer continues. */
@@ -161,11 +250,12 @@ static enum gk_status consider(struct scene *scene, X509 *root, bool *accepted,
     if (!scene->system) {
         by_hub = agent_root_link(refresh->openssl, root, &scene->bundle, &scene->hub, refresh->now);
     }
-    if (by_issuer != NULL) {
-        status = accept_issuer(scene, root, by_issuer, err);
-    }
-    if (status == GK_OK && by_hub != NULL) {
+    /* The hub's first: without it nothing else would ever come. */
+    if (by_hub != NULL) {
         status = accept_server(scene, root, err);
+    }
+    if (status == GK_OK && by_issuer != NULL) {
+        status = accept_issuer(scene, root, by_issuer, err);
     }
     *accepted = *accepted || by_issuer != NULL || by_hub != NULL;
     return status;
@@ -236,9 +326,9 @@ static enum gk_status scene_write(const struct scene *scene, struct gk_error *er
         const char *file;
         const struct agent_roots *roots;
     } files[] = {
+        { scene->new_server, GK_FILE_SERVER_CA, &scene->server_ca },
         { scene->new_links, GK_FILE_LINK_CA, &scene->links },
         { scene->new_issuer, GK_FILE_ISSUER_CA, &scene->issuer },
-        { scene->new_server, GK_FILE_SERVER_CA, &scene->server_ca },
         { scene->new_pending, GK_FILE_PENDING_CA, &scene->pending },
     };
 
@@ -261,16 +351,25 @@ enum gk_status refresh_take_roots(struct refresh *refresh, const struct http_rep
     CLEANUP(scene_clear) struct scene scene = { .refresh = refresh };
     enum gk_status status = scene_read(&scene, reply, err);
 
-    if (status == GK_OK) {
-        status = accept_all(&scene, err);
+    struct gk_error unwritten = { 0 };
+    enum gk_status written;
+
+    if (status != GK_OK) {
+        return status;
     }
+    status = accept_all(&scene, err);
     for (int i = 0; status == GK_OK && i < agent_roots_count(&scene.bundle); i++) {
         status = let_wait(&scene, agent_roots_at(&scene.bundle, i), err);
     }
     if (status == GK_OK) {
         tidy_pending(&scene);
-        status = scene_write(&scene, err);
     }
-    outcome->changed = scene.new_issuer || scene.new_server;
+    /* What was accepted before a failure counts. */
+    written = scene_write(&scene, &unwritten);
+    if (status == GK_OK && written != GK_OK) {
+        *err = unwritten;
+        status = written;
+    }
+    outcome->changed = written == GK_OK && (scene.new_issuer || scene.new_server);
     return status;
 }
