@@ -107,7 +107,7 @@ static enum gk_status renew(struct enrolment *e, const struct certificate *certi
         return GK_USAGE;
     }
     say_text(e->run, "certSN", certificate_serial(certificate));
-    return renewal_take(e->run, certificate, err);
+    return renewal_take(e->run, certificate, false, err);
 }
 
 /* The last step of an enrolment may have been interrupted just after it was done. */
@@ -187,7 +187,7 @@ static enum gk_status take_letter(struct enrolment *e, const struct inbox *inbox
                         &certificate, err);
     }
     if (status == GK_OK) {
-        status = renewal_take(e->run, certificate, err);
+        status = renewal_take(e->run, certificate, true, err);
         *done = is_kept(e, sent.serial);
     }
     *done = *done || status == GK_OK || is_hopeless(status);

@@ -129,27 +129,80 @@ static void note_failure(struct renewal *r)
     }
 }
 
-/* A carried-in certificate announces itself as one that was asked for would. */
-static enum gk_status make_room(struct renewal *r, struct gk_error *err)
+/* The life of the certificate in use. */
+static enum gk_status read_life(struct renewal *r, struct renewal_life *life, struct gk_error *err)
 {
+    CLEANUP(certificate_freep) struct certificate *current = NULL;
+    enum gk_status status = certificate_read(r->config, r->openssl, &current, err);
+
+    if (status == GK_OK) {
+        *life = (struct renewal_life){ certificate_begin(current), certificate_end(current) };
+    }
+    return status;
+}
+
+/*
+ * Not what came late or twice. Nobody asks for a shorter life by hand; whoever asks the application
+ * gets what it thinks right. Two of one second: only a letter comes twice.
+ */
+static enum gk_status check_newer(struct renewal *r, const struct certificate *certificate,
+                                  bool is_letter, struct gk_error *err)
+{
+    struct renewal_life life = { 0 };
+    int64_t begin = certificate_begin(certificate), end = certificate_end(certificate);
+    enum gk_status status = read_life(r, &life, err);
+    bool is_older = begin < life.begin || (is_letter && begin == life.begin);
+    bool is_shorter = r->state.renewal == AGENT_RENEWAL_NONE && end < life.end;
+
+    if (status != GK_OK || !(is_older || is_shorter)) {
+        return status;
+    }
+    gk_fail(err, GK_BAD_CERTIFICATE, "serial %s %s the installed one does, serial %s",
+            certificate_serial(certificate),
+            is_older ? begin == life.begin ? "begins when" : "begins before" : "ends before",
+            r->state.certificate_sn);
+    gk_advise(err, "install the one that was issued last");
+    return GK_BAD_CERTIFICATE;
+}
+
+/* A letter is removed, and then nobody would know of what was in it. */
+static void forgo(struct renewal *r, const char *serial)
+{
+    if (strcmp(serial, r->state.old_sn) != 0) {
+        unrevoked_supersede(r, serial);
+        (void)!renewal_write(r, r->state.renewal, NULL);
+    }
+}
+
+/* A carried-in certificate announces itself as one that was asked for would. */
+static enum gk_status make_room(struct renewal *r, const struct certificate *certificate,
+                                bool is_letter, struct gk_error *err)
+{
+    enum gk_status status = GK_OK;
     char until[32];
 
     if (r->state.renewal == AGENT_RENEWAL_OVERLAP && promotion_is_settled(r)) {
-        enum gk_status status = promotion_end_overlap(r, err);
-
+        status = promotion_end_overlap(r, err);
         if (status != GK_OK) {
             return status;
         }
     }
     if (r->state.renewal == AGENT_RENEWAL_OVERLAP) {
+        if (is_letter) {
+            forgo(r, certificate_serial(certificate));
+        }
         format_time(r->state.old_until, until);
         gk_fail(err, GK_BUSY, "certificate %s is valid beside the installed one until %s",
                 r->state.old_sn, until);
         gk_advise(err, "install it again after that time");
         return GK_BUSY;
     }
-    return r->state.renewal == AGENT_RENEWAL_NONE ? renewal_write(r, AGENT_RENEWAL_ASKING, err)
-                                                  : GK_OK;
+    if (r->state.renewal == AGENT_RENEWAL_NONE || r->state.renewal == AGENT_RENEWAL_ASKING) {
+        status = check_newer(r, certificate, is_letter, err);
+    }
+    return status == GK_OK && r->state.renewal == AGENT_RENEWAL_NONE
+               ? renewal_write(r, AGENT_RENEWAL_ASKING, err)
+               : status;
 }
 
 /*
@@ -166,7 +219,7 @@ static void drop_refused(struct renewal *r, const char *serial)
 
 /* A second one while the first waits to be tried: the first is as good, so the second is in excess.
  */
-static enum gk_status take(struct renewal *r, const struct certificate *certificate,
+static enum gk_status take(struct renewal *r, const struct certificate *certificate, bool is_letter,
                            struct gk_error *err)
 {
     const char *serial = certificate_serial(certificate);
@@ -176,7 +229,7 @@ static enum gk_status take(struct renewal *r, const struct certificate *certific
         say_step(r->run, "certificate %s is in place already", serial);
         return GK_OK;
     }
-    status = make_room(r, err);
+    status = make_room(r, certificate, is_letter, err);
     if (status != GK_OK) {
         return status;
     }
@@ -203,7 +256,7 @@ static enum gk_status take(struct renewal *r, const struct certificate *certific
     return status;
 }
 
-enum gk_status renewal_take(struct run *run, const struct certificate *certificate,
+enum gk_status renewal_take(struct run *run, const struct certificate *certificate, bool is_letter,
                             struct gk_error *err)
 {
     CLEANUP(renewal_close) struct renewal r = { 0 };
@@ -212,7 +265,7 @@ enum gk_status renewal_take(struct run *run, const struct certificate *certifica
     if (status == GK_OK && r.state.stage != AGENT_STAGE_ENROLLED) {
         status = gk_fail(err, GK_NOT_ENROLLED, "%s", run->config->directory);
     }
-    return status == GK_OK ? take(&r, certificate, err) : status;
+    return status == GK_OK ? take(&r, certificate, is_letter, err) : status;
 }
 
 enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *err)
@@ -229,18 +282,6 @@ enum gk_status renewal_discard(struct run *run, bool *evicted, struct gk_error *
 
 /* --- when, and what then ------------------------------------------------------------------------
  */
-
-/* The life of the certificate in use. */
-static enum gk_status read_life(struct renewal *r, struct renewal_life *life, struct gk_error *err)
-{
-    CLEANUP(certificate_freep) struct certificate *current = NULL;
-    enum gk_status status = certificate_read(r->config, r->openssl, &current, err);
-
-    if (status == GK_OK) {
-        *life = (struct renewal_life){ certificate_begin(current), certificate_end(current) };
-    }
-    return status;
-}
 
 /* May the timer's run do anything but wait? */
 static bool is_time(const struct renewal *r, const struct renewal_life *life, bool reapplying)

@@ -37,11 +37,13 @@ enum gk_status renewal_finish(struct run *run, struct gk_error *err) GK_MUST_CHE
  * Take a certificate that somebody carried in, for an enrolled gateway: into next/, wait, try,
  * promote. Where it comes from is the caller's to judge: its issuers are believed here. Checked is
  * that it is for the key it was asked for (or, where nothing was asked for, the device's), valid
- * now, and for the same common name. One that is in place already is no error. Fails with
- * GK_BAD_CERTIFICATE, GK_NOT_YET_VALID, GK_NOT_ENROLLED, GK_BUSY (an overlap is not over), and what
- * trying it fails with; what was taken is tried again by gatekey renew then.
+ * now, for the same common name, and not older than the one in place. One that is in place already
+ * is no error. A letter (from the inbox) that comes during an overlap is superseded, since nobody
+ * has it afterwards. Fails with GK_BAD_CERTIFICATE, GK_NOT_YET_VALID, GK_NOT_ENROLLED, GK_BUSY (an
+ * overlap is not over), and what trying it fails with; what was taken is tried again by gatekey
+ * renew then.
  */
-enum gk_status renewal_take(struct run *run, const struct certificate *certificate,
+enum gk_status renewal_take(struct run *run, const struct certificate *certificate, bool is_letter,
                             struct gk_error *err) GK_MUST_CHECK;
 
 /*
