@@ -398,7 +398,8 @@ bool agent_crl_lists(const struct agent_crl *crl, X509 *x509, const struct agent
     X509_REVOKED *entry;
 
     return agent_crl_counts_for(crl, x509, links) &&
-           X509_CRL_get0_by_serial(crl->x509_crl, &entry, X509_get_serialNumber(x509)) != 0;
+           /* 2 is an entry that takes a revocation back (RFC 5280, 5.3.1, removeFromCRL). */
+           X509_CRL_get0_by_serial(crl->x509_crl, &entry, X509_get_serialNumber(x509)) == 1;
 }
 
 char *agent_crl_format(const struct agent_crl *crl)

@@ -82,11 +82,14 @@ static void add_entries(X509_CRL *crl, const struct crl_recipe *recipe)
         ASN1_INTEGER_set(number, *serial);
         X509_REVOKED_set_serialNumber(entry, number);
         X509_REVOKED_set_revocationDate(entry, when);
-        if (recipe->critical_entry) {
+        if (recipe->critical_entry || recipe->taken_back) {
             ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
 
-            ASN1_ENUMERATED_set(reason, CRL_REASON_SUPERSEDED);
-            assert_int_equal(X509_REVOKED_add1_ext_i2d(entry, NID_crl_reason, reason, 1, 0), 1);
+            ASN1_ENUMERATED_set(reason, recipe->taken_back ? CRL_REASON_REMOVE_FROM_CRL
+                                                           : CRL_REASON_SUPERSEDED);
+            assert_int_equal(
+                X509_REVOKED_add1_ext_i2d(entry, NID_crl_reason, reason, recipe->critical_entry, 0),
+                1);
             ASN1_ENUMERATED_free(reason);
         }
         assert_int_equal(X509_CRL_add0_revoked(crl, entry), 1);

@@ -49,6 +49,7 @@ struct crl_recipe {
     const long *revoked; /* serials, ends with 0; NULL: none */
     int extension;       /* a NID; a critical extension that nobody knows: 0 none */
     bool critical_entry; /* the entries have a critical extension */
+    bool taken_back;     /* the entries say that they count no more (removeFromCRL) */
     ISSUING_DIST_POINT *scope;
 };
 X509_CRL *crl_make(const struct crl_recipe *recipe);

@@ -78,7 +78,8 @@ class Machine:
         must(libc.unshare(CLONE_NEWNS))
         mount("none", "/", None, MS_REC | MS_PRIVATE)
         mount(self.boot_id, "/proc/sys/kernel/random/boot_id", None, MS_BIND)
-        mount("none", "/sys/class", b"tmpfs", 0)
+        # A Debian in a folder has an empty /sys.
+        mount("none", "/sys/class" if os.path.isdir("/sys/class") else "/sys", b"tmpfs", 0)
         if self.battery:
             os.makedirs("/sys/class/rtc/rtc0")
             with open("/sys/class/rtc/rtc0/hctosys", "w", encoding="ascii") as file:

@@ -423,6 +423,11 @@ static void finds_the_own_serial(void **state)
     install(f, &recipe);
     assert_int_equal(agent_crl_lists_own(&f->config, f->openssl, &listed, &f->err), GK_OK);
     assert_true(listed); /* a stale list still revokes */
+    recipe.taken_back = true;
+    install(f, &recipe);
+    assert_int_equal(agent_crl_lists_own(&f->config, f->openssl, &listed, &f->err), GK_OK);
+    assert_false(listed);
+    recipe.taken_back = false;
     recipe.revoked = nobody;
     install(f, &recipe);
     assert_int_equal(agent_crl_lists_own(&f->config, f->openssl, &listed, &f->err), GK_OK);
