@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #define INBOX "inbox"
+#define DEPTH_MAX 16 /* nobody who means well makes any folder in there */
 
 /* What is emptied, in this order; state.json goes last and apart. */
 static const char *const files[] = {
@@ -44,30 +45,57 @@ static enum gk_status fail(struct gk_error *err, const char *folder, const char 
     return gk_fail(err, status, "%s/%s", folder, name);
 }
 
-/* Remove a folder of ours with all files in it; one that does not exist is as good as removed. */
+/*
+ * Remove a folder of ours with all that is in it; one that does not exist is as good as removed,
+ * and a link is removed itself. Whoever owns it may have made folders in it: depth more are gone
+ * into, and *left is set when something deeper, or what was made meanwhile, stays.
+ */
 static enum gk_status remove_folder(int parent, const char *parent_path, const char *name,
-                                    struct gk_error *err)
+                                    unsigned depth, bool *left, struct gk_error *err)
 {
     CLEANUP(closedirp) DIR *folder = NULL;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(gk_freep) char *path = NULL;
     const struct dirent *entry;
 
     if (fd < 0) {
-        return errno == ENOENT ? GK_OK : fail(err, parent_path, name);
+        bool is_other = errno == ENOTDIR || errno == ELOOP;
+
+        return errno == ENOENT || (is_other && unlinkat(parent, name, 0) == 0)
+                   ? GK_OK
+                   : fail(err, parent_path, name);
     }
     folder = fdopendir(fd);
     if (folder == NULL) {
         close(fd);
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
+    if (asprintf(&path, "%s/%s", parent_path, name) < 0) {
+        path = NULL;
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
     while ((entry = readdir(folder)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            unlinkat(fd, entry->d_name, 0) != 0 && errno != ENOENT) {
-            return fail(err, parent_path, name);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            unlinkat(fd, entry->d_name, 0) == 0 || errno == ENOENT) {
+            continue;
+        }
+        /* Linux says EISDIR of a folder, POSIX EPERM. */
+        if (errno != EISDIR && errno != EPERM) {
+            return fail(err, path, entry->d_name);
+        }
+        if (depth > 0) {
+            enum gk_status status = remove_folder(fd, path, entry->d_name, depth - 1, left, err);
+
+            if (status != GK_OK) {
+                return status;
+            }
         }
     }
     if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
-        return fail(err, parent_path, name);
+        if (errno != ENOTEMPTY && errno != EEXIST) {
+            return fail(err, parent_path, name);
+        }
+        *left = true;
     }
     return fsync(parent) == 0 ? GK_OK : fail(err, parent_path, name);
 }
@@ -75,8 +103,10 @@ static enum gk_status remove_folder(int parent, const char *parent_path, const c
 /* --- gatekeyd's -------------------------------------------------------------------------------
  */
 
-static enum gk_status erase_service(const struct agent_config *config, struct gk_error *err)
+static enum gk_status erase_service(const struct reset *reset, struct gk_error *err)
 {
+    const struct agent_config *config = reset->run->config;
+    bool left = false;
     CLEANUP(gk_closep)
     int folder = open(config->state_directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     enum gk_status status;
@@ -84,7 +114,13 @@ static enum gk_status erase_service(const struct agent_config *config, struct gk
     if (folder < 0) {
         return errno == ENOENT ? GK_OK : gk_fail_file(err, errno, config->state_directory);
     }
-    status = remove_folder(folder, config->state_directory, INBOX, err);
+    status = remove_folder(folder, config->state_directory, INBOX, DEPTH_MAX, &left, err);
+    if (status == GK_OK && left) {
+        /* Not worth a reset that never ends: nothing of ours lies deeper than a file. */
+        say_note(reset->run,
+                 "%s/" INBOX " holds folders that could not be removed; remove it yourself",
+                 config->state_directory);
+    }
     for (size_t i = 0; status == GK_OK && i < sizeof(service_files) / sizeof(service_files[0]);
          i++) {
         if (unlinkat(folder, service_files[i], 0) != 0 && errno != ENOENT) {
@@ -102,7 +138,7 @@ enum gk_status reset_forget_service(struct reset *reset, struct gk_error *err)
     if (status != GK_OK && status != GK_NO_SERVICE) {
         return status;
     }
-    status = erase_service(reset->run->config, err);
+    status = erase_service(reset, err);
     return status == GK_OK ? agent_clock_forget(reset->run->config, err) : status;
 }
 
@@ -113,8 +149,16 @@ static enum gk_status erase_next(const char *directory, struct gk_error *err)
 {
     CLEANUP(gk_closep) int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    return folder >= 0 ? remove_folder(folder, directory, GK_FILE_NEXT, err)
-                       : gk_fail_file(err, errno, directory);
+    bool left = false;
+    enum gk_status status;
+
+    if (folder < 0) {
+        return gk_fail_file(err, errno, directory);
+    }
+    status = remove_folder(folder, directory, GK_FILE_NEXT, DEPTH_MAX, &left, err);
+    return status == GK_OK && left
+               ? gk_fail(err, GK_FILE_FAILED, "%s/" GK_FILE_NEXT " is not empty", directory)
+               : status;
 }
 
 enum gk_status reset_erase(struct reset *reset, struct gk_error *err)
