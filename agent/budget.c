@@ -2,12 +2,12 @@
 /* The connect budget and the backoff, on disk. */
 #include "agent/budget.h"
 
+#include "agent/file.h"
 #include "cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -62,6 +62,8 @@ static enum gk_status open_locked(const char *directory, int *opened, struct gk_
 {
     CLEANUP(gk_closep) int place = -1;
     CLEANUP(gk_closep) int fd = -1;
+    CLEANUP(gk_freep) char *path = NULL;
+    enum gk_status status;
     struct stat info;
 
     if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
@@ -80,8 +82,14 @@ static enum gk_status open_locked(const char *directory, int *opened, struct gk_
         return gk_fail(err, GK_FILE_FAILED, "%s/" FILE_NAME " is not a plain file", directory);
     }
     hand_to_directorys_owner(place, fd);
-    if (flock(fd, LOCK_EX) != 0) {
-        return gk_fail_file(err, errno, directory);
+    status = asprintf(&path, "%s/" FILE_NAME, directory) >= 0 ? GK_OK : GK_NO_MEMORY;
+    if (status != GK_OK) {
+        path = NULL;
+        return gk_fail(err, status, NULL);
+    }
+    status = agent_file_lock(fd, path, err);
+    if (status != GK_OK) {
+        return status;
     }
     *opened = fd;
     fd = -1;

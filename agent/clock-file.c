@@ -2,12 +2,12 @@
 /* Reads and replaces clock.json, in a directory that root and the service share. */
 #include "agent/clock-file.h"
 
+#include "agent/file.h"
 #include "cleanup.h"
 
 #include <config.h> /* not agent/config.h */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #define BESIDE AGENT_CLOCK_FILE ".new"
@@ -83,13 +83,18 @@ bool agent_clock_is_there(const char *directory)
 static enum gk_status open_locked(const char *directory, int *opened, struct gk_error *err)
 {
     CLEANUP(gk_closep) int place = -1;
+    enum gk_status status;
 
     if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
         return gk_fail_file(err, errno, directory);
     }
     place = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (place < 0 || flock(place, LOCK_EX) != 0) {
+    if (place < 0) {
         return gk_fail_file(err, errno, directory);
+    }
+    status = agent_file_lock(place, directory, err);
+    if (status != GK_OK) {
+        return status;
     }
     *opened = place;
     place = -1;

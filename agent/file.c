@@ -8,7 +8,12 @@
 #include <grp.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#define LOCK_WAIT_MS 4000 /* below SKEW_MS of agent/budget.c */
 
 /* What is not yet renamed stands beside the file as ".NAME.tmp". */
 #define BESIDE_PREFIX "."
@@ -236,6 +241,33 @@ enum gk_status agent_file_sweep(const char *directory, struct gk_error *err)
         if (stands_beside(entry->d_name) && unlinkat(dirfd(folder), entry->d_name, 0) != 0) {
             return fail(err, errno, directory, entry->d_name);
         }
+    }
+    return GK_OK;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+enum gk_status agent_file_lock(int fd, const char *path, struct gk_error *err)
+{
+    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+    int64_t deadline = now_ms() + LOCK_WAIT_MS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            return gk_fail_file(err, errno, path);
+        }
+        if (now_ms() >= deadline) {
+            gk_fail(err, GK_BUSY, "%s is locked by another process", path);
+            gk_advise(err, "see with fuser who holds it, such as a gatekeyd that was stopped");
+            return GK_BUSY;
+        }
+        nanosleep(&pause, NULL);
     }
     return GK_OK;
 }

@@ -53,6 +53,12 @@ enum gk_status agent_file_create(const char *path, const void *data, size_t size
 /* Make the directory, 0755 whatever the umask, if it is missing; its parent must exist. */
 enum gk_status agent_file_make_directory(const char *directory, struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * Lock an open file or directory against others, flock(2), path for errors. Whoever may open it can
+ * hold it for ever, so this waits for some seconds only. Fails with GK_BUSY then.
+ */
+enum gk_status agent_file_lock(int fd, const char *path, struct gk_error *err) GK_MUST_CHECK;
+
 /* Remove what writers that were killed left beside the files. Only for the holder of the lock. */
 enum gk_status agent_file_sweep(const char *directory, struct gk_error *err) GK_MUST_CHECK;
 

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -345,11 +346,30 @@ static void reads_the_time_since_boot(void **state)
     assert_string_equal(first.boot, second.boot);
 }
 
+/* Whoever runs the service may hold it for ever. */
+static void waits_for_no_holder_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    int64_t wait_ms = -1;
+    int fd;
+
+    assert_int_equal(take(f, false), 0);
+    fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    alarm(60); /* ends the test where it hangs */
+    assert_int_equal(agent_budget_room(f->directory, &f->now, 1, &wait_ms, &f->err), GK_BUSY);
+    alarm(0);
+    assert_non_null(strstr(f->err.object, f->path));
+    close(fd);
+    assert_int_equal(agent_budget_room(f->directory, &f->now, 1, &wait_ms, &f->err), GK_OK);
+}
+
 #define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CLAIM(waits_for_no_holder_for_ever),
         CLAIM(grants_three_in_two_minutes),
         CLAIM(tells_room_for_several_and_takes_none),
         CLAIM(grants_one_a_second),

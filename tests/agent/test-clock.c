@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -368,11 +369,31 @@ static void is_raised_by_several_at_once(void **state)
     assert_int_equal(agent_clock_floor(&f->config), GK_BUILD_DATE + 160);
 }
 
+/* Whoever runs the service may hold it for ever. */
+static void waits_for_no_holder_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    raised(f, AGENT_CLOCK_CRL, GK_BUILD_DATE + DAY);
+    fd = open(f->directory, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    alarm(60); /* ends the test where it hangs */
+    assert_int_equal(
+        agent_clock_raise(&f->config, AGENT_CLOCK_CRL, GK_BUILD_DATE + 2 * DAY, &f->err), GK_BUSY);
+    alarm(0);
+    assert_non_null(strstr(f->err.object, f->directory));
+    close(fd);
+    assert_int_equal(
+        agent_clock_raise(&f->config, AGENT_CLOCK_CRL, GK_BUILD_DATE + 2 * DAY, &f->err), GK_OK);
+}
+
 #define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CLAIM(waits_for_no_holder_for_ever),
         CLAIM(begins_at_the_build),
         CLAIM(only_moves_forward),
         CLAIM(judges_by_the_later_of_floor_and_wall_clock),
