@@ -43,14 +43,13 @@ static void settle(const struct renewal *r)
     }
 }
 
-static enum gk_status prove(struct renewal *r, struct gk_error *err)
+static enum gk_status prove(struct renewal *r, enum agent_pair pair, struct gk_error *err)
 {
     CLEANUP(agent_secret_clear) struct agent_secret secret = { 0 };
     enum gk_status status = agent_secret_load(r->config, &secret, err);
 
-    return status == GK_OK
-               ? agent_link_prove(r->config, r->openssl, AGENT_PAIR_NEXT, secret.text, err)
-               : status;
+    return status == GK_OK ? agent_link_prove(r->config, r->openssl, pair, secret.text, err)
+                           : status;
 }
 
 /* A service that is there, but does not answer in time, is no reason to connect beside it. */
@@ -65,7 +64,7 @@ static enum gk_status connect_once(struct renewal *r, const char **by, struct gk
         return service_call(r->config, "try", SERVICE_TIMEOUT_S, &reply, err);
     }
     *by = "gatekey";
-    return status == GK_NO_SERVICE ? prove(r, err) : status;
+    return status == GK_NO_SERVICE ? prove(r, AGENT_PAIR_NEXT, err) : status;
 }
 
 /* A certificate that is too new looks like one that is not accepted. */
@@ -87,6 +86,50 @@ static bool is_refusal(enum gk_status status)
 {
     return status == GK_REVOKED || status == GK_HUB_REFUSED || status == GK_BAD_CERTIFICATE ||
            status == GK_EXPIRED;
+}
+
+/* Then no hub accepts it, and another is asked for only where this one is given up. */
+static bool has_expired(struct renewal *r)
+{
+    CLEANUP(certificate_freep) struct certificate *current = NULL;
+
+    return certificate_read(r->config, r->openssl, &current, NULL) == GK_OK &&
+           agent_clock_now(r->config) >= certificate_end(current);
+}
+
+/*
+ * Is the pair in use accepted now? A hub that refuses everybody, because the device is disabled or
+ * it is under maintenance, says nothing of the new certificate. gatekeyd goes back by itself.
+ */
+static enum gk_status prove_current(struct renewal *r)
+{
+    CLEANUP(json_freep) json_t *known = NULL;
+    CLEANUP(json_freep) json_t *reply = NULL;
+    enum gk_status status = service_call(r->config, "status", SERVICE_TIMEOUT_S, &known, NULL);
+
+    if (status == GK_NO_SERVICE) {
+        return prove(r, AGENT_PAIR_CURRENT, NULL);
+    }
+    if (status == GK_OK && json_is_true(json_object_get(known, "connected"))) {
+        return GK_OK;
+    }
+    return status == GK_OK ? service_call(r->config, "reconnect", SERVICE_TIMEOUT_S, &reply, NULL)
+                           : status;
+}
+
+/* What lies in next/ stays there, and is tried again. */
+static enum gk_status put_off(struct renewal *r, struct gk_error *why)
+{
+    if (why->status == GK_REVOKED) {
+        why->status = GK_HUB_REFUSED; /* not this gateway, as far as is known */
+    }
+    say_note(r->run,
+             "the hub does not take certificate %s, but the one in use was not accepted just now "
+             "either; the new one is kept",
+             r->state.next_sn);
+    gk_advise(why, "see whether the hub lets this device in at all; gatekey renew tries the new "
+                   "certificate again");
+    return why->status;
 }
 
 /*
@@ -142,7 +185,8 @@ enum gk_status renewal_try(struct renewal *renewal, struct gk_error *err)
     }
     why.status = status;
     if (is_refusal(status)) {
-        status = give_up(renewal, &why);
+        status = has_expired(renewal) || prove_current(renewal) == GK_OK ? give_up(renewal, &why)
+                                                                         : put_off(renewal, &why);
     }
     *err = why;
     return status;
