@@ -105,7 +105,17 @@ static enum gk_status destroy_left_over(struct run *run, struct gk_error *err)
     return run->config->rotate_key ? status : GK_OK;
 }
 
-enum gk_status next_prepare(struct run *run, struct gk_error *err)
+/* The answer to a request that is under way fits its key alone. */
+static bool has_asked(const char *folder)
+{
+    CLEANUP(gk_content_clear) struct gk_content request = { 0 };
+    CLEANUP(gk_content_clear) struct gk_content key = { 0 };
+
+    return gk_identity_read(folder, NEXT_FILE_REQUEST, &request, NULL) == GK_OK &&
+           gk_identity_read(folder, GK_FILE_DEVICE, &key, NULL) == GK_OK;
+}
+
+enum gk_status next_prepare(struct run *run, bool awaits_answer, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *folder = NULL;
     enum gk_status status = folder_of(run->config, &folder, err);
@@ -120,7 +130,7 @@ enum gk_status next_prepare(struct run *run, struct gk_error *err)
     if (status == GK_OK) {
         status = destroy_left_over(run, err);
     }
-    if (status != GK_OK) {
+    if (status != GK_OK || (awaits_answer && has_asked(folder))) {
         return status;
     }
     return run->config->rotate_key ? make_key(run, folder, err)

@@ -20,9 +20,11 @@
 /*
  * Make the folder, and in it the new key if [renew] rotate_key says so: at [tpm] handle or the one
  * behind it, whichever is free of the key in use. Without rotate_key a key that lies there is
- * destroyed. Fails as devicekey_ensure() does.
+ * destroyed, but not one that was asked with while the answer to that (awaits_answer) may still
+ * come. Fails as devicekey_ensure() does.
  */
-enum gk_status next_prepare(struct run *run, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status next_prepare(struct run *run, bool awaits_answer,
+                            struct gk_error *err) GK_MUST_CHECK;
 
 /* The key of the pair in next/, by its URI; the caller frees it with EVP_PKEY_free(). */
 enum gk_status next_key(struct run *run, EVP_PKEY **key, struct gk_error *err) GK_MUST_CHECK;

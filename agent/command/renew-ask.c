@@ -289,7 +289,8 @@ static enum gk_status make_request(struct renewal *r, char **csr, struct gk_erro
 {
     CLEANUP(certificate_freep) struct certificate *current = NULL;
     CLEANUP(free_pkeyp) EVP_PKEY *key = NULL;
-    enum gk_status status = next_prepare(r->run, err);
+    bool awaits_answer = r->config->renew_by == AGENT_RENEW_EVENT && r->state.asked_at != 0;
+    enum gk_status status = next_prepare(r->run, awaits_answer, err);
 
     if (status == GK_OK) {
         status = certificate_read(r->config, r->openssl, &current, err);
