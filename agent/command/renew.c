@@ -141,10 +141,7 @@ static enum gk_status read_life(struct renewal *r, struct renewal_life *life, st
     return status;
 }
 
-/*
- * Not what came late or twice. Nobody asks for a shorter life by hand; whoever asks the application
- * gets what it thinks right. Two of one second: only a letter comes twice.
- */
+/* Not what came late or twice. An application that was asked may think a shorter life right. */
 static enum gk_status check_newer(struct renewal *r, const struct certificate *certificate,
                                   bool is_letter, struct gk_error *err)
 {
