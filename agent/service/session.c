@@ -132,7 +132,10 @@ static void arrive(struct session *session)
     commander_up(session->service->commander);
     expiry_check(session->service->expiry);
     notices_up(session->service->notices);
-    session_tell(session, NULL);
+    /* Whoever wants to know of the next pair is not told of this one. */
+    if (session->plan != PLAN_TRY) {
+        session_tell(session, NULL);
+    }
 }
 
 void session_step(struct session *session, short revents)

@@ -165,6 +165,24 @@ class Tries(GatekeydTest):
         service.connected()
         self.assertNotIn("pair", service.status())
 
+    def test_takes_no_other_connection_for_the_one_that_was_asked_for(self):
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        service = self.renewing(port=hub.port)
+        certificate, _ = service.certify(service.device.key)
+        service.put_next(certificate)
+        service.another_day()
+        hub.gate.clear()
+        # Another root is trusted: the pair in use connects anew, and is on its way when the next one is to be tried.
+        shutil.copy(os.path.join(self.hub.directory, "root.pem"), os.path.join(service.identity, "server-ca.pem"))
+        wait_until("it connects anew", lambda: service.status()["state"] == "connecting")
+        with service.open() as trial:
+            trial.sendall(b'{"op":"try"}\n')
+            service.status()
+            hub.gate.set()
+            self.assertTrue(json.loads(trial.makefile().readline())["ok"])
+            self.assertEqual(service.status().get("pair"), "next")
+
     def test_goes_back_when_the_pair_in_use_is_thrown_away(self):
         service = self.renewing()
         certificate, _ = service.certify(service.device.key)
