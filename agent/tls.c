@@ -136,9 +136,10 @@ static void on_info(const SSL *ssl, int where, int value)
         BIO_set_callback_ex(SSL_get_wbio(ssl), on_socket);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
         tls->established = true;
+        tls->shown = true; /* in TLS 1.3 perhaps in a compressed message of its own (RFC 8879) */
         raise_floor(tls, ssl);
     } else if ((where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_CW_CERT) {
-        tls->shown = true;
+        tls->shown = true; /* TLS 1.2 waits for the hub's Finished after it */
     } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
                (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
         tls->alert = value & 0xff;
