@@ -72,6 +72,9 @@
     ROW(GK_THROTTLED, "the hub's connect limit does not allow another attempt yet", "wait, then run it again") \
     ROW(GK_NO_SERVICE, "gatekeyd does not answer", "start it with systemctl start gatekeyd")        \
     ROW(GK_SERVICE_RUNS, "gatekeyd is running", "stop it first with systemctl stop gatekeyd")       \
+    ROW(GK_SPOOL_FULL, "the spool is full", "see what waits with gatekey spool list, or raise [spool] max_size") \
+    ROW(GK_SPOOL_FAILED, "the spool cannot be used", "see gatekeyd's log; gatekeyd(8), \"Spool\"")   \
+    ROW(GK_NO_MESSAGE, "no such message", "see gatekey spool list")                                 \
     ROW(GK_BUSY, "too much is under way already", "wait a moment, then run it again")               \
     ROW(GK_REFUSED, "that is not allowed here", "run it as root")                                   \
     /* everything else */                                                                           \

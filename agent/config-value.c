@@ -4,6 +4,7 @@
 #include "agent/config-value.h"
 
 #include "agent/config.h"
+#include "cleanup.h"
 #include "tpm/devkey.h"
 
 #include <ctype.h>
@@ -73,6 +74,47 @@ const char *agent_value_host(void *field, const char *value, const struct agent_
     return store(field, value, size);
 }
 
+/* [hub] fallback: what follows the first. */
+const char *agent_value_hosts(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char problem[] = "must be one to three host names or addresses, parted by blanks";
+    const char *at = value;
+    unsigned count = 0;
+
+    while (*(at += strspn(at, " ")) != '\0') {
+        CLEANUP(gk_freep) char *host = strndup(at, strcspn(at, " "));
+        CLEANUP(gk_freep) char *checked = NULL;
+
+        if (host == NULL) {
+            return AGENT_NO_MEMORY;
+        }
+        if (++count > 3 || agent_value_host(&checked, host, bounds) != NULL) {
+            return problem;
+        }
+        at += strlen(host);
+    }
+    return count > 0 ? store(field, value, strlen(value)) : problem;
+}
+
+const char *agent_value_proxy(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char problem[] = "must be socks5://[USER@]HOST:PORT or http://[USER@]HOST:PORT";
+    const char *at = strstr(value, "://");
+    const char *port = strrchr(value, ':');
+    char *end;
+
+    (void)bounds;
+    if (at == NULL || (strncmp(value, "socks5", 6) != 0 && strncmp(value, "http:", 5) != 0) ||
+        (size_t)(at - value) != strcspn(value, ":") || strlen(value) > 512 ||
+        !is_clean(at + 3, " /?#\"\\") || port <= at + 3 || !isdigit((unsigned char)port[1])) {
+        return problem;
+    }
+    if (strtoul(port + 1, &end, 10) - 1 > 65534 || *end != '\0') {
+        return problem;
+    }
+    return store(field, value, strlen(value));
+}
+
 const char *agent_value_path(void *field, const char *value, const struct agent_bounds *bounds)
 {
     (void)bounds;
@@ -80,6 +122,12 @@ const char *agent_value_path(void *field, const char *value, const struct agent_
         return "must be an absolute path";
     }
     return store(field, value, strlen(value));
+}
+
+const char *agent_value_path_or_none(void *field, const char *value,
+                                     const struct agent_bounds *bounds)
+{
+    return value[0] == '\0' ? store(field, "", 0) : agent_value_path(field, value, bounds);
 }
 
 const char *agent_value_secret(void *field, const char *value, const struct agent_bounds *bounds)
@@ -329,4 +377,32 @@ const char *agent_value_seconds(void *field, const char *value, const struct age
         }
     }
     return problem;
+}
+
+const char *agent_value_size(void *field, const char *value, const struct agent_bounds *bounds)
+{
+    static const char problem[] = "is not a size in its range, as 65536, 900K, 256M or 4G";
+    static const char units[] = "KMG";
+    unsigned long number;
+    unsigned shift = 0;
+    char *end;
+
+    if (!isdigit((unsigned char)value[0])) {
+        return problem;
+    }
+    errno = 0;
+    number = strtoul(value, &end, 10);
+    if (*end != '\0') {
+        const char *unit = strchr(units, *end);
+
+        if (unit == NULL || end[1] != '\0') {
+            return problem;
+        }
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (errno != 0 || number > (bounds->max >> shift) || number << shift < bounds->min) {
+        return problem;
+    }
+    *(uint64_t *)field = (uint64_t)number << shift;
+    return NULL;
 }

@@ -23,10 +23,14 @@ agent_value_read
     agent_value_text; /* char *: min to max characters, none of them a control character */
 agent_value_read
     agent_value_name; /* char *: as text, and without what MQTT and EnOS give a meaning */
-agent_value_read agent_value_host;   /* char *: a host name or an address */
-agent_value_read agent_value_path;   /* char *: an absolute path */
-agent_value_read agent_value_secret; /* char *: an absolute path, or credential:NAME */
-agent_value_read agent_value_ca;     /* char *: an absolute path, or "system", which is NULL */
+agent_value_read agent_value_host;  /* char *: a host name or an address */
+agent_value_read agent_value_hosts; /* char *: up to three of them, parted by blanks */
+agent_value_read agent_value_proxy; /* char *: socks5:// or http://, [USER@]HOST:PORT */
+agent_value_read agent_value_size;  /* uint64_t: bytes, or a number and K, M or G (of 1024) */
+agent_value_read agent_value_path;  /* char *: an absolute path */
+agent_value_read agent_value_path_or_none; /* char *: the same, or nothing */
+agent_value_read agent_value_secret;       /* char *: an absolute path, or credential:NAME */
+agent_value_read agent_value_ca;  /* char *: an absolute path, or "system", which is NULL */
 agent_value_read agent_value_url; /* char *: https://HOST[:PORT][/PATH], its last slashes dropped */
 agent_value_read agent_value_any_url;  /* char *: the same, or http://, and slashes stay */
 agent_value_read agent_value_pcrs;     /* char *: BANK:PCR[,PCR...], as sha256:0,2,7 */

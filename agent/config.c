@@ -55,6 +55,10 @@ static const struct setting settings[] = {
     { "hub", "ca_file", agent_value_ca, FIELD(hub_ca_file), { 0 } },
     { "hub", "server_name", agent_value_host, FIELD(server_name), { 0 } },
     { "hub", "keepalive", agent_value_unsigned, FIELD(keepalive_s), { 60, 300 } },
+    { "hub", "fallback", agent_value_hosts, FIELD(fallback), { 0 } },
+    { "hub", "resume", agent_value_bool, FIELD(resume), { 0 } },
+    { "hub", "proxy", agent_value_proxy, FIELD(proxy), { 0 } },
+    { "hub", "proxy_password_file", agent_value_secret, FIELD(proxy_password_file), { 0 } },
     { "hub", "crl_url", agent_value_any_url, FIELD(server_crl_url), { 0 } },
     { "api", "url", agent_value_url, FIELD(api_url), { 0 } },
     { "api", "ca_file", agent_value_ca, FIELD(api_ca_file), { 0 } },
@@ -65,6 +69,12 @@ static const struct setting settings[] = {
     { "local", "socket", agent_value_path, FIELD(socket), { 0 } },
     { "local", "socket_group", agent_value_text, FIELD(socket_group), { 0, 64 } },
     { "local", "state_directory", agent_value_path, FIELD(state_directory), { 0 } },
+    { "local", "broker", agent_value_path_or_none, FIELD(broker), { 0 } },
+    { "local", "metrics_file", agent_value_path, FIELD(metrics_file), { 0 } },
+    { "spool", "max_size", agent_value_size, FIELD(spool_bytes), { 1024 * 1024, 1UL << 40 } },
+    { "spool", "max_age", agent_value_seconds, FIELD(spool_age_s), { 60, 3650U * DAY_S } },
+    { "spool", "resume_after", agent_value_seconds, FIELD(resume_after_s), { 0, DAY_S } },
+    { "spool", "rate", agent_value_size, FIELD(uplink_rate), { 0, 1UL << 30 } },
     { "renew", "by", agent_value_renew_by, FIELD(renew_by), { 0 } },
     { "renew", "rotate_key", agent_value_bool, FIELD(rotate_key), { 0 } },
     { "renew", "settle", agent_value_seconds, FIELD(settle_s), { 0, 3600 } },
@@ -325,6 +335,11 @@ static bool set_defaults(struct agent_config *config)
     config->keepalive_s = 60;
     config->valid_days = 365;
     config->csr_extensions = true;
+    config->resume = true;
+    config->spool_bytes = (uint64_t)256 * 1024 * 1024;
+    config->spool_age_s = 30 * DAY_S;
+    config->resume_after_s = 60;
+    config->uplink_rate = (uint64_t)900 * 1024;
     config->settle_s = 60;
     config->overlap_s = DAY_S;
     config->refresh_s = DAY_S;
@@ -338,6 +353,7 @@ static bool set_defaults(struct agent_config *config)
            set(&config->organization, "EnOS") && set(&config->organizational_unit, "EnOS Edge") &&
            set(&config->socket, "/run/gatekey/gatekeyd.sock") &&
            set(&config->socket_group, "gatekey-local") &&
+           set(&config->broker, "/run/gatekey/local/broker.sock") &&
            set(&config->state_directory, "/var/lib/gatekeyd");
 }
 
@@ -411,7 +427,8 @@ static bool is_plain(agent_value_read *read)
     static agent_value_read *const plain[] = { agent_value_unsigned, agent_value_port,
                                                agent_value_handle,   agent_value_bool,
                                                agent_value_seconds,  agent_value_renew_by,
-                                               agent_value_expired,  agent_value_policy };
+                                               agent_value_expired,  agent_value_policy,
+                                               agent_value_size };
 
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         if (plain[i] == read) {

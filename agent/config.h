@@ -70,8 +70,12 @@ struct agent_config {
     char *hub_ca_file;        /* [hub] ca_file: roots, or NULL for "system" */
     char *server_name;        /* expected name where it is not host */
     unsigned keepalive_s;     /* 60 to 300, default 60 */
-    char *server_crl_url;     /* [hub] crl_url: http(s), list of the CA of the hub's certificate;
-                               * NULL: that is not checked */
+    char *fallback;           /* more hosts to try in turn, same port, parted by blanks; or NULL */
+    bool resume;              /* TLS sessions; default true */
+    char *proxy;              /* socks5://[USER@]HOST:PORT or http://[USER@]HOST:PORT; or NULL */
+    char *proxy_password_file;
+    char *server_crl_url; /* [hub] crl_url: http(s), list of the CA of the hub's certificate;
+                           * NULL: that is not checked */
 
     /* [api] */
     char *api_url;     /* https://..., NULL: no API on this gateway */
@@ -85,8 +89,17 @@ struct agent_config {
     char *socket;          /* default /run/gatekey/gatekeyd.sock */
     char *socket_group;    /* default gatekey-local; empty: leave the group alone */
     char *state_directory; /* default /var/lib/gatekeyd: what the service may write */
+    char *broker;          /* the local broker's socket; default /run/gatekey/local/broker.sock,
+                            * empty: none */
+    char *metrics_file;    /* Prometheus text for node_exporter; NULL: none */
     struct agent_handler *handlers;
     size_t handler_count;
+
+    /* [spool] */
+    uint64_t spool_bytes;    /* max_size; default 256 MiB */
+    unsigned spool_age_s;    /* max_age, of telemetry; default 30 days */
+    unsigned resume_after_s; /* telemetry older than this goes by resume; default 60, 0: never */
+    uint64_t uplink_rate;    /* rate: bytes per second to the hub, 0: no limit; default 900 KiB */
 
     /* [renew] Times are in seconds; the file takes 90, 90s, 15m, 24h, 30d. */
     enum agent_renew_by renew_by;

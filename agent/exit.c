@@ -62,6 +62,9 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_CLOCK_WRONG:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:
+    case GK_SPOOL_FULL:
+    case GK_SPOOL_FAILED:
+    case GK_NO_MESSAGE:
     case GK_BUSY:
     case GK_REFUSED:
     case GK_NO_MEMORY:

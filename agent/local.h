@@ -4,8 +4,17 @@
  * request.
  *
  *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
- *         topic is what follows /sys/PK/DK/; the answer comes when the hub's did:
- *         {"ok":true,"id":"1795...","code":200,"data":{}}
+ *         topic is what follows /sys/PK/DK/; the answer comes when the message is in the spool, on
+ *         disk: {"ok":true,"id":"2992..."}; with "wait":true when the hub answered, which may take
+ *         long: {"ok":true,"id":"2992...","code":200,"data":{}}. Who is gone by then has handed
+ *         it over all the same.
+ *     {"op":"relay","topic":"gatekey/up/thing/measurepoint/post","payload":"{...}"}
+ *         the local broker's plugin: a message as it came, "base64":true where it is no UTF-8;
+ *         {"ok":true,"id":"2992..."} once it is in the spool; "ok":false with "final":true when it
+ *         need not come again (it was answered on gatekey/error/...)
+ *     {"op":"spool","do":"list","lane":"refused","after":0,"limit":100}
+ *         list, show, retry, drop; lane refused, points, telemetry or kept. To change takes the
+ *         uids below.
  *         thing/event/certificateRequest, certificateSuperseded and revokeMe: uid 0 or the
  *         service's own, since the application beside the hub acts on them
  *     {"op":"status"}

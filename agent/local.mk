@@ -36,4 +36,5 @@ libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_
 libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CRYPTO_LIBS) \
     $(INIH_LIBS) $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SSL_LIBS)
 
+include %D%/spool/local.mk
 include %D%/service/local.mk

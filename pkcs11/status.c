@@ -75,6 +75,9 @@ CK_RV p11_status_code(enum gk_status status)
     case GK_BAD_CRL:
     case GK_STALE_CRL:
     case GK_CLOCK_WRONG:
+    case GK_SPOOL_FULL:
+    case GK_SPOOL_FAILED:
+    case GK_NO_MESSAGE:
     case GK_THROTTLED:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:

@@ -5,8 +5,11 @@
  * the TPM.
  *
  *     session    the connection to the hub: when to connect, when to wait, when to leave it
- *     publisher  what was handed over and waits for the hub's answer
+ *     intake     takes what local programs hand over into the spool (agent/spool/spool.h)
+ *     uplink     what waits in the spool, on its way to the hub
+ *     publisher  requests to the hub that wait for its answer
  *     commander  what the hub asks for, and the programs that answer it
+ *     relay      the local broker, where applications are
  *     notices    what the service itself has to tell the hub
  *     clock      whether the wall clock can be right
  *     server     the local socket
@@ -25,8 +28,13 @@
 #include <systemd/sd-event.h>
 
 struct session;
+struct spool;
+struct intake;
+struct uplink;
 struct publisher;
 struct commander;
+struct relay;
+struct metrics;
 struct server;
 struct notices;
 struct expiry;
@@ -38,8 +46,13 @@ struct service {
     struct agent_openssl *openssl;
     sd_event *event;
     struct session *session;
+    struct spool *spool;
+    struct intake *intake;
+    struct uplink *uplink;
     struct publisher *publisher;
     struct commander *commander;
+    struct relay *relay;
+    struct metrics *metrics;
     struct server *server;
     struct notices *notices;
     struct expiry *expiry;
@@ -71,6 +84,13 @@ enum gk_status session_unsubscribe(struct session *session, const char *rest,
 
 /* Why there is no connection, as an error to hand on; GK_OK when there is one. */
 enum gk_status session_require(const struct session *session, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * May something be taken into the spool for this identity? Not before there is one, and not while
+ * it is being destroyed; without a connection, revoked, or by a wrong clock it may. Fails with
+ * GK_NOT_ENROLLED.
+ */
+enum gk_status session_accepts(const struct session *session, struct gk_error *err) GK_MUST_CHECK;
 
 /*
  * A planned reconnect is on its way: what cannot be sent now can be in a moment, so it should be
@@ -158,11 +178,93 @@ enum gk_status watch_new(sd_event *event, const char *directory, watch_changed *
                          void *context, struct watch **watch, struct gk_error *err) GK_MUST_CHECK;
 void watch_free(struct watch *watch); /* NULL is fine */
 
-/* --- publisher.c ----------------------------------------------------------------------------- */
-
 /* The hub's answer to one publish: err is NULL when its code was 200. data is borrowed. */
 typedef void publisher_done(void *context, const char *id, json_int_t code, json_t *data,
                             const struct gk_error *err);
+
+/* --- intake.c -------------------------------------------------------------------------------- */
+
+/* What a local program hands over: on the socket, by gatekey publish, or through the broker. */
+struct intake_message {
+    const char *topic;   /* what follows /sys/PK/DK/ */
+    const void *payload; /* as it came: the bare params, a whole envelope, or raw bytes */
+    size_t size;
+    bool is_params; /* certainly the bare params, whatever they look like */
+    bool trusted;   /* may send what the application beside the hub acts on (request.c) */
+};
+
+/* Called once: err is NULL when the message is in the spool, on disk, under that id. */
+typedef void intake_done(void *context, int64_t id, const struct gk_error *err);
+
+enum gk_status intake_new(struct service *service, struct intake **intake,
+                          struct gk_error *err) GK_MUST_CHECK;
+void intake_free(struct intake *intake); /* NULL is fine */
+
+/*
+ * Check a message, wrap it and put it into the spool; telemetry without a time gets the present
+ * one. done (may be NULL) is called when it is durable or that failed, which is before this loop
+ * iteration ends; not when intake_take() itself fails. Fails with GK_USAGE (topic, no JSON, too
+ * large), GK_REFUSED, GK_NOT_ENROLLED, GK_SPOOL_FULL, GK_BUSY and as spool_put() does.
+ */
+enum gk_status intake_take(struct intake *intake, const struct intake_message *message,
+                           intake_done *done, void *context, struct gk_error *err) GK_MUST_CHECK;
+/* Make durable at once all that was taken, and call their done. Fails as spool_commit() does;
+ * nothing of it is in the spool then. */
+enum gk_status intake_commit(struct intake *intake, struct gk_error *err) GK_MUST_CHECK;
+void intake_forget(struct intake *intake, const void *context); /* whoever asked is gone */
+void intake_describe(const struct intake *intake, json_t *status);
+
+/* --- uplink.c -------------------------------------------------------------------------------- */
+
+enum gk_status uplink_new(struct service *service, struct uplink **uplink,
+                          struct gk_error *err) GK_MUST_CHECK;
+void uplink_free(struct uplink *uplink);   /* NULL is fine */
+void uplink_up(struct uplink *uplink);     /* there is a connection */
+void uplink_down(struct uplink *uplink);   /* there is none: what is under way is sent again */
+void uplink_stored(struct uplink *uplink); /* the spool has something new */
+/* Tell when the hub answered to this message; at most once, and not any more after forget. */
+enum gk_status uplink_wait(struct uplink *uplink, int64_t id, publisher_done *done, void *context,
+                           struct gk_error *err) GK_MUST_CHECK;
+void uplink_forget(struct uplink *uplink, const void *context);
+/* The hub asks for less (traffic/control): send nothing for so long. */
+void uplink_pause(struct uplink *uplink, unsigned pause_ms);
+void uplink_describe(const struct uplink *uplink, json_t *status);
+
+/* --- relay.c --------------------------------------------------------------------------------- */
+
+/*
+ * The local broker, as one more of its clients. Applications publish on gatekey/up/# and
+ * gatekey/reply/#; what is in the spool on disk is acknowledged to the broker, and nothing before.
+ * No broker is no error: the relay waits for its socket to appear.
+ */
+enum gk_status relay_new(struct service *service, struct relay **relay,
+                         struct gk_error *err) GK_MUST_CHECK;
+void relay_free(struct relay *relay); /* NULL is fine */
+/* Publish at QoS 1 to local applications; topic is what follows gatekey/. Fails with GK_UNREACHABLE
+ * (no broker), GK_BUSY, GK_NO_MEMORY. */
+enum gk_status relay_publish(struct relay *relay, const char *topic, const void *payload,
+                             size_t size, bool retain, struct gk_error *err) GK_MUST_CHECK;
+bool relay_is_up(const struct relay *relay);
+/*
+ * What came on a local topic (gatekey/up/... or gatekey/reply/...), from the broker or from its
+ * plugin (agent/broker/). done as in intake_take(). A bad one is answered on gatekey/error/... and
+ * fails with GK_USAGE or GK_REFUSED: it need not come again.
+ */
+enum gk_status relay_take(struct relay *relay, const char *topic, const void *payload, size_t size,
+                          intake_done *done, void *context, struct gk_error *err) GK_MUST_CHECK;
+void relay_describe(const struct relay *relay, json_t *status);
+
+/* --- metrics.c ------------------------------------------------------------------------------- */
+
+/* What the service knows of itself, for people and programs: op "status", [local] metrics_file,
+ * gatekey/status, systemd's status line. */
+enum gk_status metrics_new(struct service *service, struct metrics **metrics,
+                           struct gk_error *err) GK_MUST_CHECK;
+void metrics_free(struct metrics *metrics);    /* NULL is fine */
+void metrics_changed(struct metrics *metrics); /* something worth telling soon: up, down, dropped */
+json_t *metrics_status(const struct metrics *metrics); /* what op "status" answers; NULL: memory */
+
+/* --- publisher.c ----------------------------------------------------------------------------- */
 
 enum gk_status publisher_new(struct service *service, struct publisher **publisher,
                              struct gk_error *err) GK_MUST_CHECK;
@@ -204,6 +306,13 @@ void commander_free(struct commander *commander); /* kills what runs; NULL is fi
 void commander_up(struct commander *commander);
 void commander_receive(struct commander *commander, const char *rest, const void *payload,
                        size_t size);
+/*
+ * A local application's answer to a command, from gatekey/reply/REST: {"id":...,"code":200,
+ * "data":...}, or raw bytes where the command was raw. Fails with GK_USAGE (it makes no sense),
+ * GK_NO_MESSAGE (nobody waits for it, or not any more).
+ */
+enum gk_status commander_answer(struct commander *commander, const char *rest, const void *payload,
+                                size_t size, struct gk_error *err) GK_MUST_CHECK;
 void commander_describe(const struct commander *commander, json_t *status);
 
 /* --- notices.c ------------------------------------------------------------------------------- */

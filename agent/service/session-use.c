@@ -20,6 +20,13 @@ enum gk_status session_require(const struct session *session, struct gk_error *e
     return session->last.status;
 }
 
+enum gk_status session_accepts(const struct session *session, struct gk_error *err)
+{
+    return session->phase == NOT_ENROLLED || session->phase == STOPPED
+               ? gk_fail(err, GK_NOT_ENROLLED, "%s", session->service->config->directory)
+               : GK_OK;
+}
+
 bool session_is_moving(const struct session *session)
 {
     return session->moving;
