@@ -99,17 +99,16 @@ const char *agent_value_hosts(void *field, const char *value, const struct agent
 const char *agent_value_proxy(void *field, const char *value, const struct agent_bounds *bounds)
 {
     static const char problem[] = "must be socks5://[USER@]HOST:PORT or http://[USER@]HOST:PORT";
-    const char *at = strstr(value, "://");
-    const char *port = strrchr(value, ':');
+    size_t scheme = strncmp(value, "socks5://", 9) == 0 ? 9
+                    : strncmp(value, "http://", 7) == 0 ? 7
+                                                        : 0;
+    const char *place = value + scheme, *port = strrchr(place, ':');
     char *end;
 
     (void)bounds;
-    if (at == NULL || (strncmp(value, "socks5", 6) != 0 && strncmp(value, "http:", 5) != 0) ||
-        (size_t)(at - value) != strcspn(value, ":") || strlen(value) > 512 ||
-        !is_clean(at + 3, " /?#\"\\") || port <= at + 3 || !isdigit((unsigned char)port[1])) {
-        return problem;
-    }
-    if (strtoul(port + 1, &end, 10) - 1 > 65534 || *end != '\0') {
+    if (scheme == 0 || strlen(value) > 512 || !is_clean(place, " /?#\"\\") || port == NULL ||
+        port == place || port[-1] == '@' || !isdigit((unsigned char)port[1]) ||
+        strtoul(port + 1, &end, 10) - 1 > 65534 || *end != '\0') {
         return problem;
     }
     return store(field, value, strlen(value));

@@ -173,6 +173,60 @@ static void reads_the_settings_of_an_identitys_life(void **state)
     assert_int_equal(c->tolerance_s, 90);
 }
 
+static void reads_the_settings_of_the_way_to_the_hub(void **state)
+{
+    struct fixture *f = *state;
+    struct agent_config *c;
+
+    read_text(f, "");
+    assert_true(f->config->resume);
+    assert_null(f->config->fallback);
+    assert_string_equal(f->config->broker, "/run/gatekey/local/broker.sock");
+    assert_int_equal(f->config->spool_bytes, 256 * 1024 * 1024);
+    assert_int_equal(f->config->uplink_rate, 900 * 1024);
+    read_text(f, "[hub]\nfallback = two.example  192.0.2.7 2001:db8::7\nresume = no\n"
+                 "proxy = socks5://user@proxy.example:1080\n"
+                 "proxy_password_file = credential:proxy\n"
+                 "[local]\nbroker =\nmetrics_file = /m\n"
+                 "[spool]\nmax_size = 4G\nmax_age = 7d\nresume_after = 0\nrate = 0\n");
+    c = f->config;
+    assert_int_equal(f->status, GK_OK);
+    assert_string_equal(c->fallback, "two.example  192.0.2.7 2001:db8::7");
+    assert_false(c->resume);
+    assert_string_equal(c->proxy, "socks5://user@proxy.example:1080");
+    assert_string_equal(c->proxy_password_file, "credential:proxy");
+    assert_string_equal(c->broker, "");
+    assert_string_equal(c->metrics_file, "/m");
+    assert_true(c->spool_bytes == UINT64_C(4) << 30);
+    assert_int_equal(c->spool_age_s, 7 * 86400);
+    assert_int_equal(c->resume_after_s, 0);
+    assert_true(c->uplink_rate == 0);
+}
+
+static void refuses_a_way_that_leads_nowhere(void **state)
+{
+    static const char *const proxies[] = {
+        "proxy.example:1080", "socks4://p:1",        "http://p",      "http://p:0",
+        "http://p:65536",     "socks5://p:80/path",  "http://:80",    "socks5://p:80:",
+        "http://p:8 0",       "ftp://socks5://p:80", "socks5h://p:80"
+    };
+    static const char *const sizes[] = { "1", "0.5G", "1T", "-1G", "1GB", "2048G", "0x100000" };
+    char text[128];
+
+    for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
+        snprintf(text, sizeof(text), "[hub]\nproxy = %s\n", proxies[i]);
+        refuses(state, text, 2, "proxy must be socks5://");
+    }
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        snprintf(text, sizeof(text), "[spool]\nmax_size = %s\n", sizes[i]);
+        refuses(state, text, 2, "is not a size in its range");
+    }
+    refuses(state, "[hub]\nfallback = a b c d\n", 2, "fallback must be one to three");
+    refuses(state, "[hub]\nfallback = a b/c\n", 2, "fallback must be one to three");
+    refuses(state, "[hub]\nfallback =\n", 2, "fallback must be one to three");
+    refuses(state, "[local]\nbroker = here\n", 2, "broker must be an absolute path");
+}
+
 static void refuses_what_it_does_not_know(void **state)
 {
     refuses(state, "\n[tmp]\n", 2, "unknown section [tmp]");
@@ -344,6 +398,8 @@ int main(void)
         CLAIM(an_empty_file_means_the_defaults),
         CLAIM(reads_every_setting),
         CLAIM(reads_the_settings_of_an_identitys_life),
+        CLAIM(reads_the_settings_of_the_way_to_the_hub),
+        CLAIM(refuses_a_way_that_leads_nowhere),
         CLAIM(refuses_what_it_does_not_know),
         CLAIM(refuses_what_stands_there_twice),
         CLAIM(refuses_lines_that_would_be_read_otherwise_than_they_look),
