@@ -79,16 +79,32 @@ static enum gk_status revoke_orphans(struct enrolment *e, struct hub *hub,
     return GK_OK;
 }
 
-static enum gk_status prepare(struct enrolment *e, struct hub *hub, struct gk_error *err)
+enum gk_status enrolment_list(struct enrolment *e, struct hub **hub, struct enos_record **records,
+                              size_t *count, struct gk_error *err)
 {
-    CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
-    size_t count = 0;
+    CLEANUP(gk_freep) struct enos_record *made = calloc(HUB_RECORDS_MAX, sizeof(*made));
     enum gk_status status;
 
-    if (records == NULL) {
+    if (made == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    status = hub_certificate_list(hub, records, &count, err);
+    status = enrolment_hub(e, hub, err);
+    if (status == GK_OK) {
+        status = hub_certificate_list(*hub, made, count, err);
+    }
+    if (status == GK_OK) {
+        *records = TAKE(made);
+    }
+    return status;
+}
+
+static enum gk_status prepare(struct enrolment *e, struct gk_error *err)
+{
+    CLEANUP(gk_freep) struct enos_record *records = NULL;
+    struct hub *hub;
+    size_t count;
+    enum gk_status status = enrolment_list(e, &hub, &records, &count, err);
+
     if (status != GK_OK) {
         return status;
     }
@@ -105,18 +121,11 @@ static enum gk_status prepare(struct enrolment *e, struct hub *hub, struct gk_er
 enum gk_status enrolment_revoke_replaced(struct enrolment *e, const char *serial,
                                          struct gk_error *err)
 {
-    CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
+    CLEANUP(gk_freep) struct enos_record *records = NULL;
     struct hub *hub;
-    size_t count = 0;
-    enum gk_status status;
+    size_t count;
+    enum gk_status status = enrolment_list(e, &hub, &records, &count, err);
 
-    if (records == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = enrolment_hub(e, &hub, err);
-    if (status == GK_OK) {
-        status = hub_certificate_list(hub, records, &count, err);
-    }
     return status == GK_OK ? revoke_orphans(e, hub, records, count, serial, err) : status;
 }
 
@@ -181,7 +190,7 @@ static enum gk_status apply_with_any_name(struct enrolment *e, struct gk_error *
     char suffix[CERTIFICATE_SUFFIX_SIZE];
 
     if (status == GK_OK) {
-        status = prepare(e, hub, err);
+        status = prepare(e, err);
     }
     if (status == GK_OK) {
         status = apply(e, hub, NULL, err);

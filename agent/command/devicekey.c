@@ -45,9 +45,8 @@ bool devicekey_is_as_made(const struct gk_key *key)
            gk_key_offers(key, GK_RSASSA, GK_SHA256) && gk_key_offers(key, GK_RSAPSS, GK_SHA256);
 }
 
-/* A missing file is no key. */
-static enum gk_status read_reference(const char *directory, const char *name, struct gk_key **key,
-                                     struct gk_error *err)
+enum gk_status devicekey_reference_read(const char *directory, const char *name,
+                                        struct gk_key **key, struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
     struct gk_error why = { 0 };
@@ -72,10 +71,10 @@ enum gk_status devicekey_read_at(const struct devicekey_place *place, struct dev
                                  struct gk_error *err)
 {
     CLEANUP(devicekey_clear) struct devicekey d = { .handle = place->handle };
-    enum gk_status status = read_reference(place->directory, GK_FILE_DEVICE, &d.key, err);
+    enum gk_status status = devicekey_reference_read(place->directory, GK_FILE_DEVICE, &d.key, err);
 
     if (status == GK_OK) {
-        status = read_reference(place->directory, GK_FILE_DEVICE_NEW, &d.planned, err);
+        status = devicekey_reference_read(place->directory, GK_FILE_DEVICE_NEW, &d.planned, err);
     }
     if (status != GK_OK) {
         return status;
@@ -279,7 +278,7 @@ enum gk_status devicekey_destroy_old(struct run *run, bool *evicted, struct gk_e
     const char *directory = run->config->directory;
     CLEANUP(gk_admin_closep) struct gk_admin *admin = NULL;
     CLEANUP(gk_key_freep) struct gk_key *key = NULL;
-    enum gk_status status = read_reference(directory, GK_FILE_DEVICE_OLD, &key, err);
+    enum gk_status status = devicekey_reference_read(directory, GK_FILE_DEVICE_OLD, &key, err);
 
     *evicted = false;
     if (status != GK_OK || key == NULL) {

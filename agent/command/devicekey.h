@@ -40,6 +40,13 @@ struct devicekey_place {
 };
 struct devicekey_place devicekey_place(const struct agent_config *config);
 
+/*
+ * Read one reference; *key is NULL where there is no such file, or folder. Fails with
+ * GK_BAD_REFERENCE, GK_NOT_RSA2048.
+ */
+enum gk_status devicekey_reference_read(const char *directory, const char *name,
+                                        struct gk_key **key, struct gk_error *err) GK_MUST_CHECK;
+
 /* Read the files only. Fails with GK_BAD_REFERENCE, GK_NOT_RSA2048. */
 enum gk_status devicekey_read_at(const struct devicekey_place *place, struct devicekey *devicekey,
                                  struct gk_error *err) GK_MUST_CHECK;

@@ -78,6 +78,13 @@ enum gk_status enrolment_install(struct enrolment *e, const struct certificate *
 enum gk_status enrolment_settle(struct enrolment *e, const struct certificate *certificate,
                                 struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * The hub, and its list of this device's certificates, HUB_RECORDS_MAX of them at most: records is
+ * the caller's to free(3). application.c
+ */
+enum gk_status enrolment_list(struct enrolment *e, struct hub **hub, struct enos_record **records,
+                              size_t *count, struct gk_error *err) GK_MUST_CHECK;
+
 /* Revoke what is valid at the hub, ours by the state, and not this one. application.c */
 enum gk_status enrolment_revoke_replaced(struct enrolment *e, const char *serial,
                                          struct gk_error *err) GK_MUST_CHECK;

@@ -44,18 +44,11 @@ static enum gk_status check_reason(const char *name, struct gk_error *err)
 /* From before the first application on, what is not ours is named in the state. */
 static enum gk_status look_for_others(struct enrolment *e, struct gk_error *err)
 {
-    CLEANUP(gk_freep) struct enos_record *records = calloc(HUB_RECORDS_MAX, sizeof(*records));
+    CLEANUP(gk_freep) struct enos_record *records = NULL;
     struct hub *hub;
-    size_t count = 0;
-    enum gk_status status;
+    size_t count;
+    enum gk_status status = enrolment_list(e, &hub, &records, &count, err);
 
-    if (records == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = enrolment_hub(e, &hub, err);
-    if (status == GK_OK) {
-        status = hub_certificate_list(hub, records, &count, err);
-    }
     return status == GK_OK ? enrolment_note_others(e, records, count, err) : status;
 }
 

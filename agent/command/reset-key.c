@@ -107,29 +107,6 @@ static enum gk_status destroy(struct run *run, const struct gk_key *key, struct 
     return GK_OK;
 }
 
-/* A missing file, or folder, is no key. */
-static enum gk_status read_reference(const char *folder, const char *name, struct gk_key **key,
-                                     struct gk_error *err)
-{
-    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
-    struct gk_error why = { 0 };
-    enum gk_status status = gk_identity_read(folder, name, &content, err);
-
-    if (status == GK_NO_FILE) {
-        *key = NULL;
-        return GK_OK;
-    }
-    if (status != GK_OK) {
-        return status;
-    }
-    status = gk_key_parse(content.data, content.size, key, &why);
-    if (status != GK_OK) {
-        gk_fail(err, status, "%s/%s: %s", folder, name, why.object);
-        gk_advise(err, "restore %s from a copy", name);
-    }
-    return status;
-}
-
 /*
  * Where the reference is garbled, the certificate beside it says which key was ours. That says
  * nothing of the handle, which is the configured one or, where the key was rotated, the next.
@@ -160,7 +137,7 @@ static enum gk_status find_certified(struct reset *reset, enum agent_pair pair, 
 static enum gk_status read_key(struct reset *reset, const char *folder, size_t place,
                                struct gk_key **key, struct gk_error *err)
 {
-    enum gk_status status = read_reference(folder, places[place].name, key, err);
+    enum gk_status status = devicekey_reference_read(folder, places[place].name, key, err);
 
     if ((status == GK_BAD_REFERENCE || status == GK_BAD_FILE) &&
         strcmp(places[place].name, GK_FILE_DEVICE) == 0 &&
