@@ -77,7 +77,7 @@ tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_state_LDADD = $(agent_test_ldadd)
 
 # What is believed of CAs and lists.
-EXTRA_DIST += tests/agent/publisher.py tests/agent/trust.sh
+EXTRA_DIST += tests/agent/claims.sh tests/agent/publisher.py tests/agent/trust.sh
 trust_scripts = \
     tests/agent/a-new-root-is-trusted-over-a-link \
     tests/agent/revocation-lists-are-refreshed \

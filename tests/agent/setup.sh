@@ -9,6 +9,8 @@ set -eu
 umask 022
 cd "$GATEKEY_TEST_DIR"
 
+. "$abs_top_srcdir/tests/agent/claims.sh"
+
 built=$abs_top_builddir
 hub_pid=
 
@@ -86,38 +88,6 @@ gatekey() {
 forget_connects() {
     rm -rf "${gateway:-gw}/state"
     mkdir -m 700 "${gateway:-gw}/state"
-}
-
-# works COMMAND...: it exits 0; its output is in out and err.
-works() {
-    "$@" >out 2>err || {
-        code=$?
-        cat out err >&2
-        fail "exit $code: $*"
-    }
-}
-
-# refuses CODE TEXT COMMAND...: it exits with CODE, says TEXT in one sentence on stderr, and nothing on stdout.
-refuses() {
-    wanted=$1
-    text=$2
-    shift 2
-    code=0
-    "$@" >out 2>err || code=$?
-    if [ "$code" -ne "$wanted" ] || ! grep -qF -- "$text" err; then
-        cat out err >&2
-        fail "exit $code, not $wanted with \"$text\": $*"
-    fi
-    [ "$(grep -c '^gatekey: cannot ' err)" -eq 1 ] || fail "not one sentence: $(cat err)"
-    grep '^gatekey: cannot ' err | grep -qE ': .*; .' || fail "no next step: $(cat err)"
-}
-
-# says TEXT: the last command said so on stderr.
-says() {
-    grep -qF -- "$1" err || {
-        cat err >&2
-        fail "does not say \"$1\""
-    }
 }
 
 # Nothing half-written is left, and no secret in clear.

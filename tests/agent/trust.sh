@@ -3,44 +3,13 @@
 # What the tests of trust share; sourced. A gateway that has a certificate of its own CA and no TPM, and
 # whoever publishes lists and roots.
 . "$abs_top_srcdir/tests/agent/broker.sh"
+. "$abs_top_srcdir/tests/agent/claims.sh"
 
 built=$abs_top_builddir
 export SSLKEYLOGFILE="$PWD/tls-keys" http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1
 
 gatekey() {
     "$built/gatekey" --config "${gateway:-gw}.conf" "$@"
-}
-
-# works COMMAND...: it exits 0; its output is in out and err.
-works() {
-    "$@" >out 2>err || {
-        code=$?
-        cat out err >&2
-        fail "exit $code: $*"
-    }
-}
-
-# refuses CODE TEXT COMMAND...: it exits with CODE and says TEXT in one sentence on stderr.
-refuses() {
-    wanted=$1
-    text=$2
-    shift 2
-    code=0
-    "$@" >out 2>err || code=$?
-    if [ "$code" -ne "$wanted" ] || ! grep -qF -- "$text" err; then
-        cat out err >&2
-        fail "exit $code, not $wanted with \"$text\": $*"
-    fi
-    [ "$(grep -c '^gatekey: cannot ' err)" -eq 1 ] || fail "not one sentence: $(cat err)"
-    grep '^gatekey: cannot ' err | grep -qE ': .*; .' || fail "no next step: $(cat err)"
-}
-
-# says TEXT: the last command said so, on stdout or stderr.
-says() {
-    cat out err | grep -qF -- "$1" || {
-        cat out err >&2
-        fail "does not say \"$1\""
-    }
 }
 
 # publish FOLDER [CERTIFICATE KEY]: sets published, where it is
