@@ -20,24 +20,19 @@ struct hub_client {
     int64_t last_stamp;
 };
 
-struct text {
-    char *bytes;
-    size_t size;
-};
-
-static size_t take(char *bytes, size_t one, size_t count, void *user)
+size_t hub_body_take(char *bytes, size_t one, size_t count, void *user)
 {
-    struct text *text = user;
-    char *larger = realloc(text->bytes, text->size + count + 1);
+    struct hub_body *body = user;
+    char *larger = realloc(body->bytes, body->size + count + 1);
 
     (void)one;
     if (larger == NULL) {
         return 0;
     }
-    memcpy(larger + text->size, bytes, count);
-    text->bytes = larger;
-    text->size += count;
-    text->bytes[text->size] = '\0';
+    memcpy(larger + body->size, bytes, count);
+    body->bytes = larger;
+    body->size += count;
+    body->bytes[body->size] = '\0';
     return count;
 }
 
@@ -69,7 +64,7 @@ void hub_client_free(struct hub_client *client)
 static json_t *exchange(struct hub_client *client, const char *url, const char *body,
                         struct curl_slist *headers, long *http)
 {
-    struct text text = { 0 };
+    struct hub_body text = { 0 };
     json_t *answer = NULL;
 
     if (client->curl == NULL) {
@@ -82,7 +77,7 @@ static json_t *exchange(struct hub_client *client, const char *url, const char *
     curl_easy_setopt(client->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, hub_body_take);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &text);
     if (body != NULL) {
         curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, body);

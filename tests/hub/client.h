@@ -47,4 +47,12 @@ struct hub_client_call {
  */
 int hub_client_call(struct hub_client *client, const struct hub_client_call *call, json_t **answer);
 
+/* What an answer's body grows in, for CURLOPT_WRITEFUNCTION: NUL-terminated, the caller's to free.
+ */
+struct hub_body {
+    char *bytes; /* NULL: nothing came */
+    size_t size;
+};
+size_t hub_body_take(char *bytes, size_t one, size_t count, void *body);
+
 #endif

@@ -6,6 +6,7 @@
  */
 #include "tests/hub/hubctl.h"
 
+#include "tests/hub/client.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/table.h"
 #include "tests/hub/text.h"
@@ -65,27 +66,6 @@ int hubctl_show(struct run *run, const char *query)
     return 0;
 }
 
-struct text {
-    char *bytes;
-    size_t size;
-};
-
-static size_t take(char *bytes, size_t one, size_t count, void *user)
-{
-    struct text *text = user;
-    char *larger = realloc(text->bytes, text->size + count + 1);
-
-    (void)one;
-    if (larger == NULL) {
-        return 0;
-    }
-    memcpy(larger + text->size, bytes, count);
-    text->bytes = larger;
-    text->size += count;
-    text->bytes[text->size] = '\0';
-    return count;
-}
-
 static void curl_freep(CURL **curl)
 {
     curl_easy_cleanup(*curl);
@@ -96,7 +76,7 @@ json_t *hubctl_ask(const char *path, const json_t *body)
     CLEANUP(curl_freep) CURL *curl = curl_easy_init();
     CLEANUP(gk_freep) char *url = hub_print("http://hub%s", path);
     CLEANUP(gk_freep) char *request = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    struct text text = { 0 };
+    struct hub_body text = { 0 };
     json_t *answer = NULL;
 
     if (curl == NULL || url == NULL) {
@@ -104,7 +84,7 @@ json_t *hubctl_ask(const char *path, const json_t *body)
     }
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, HUB_CONTROL_SOCKET);
     curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, hub_body_take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &text);
     if (request != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request);
