@@ -62,7 +62,7 @@ static enum gk_status confirm(struct conversation *talk, json_t *id)
                             topic)) {
         return gk_fail(&talk->err, GK_BAD_CONFIG, "[device] product_key or device_key");
     }
-    return agent_link_publish(talk->link, topic, text, size, &talk->err);
+    return agent_link_publish(talk->link, topic, text, size, NULL, &talk->err);
 }
 
 static enum gk_status take_secret(struct conversation *talk, const void *payload, size_t size)
@@ -119,7 +119,7 @@ static enum gk_status send_next(struct conversation *talk)
             enos_request_format(id, talk->rest, talk->params[talk->sent], &text, &size, &talk->err);
     }
     if (status == GK_OK) {
-        status = agent_link_publish(talk->link, topic, text, size, &talk->err);
+        status = agent_link_publish(talk->link, topic, text, size, NULL, &talk->err);
     }
     talk->sent += status == GK_OK ? 1 : 0;
     return status;

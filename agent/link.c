@@ -74,9 +74,11 @@ static void on_publish(struct mosquitto *mosquitto, void *context, int mid)
     struct agent_link *link = context;
 
     (void)mosquitto;
-    (void)mid;
     if (link->unacknowledged > 0) {
         link->unacknowledged--;
+    }
+    if (link->options.events->acknowledged != NULL) {
+        link->options.events->acknowledged(link->options.context, mid);
     }
 }
 
@@ -445,7 +447,7 @@ enum gk_status agent_link_unsubscribe(struct agent_link *link, const char *topic
 }
 
 enum gk_status agent_link_publish(struct agent_link *link, const char *topic, const void *payload,
-                                  size_t size, struct gk_error *err)
+                                  size_t size, int *mid, struct gk_error *err)
 {
     enum gk_status status = require_up(link, err);
 
@@ -457,7 +459,7 @@ enum gk_status agent_link_publish(struct agent_link *link, const char *topic, co
                        link->unacknowledged);
     }
     status = fail_mosquitto(
-        link, mosquitto_publish(link->mosquitto, NULL, topic, (int)size, payload, 1, false), err);
+        link, mosquitto_publish(link->mosquitto, mid, topic, (int)size, payload, 1, false), err);
     if (status == GK_OK) {
         link->unacknowledged++;
     }

@@ -39,6 +39,8 @@ struct agent_link_events {
     void (*message)(void *context, const char *topic, const void *payload, size_t size);
     /* The hub refused a subscription. May be NULL. */
     void (*unsubscribed)(void *context, const char *topic);
+    /* The hub's PUBACK for the publish that was given this mid. May be NULL. */
+    void (*acknowledged)(void *context, int mid);
 };
 
 /* How to connect. All is borrowed until agent_link_free(). */
@@ -92,7 +94,8 @@ bool agent_link_has_sent_connect(const struct agent_link *link);
 
 /*
  * Subscribe, unsubscribe, or publish at QoS 1. All only while up; what is asked goes out in the
- * order given. No more than AGENT_LINK_WINDOW publishes wait for the hub's PUBACK at a time. Fail
+ * order given. No more than AGENT_LINK_WINDOW publishes wait for the hub's PUBACK at a time; mid
+ * (may be NULL) is what acknowledged() tells them apart by, for as long as this link is up. Fail
  * with GK_UNREACHABLE (not up), GK_BUSY (the window is full), GK_NO_MEMORY, GK_INTERNAL.
  */
 #define AGENT_LINK_WINDOW 16
@@ -101,7 +104,7 @@ enum gk_status agent_link_subscribe(struct agent_link *link, const char *topic,
 enum gk_status agent_link_unsubscribe(struct agent_link *link, const char *topic,
                                       struct gk_error *err) GK_MUST_CHECK;
 enum gk_status agent_link_publish(struct agent_link *link, const char *topic, const void *payload,
-                                  size_t size, struct gk_error *err) GK_MUST_CHECK;
+                                  size_t size, int *mid, struct gk_error *err) GK_MUST_CHECK;
 
 /* How many publishes wait for their PUBACK. */
 unsigned agent_link_unacknowledged(const struct agent_link *link);

@@ -164,6 +164,13 @@ void publisher_refused(struct publisher *publisher, const char *rest)
     replies_refused(&publisher->replies, rest);
 }
 
+/* What publisher_send() sends is over when the hub answered, not when it acknowledged. */
+void publisher_acknowledged(struct publisher *publisher, int mid)
+{
+    (void)publisher;
+    (void)mid;
+}
+
 /* --- requests
  * ------------------------------------------------------------------------------------- */
 

@@ -77,6 +77,10 @@ GK_DEFINE_CLEANUP(struct session, session_free)
  */
 enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
                                size_t size, struct gk_error *err) GK_MUST_CHECK;
+/* The same for whoever wants to know of the PUBACK: publisher_acknowledged() is told this mid. One
+ * that did not come before uplink_down() does not come any more. */
+enum gk_status session_publish_mid(struct session *session, const char *rest, const void *payload,
+                                   size_t size, int *mid, struct gk_error *err) GK_MUST_CHECK;
 enum gk_status session_subscribe(struct session *session, const char *rest,
                                  struct gk_error *err) GK_MUST_CHECK;
 enum gk_status session_unsubscribe(struct session *session, const char *rest,
@@ -296,6 +300,8 @@ void publisher_down(struct publisher *publisher, const struct gk_error *err);
 bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,
                        size_t size);
 void publisher_refused(struct publisher *publisher, const char *rest);
+/* The hub's PUBACK for what session_publish_mid() gave this mid. */
+void publisher_acknowledged(struct publisher *publisher, int mid);
 void publisher_describe(const struct publisher *publisher, json_t *status);
 
 /* --- commander.c ----------------------------------------------------------------------------- */

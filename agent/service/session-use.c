@@ -45,8 +45,8 @@ static enum gk_status name_topic(const struct session *session, const char *rest
     return status;
 }
 
-enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
-                               size_t size, struct gk_error *err)
+enum gk_status session_publish_mid(struct session *session, const char *rest, const void *payload,
+                                   size_t size, int *mid, struct gk_error *err)
 {
     char topic[ENOS_TOPIC_MAX];
     enum gk_status status = name_topic(session, rest, topic, err);
@@ -54,9 +54,15 @@ enum gk_status session_publish(struct session *session, const char *rest, const 
     if (status != GK_OK) {
         return status;
     }
-    status = agent_link_publish(session->link, topic, payload, size, err);
+    status = agent_link_publish(session->link, topic, payload, size, mid, err);
     session_watch_link(session);
     return status;
+}
+
+enum gk_status session_publish(struct session *session, const char *rest, const void *payload,
+                               size_t size, struct gk_error *err)
+{
+    return session_publish_mid(session, rest, payload, size, NULL, err);
 }
 
 enum gk_status session_subscribe(struct session *session, const char *rest, struct gk_error *err)

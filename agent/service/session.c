@@ -235,7 +235,15 @@ static void on_unsubscribed(void *context, const char *topic)
     }
 }
 
-static const struct agent_link_events events = { on_up, on_message, on_unsubscribed };
+static void on_acknowledged(void *context, int mid)
+{
+    struct session *session = context;
+
+    publisher_acknowledged(session->service->publisher, mid);
+}
+
+static const struct agent_link_events events = { on_up, on_message, on_unsubscribed,
+                                                 on_acknowledged };
 
 static enum gk_status start_link(struct session *session, struct gk_error *err)
 {
