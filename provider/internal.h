@@ -67,6 +67,12 @@ struct prov_visit {
     atomic_bool made;      /* something was found: from now on nobody waits */
 };
 
+/* What this provider signed since it was loaded, and how long that took in the TPM. */
+struct prov_tally {
+    uint64_t signatures, failures; /* handed out; asked for in vain */
+    uint64_t total_us, last_us;    /* of those handed out */
+};
+
 struct prov_context {
     const OSSL_CORE_HANDLE *core;
     struct prov_upcalls upcalls;
@@ -78,6 +84,7 @@ struct prov_context {
     struct gk_tpm *tpm;
     struct gk_place place;
     struct prov_software *software;
+    struct prov_tally tally; /* guarded by the lock as well */
 
     struct prov_context *next; /* fork.c's list */
     bool watched;
@@ -111,6 +118,14 @@ enum gk_status prov_context_auth(struct prov_context *context, struct gk_auth *a
                                  struct gk_error *err) GK_MUST_CHECK;
 enum gk_status prov_context_parent_auth(struct prov_context *context, struct gk_auth *auth,
                                         struct gk_error *err) GK_MUST_CHECK;
+
+/* --- what was signed: tally.c -------------------------------------------------------------------
+ */
+
+uint64_t prov_tally_now_us(void); /* on a clock that nobody sets */
+void prov_tally_note(struct prov_context *context, bool is_signed, uint64_t spent_us);
+/* Our part of OSSL_FUNC_PROVIDER_GET_PARAMS: 1, or 0 where a number does not fit. */
+int prov_tally_get(struct prov_context *context, OSSL_PARAM params[]);
 
 /* --- fork: fork.c -------------------------------------------------------------------------------
  */

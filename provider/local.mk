@@ -31,6 +31,7 @@ libprovider_la_SOURCES = \
     %D%/signature.c \
     %D%/store.c \
     %D%/tables.c \
+    %D%/tally.c \
     %D%/tss2.c \
     %D%/uri.c \
     %D%/verification.c

@@ -33,6 +33,10 @@ static const OSSL_PARAM *gettable_params(void *provctx)
         OSSL_PARAM_utf8_ptr(OSSL_PROV_PARAM_VERSION, NULL, 0),
         OSSL_PARAM_utf8_ptr(OSSL_PROV_PARAM_BUILDINFO, NULL, 0),
         OSSL_PARAM_int(OSSL_PROV_PARAM_STATUS, NULL),
+        OSSL_PARAM_uint64("gatekey-signatures", NULL),
+        OSSL_PARAM_uint64("gatekey-signature-us", NULL),
+        OSSL_PARAM_uint64("gatekey-signature-last-us", NULL),
+        OSSL_PARAM_uint64("gatekey-signature-failures", NULL),
         OSSL_PARAM_END,
     };
 
@@ -52,11 +56,10 @@ static int get_params(void *provctx, OSSL_PARAM params[])
 {
     OSSL_PARAM *status = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_STATUS);
 
-    (void)provctx;
     return set_text(params, OSSL_PROV_PARAM_NAME, "gatekey, the device key in the TPM") &&
            set_text(params, OSSL_PROV_PARAM_VERSION, PACKAGE_VERSION) &&
            set_text(params, OSSL_PROV_PARAM_BUILDINFO, PACKAGE_STRING) &&
-           (status == NULL || OSSL_PARAM_set_int(status, 1));
+           (status == NULL || OSSL_PARAM_set_int(status, 1)) && prov_tally_get(provctx, params);
 }
 
 static const OSSL_ALGORITHM *query_operation(void *provctx, int operation, int *no_cache)

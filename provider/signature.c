@@ -96,8 +96,8 @@ static int sign_init(void *ctx, void *provkey, const OSSL_PARAM params[])
     return PROV_ANSWER(signature->context, status, &err, OPERATION);
 }
 
-static enum gk_status sign_digest(struct prov_signature *signature, const uint8_t *digest,
-                                  uint8_t *out, struct gk_error *err)
+static enum gk_status sign_in_tpm(struct prov_signature *signature, const uint8_t *digest,
+                                  uint8_t *out, uint64_t *spent_us, struct gk_error *err)
 {
     struct prov_key *key = signature->key;
     const struct prov_scheme *scheme = &signature->scheme;
@@ -107,6 +107,7 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
     struct gk_crypto crypto;
     struct gk_tpm *tpm;
     size_t salt_size;
+    uint64_t begun_us;
     enum gk_status status = prov_scheme_settle(scheme, &salt_size, err);
 
     if (status == GK_OK) {
@@ -125,14 +126,26 @@ static enum gk_status sign_digest(struct prov_signature *signature, const uint8_
         return status;
     }
     prov_crypto_fill(&where, &crypto);
+    begun_us = prov_tally_now_us();
     prov_fork_enter();
     status = gk_key_sign(tpm, with_parent != NULL ? with_parent : key->reference, &auth, &crypto,
                          scheme->padding, scheme->hash, digest, salt_size, out, err);
     prov_fork_leave();
+    *spent_us = prov_tally_now_us() - begun_us;
     if (status == GK_BAD_AUTH) {
         prov_key_explain_password(key, err);
         status = err->status;
     }
+    return status;
+}
+
+static enum gk_status sign_digest(struct prov_signature *signature, const uint8_t *digest,
+                                  uint8_t *out, struct gk_error *err)
+{
+    uint64_t spent_us = 0;
+    enum gk_status status = sign_in_tpm(signature, digest, out, &spent_us, err);
+
+    prov_tally_note(signature->context, status == GK_OK, spent_us);
     return status;
 }
 

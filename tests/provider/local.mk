@@ -29,6 +29,7 @@ provider_programs = \
     %D%/test-signature \
     %D%/test-silence \
     %D%/test-store \
+    %D%/test-tally \
     %D%/test-threads \
     %D%/test-tss2 \
     %D%/test-turns \
@@ -70,6 +71,9 @@ provider_test_cflags = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 %C%_test_silence_LDADD = libproviderfixture.la $(SSL_LIBS)
 %C%_test_store_CFLAGS = $(provider_test_cflags)
 %C%_test_store_LDADD = libproviderfixture.la
+%C%_test_tally_SOURCES = %D%/test-tally.c %D%/signing.c %D%/signing.h
+%C%_test_tally_CFLAGS = $(provider_test_cflags)
+%C%_test_tally_LDADD = libproviderfixture.la
 %C%_test_threads_SOURCES = %D%/test-threads.c %D%/signing.c %D%/signing.h
 %C%_test_threads_CFLAGS = $(provider_test_cflags)
 %C%_test_threads_LDADD = libproviderfixture.la
