@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/provider.h>
 #include <openssl/store.h>
 #include <openssl/ui.h>
@@ -313,4 +314,26 @@ enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char 
     }
     *key = TAKE(found);
     return GK_OK;
+}
+
+bool agent_openssl_signatures(const struct agent_openssl *openssl,
+                              struct agent_signatures *signatures)
+{
+    struct agent_signatures known = { 0 };
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_uint64("gatekey-signatures", &known.made),
+        OSSL_PARAM_construct_uint64("gatekey-signature-failures", &known.failed),
+        OSSL_PARAM_construct_uint64("gatekey-signature-us", &known.total_us),
+        OSSL_PARAM_construct_uint64("gatekey-signature-last-us", &known.last_us),
+        OSSL_PARAM_construct_end(),
+    };
+
+    /* A provider leaves alone what it does not know, and says that all is well. */
+    if (openssl->provider == NULL || OSSL_PROVIDER_get_params(openssl->provider, params) != 1 ||
+        !OSSL_PARAM_modified(&params[0])) {
+        ERR_clear_error();
+        return false;
+    }
+    *signatures = known;
+    return true;
 }

@@ -17,6 +17,8 @@
 #include "tpm/devkey.h"
 
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct agent_openssl;
 
@@ -53,6 +55,18 @@ const struct gk_crypto *agent_openssl_crypto(const struct agent_openssl *openssl
  */
 enum gk_status agent_openssl_load_key(struct agent_openssl *openssl, const char *uri,
                                       EVP_PKEY **key, struct gk_error *err) GK_MUST_CHECK;
+
+/*
+ * What the configured provider signed in this context since it was made: what it handed out and
+ * how long that took, and what it could not make. False, and nothing written, where it does not
+ * count: gatekey's own does (gatekey-provider(7)), others do not.
+ */
+struct agent_signatures {
+    uint64_t made, failed;
+    uint64_t total_us, last_us; /* of those made */
+};
+bool agent_openssl_signatures(const struct agent_openssl *openssl,
+                              struct agent_signatures *signatures);
 
 /*
  * Note a failure of OpenSSL and return its status: "what" and the error queue's root cause become

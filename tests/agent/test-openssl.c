@@ -174,6 +174,26 @@ static void never_reads_the_systems_configuration(void **state)
     EVP_MD_free(md);
 }
 
+/* Only the module in the build tree; no key, so no TPM. */
+static void knows_who_counts_signatures(void **state)
+{
+    struct fixture *f = *state;
+    struct agent_signatures signatures = { 7, 7, 7, 7 };
+    char module[512];
+
+    assert_int_equal(agent_openssl_new(&f->config, &f->openssl, &f->err), GK_OK);
+    assert_false(agent_openssl_signatures(f->openssl, &signatures));
+    assert_int_equal(signatures.made, 7);
+    agent_openssl_free(f->openssl);
+    f->openssl = NULL;
+    snprintf(module, sizeof(module), "%s/.libs/gatekey.so", getenv("abs_top_builddir"));
+    f->config.provider = module;
+    assert_int_equal(agent_openssl_new(&f->config, &f->openssl, &f->err), GK_OK);
+    assert_true(agent_openssl_signatures(f->openssl, &signatures));
+    assert_int_equal(signatures.made, 0);
+    assert_int_equal(signatures.failed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_the_pass_phrase_from_its_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_which_key_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_which_provider_is_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knows_who_counts_signatures, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("openssl", tests, NULL, NULL);
