@@ -4,11 +4,9 @@
 #include "agent/roots.h"
 #include "agent/service/log.h"
 #include "agent/service/service.h"
-#include "identity/identity.h"
 
 #include <openssl/bn.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #define DAY_S ((int64_t)86400)
 #define WARN_FROM_S (60 * DAY_S)
@@ -24,35 +22,9 @@ struct expiry {
 GK_DEFINE_CLEANUP(X509, X509_free)
 GK_DEFINE_CLEANUP(BIGNUM, BN_free)
 
-static void bio_freep(BIO **bio)
-{
-    BIO_free(*bio);
-}
-
 static void openssl_freep(char **text)
 {
     OPENSSL_free(*text);
-}
-
-/* NULL where there is none that can be read: whoever connects says why. */
-static X509 *read_own(const struct service *service)
-{
-    CLEANUP(gk_content_clear) struct gk_content content = { 0 };
-    CLEANUP(bio_freep) BIO *pem = NULL;
-    CLEANUP(X509_freep)
-    X509 *certificate = X509_new_ex(agent_openssl_context(service->openssl),
-                                    agent_openssl_propquery(service->openssl));
-
-    if (certificate == NULL || gk_identity_read(service->config->directory, GK_FILE_CERTIFICATE,
-                                                &content, NULL) != GK_OK) {
-        return NULL;
-    }
-    pem = BIO_new_mem_buf(content.data, (int)content.size);
-    if (pem == NULL || PEM_read_bio_X509(pem, &certificate, NULL, NULL) == NULL) {
-        ERR_clear_error();
-        return NULL;
-    }
-    return TAKE(certificate);
 }
 
 static void warn(const struct expiry *expiry, const X509 *certificate, int64_t end, int64_t left)
@@ -83,7 +55,7 @@ void expiry_check(struct expiry *expiry)
     if (config->renew_by != AGENT_RENEW_HAND || now_ms < expiry->next_ms) {
         return;
     }
-    certificate = read_own(expiry->service);
+    certificate = certificate_read_own(expiry->service);
     if (certificate == NULL || !agent_certificate_dates(certificate, &begin, &end)) {
         return;
     }

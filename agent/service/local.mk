@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
+    %D%/certificate.c \
     %D%/clock.c \
     %D%/commander.c \
     %D%/expiry.c \

@@ -260,12 +260,19 @@ void relay_describe(const struct relay *relay, json_t *status);
 
 /* --- metrics.c ------------------------------------------------------------------------------- */
 
-/* What the service knows of itself, for people and programs: op "status", [local] metrics_file,
- * gatekey/status, systemd's status line. */
+/*
+ * What the service knows of itself, for people and programs: op "status", [local] metrics_file,
+ * gatekey/status, systemd's status line. The latter three are told of changes within 15 s, and of
+ * what metrics_changed() announces at once; while nothing changes nobody is woken, but for the
+ * file, which is written every five minutes so that a stale one shows.
+ *
+ * Parts that are NULL are left out, so it may be asked while the service starts and stops.
+ */
 enum gk_status metrics_new(struct service *service, struct metrics **metrics,
                            struct gk_error *err) GK_MUST_CHECK;
-void metrics_free(struct metrics *metrics);    /* NULL is fine */
-void metrics_changed(struct metrics *metrics); /* something worth telling soon: up, down, dropped */
+void metrics_free(struct metrics *metrics); /* tells that the service ends; NULL is fine */
+/* Something worth telling now: the connection's phase, the local broker. NULL is fine. */
+void metrics_changed(struct metrics *metrics);
 json_t *metrics_status(const struct metrics *metrics); /* what op "status" answers; NULL: memory */
 
 /* --- publisher.c ----------------------------------------------------------------------------- */
