@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device and a provisioner need to talk to the hub, for tests: MQTT 3.1.1 by hand, REST, keys by openssl."""
 
+import collections
 import copy
 import hashlib
 import http.client
@@ -165,6 +166,10 @@ def sign_connect(cid, device, product, stamp, secret, method="sha256"):
     return hashlib.new(method, joined.encode()).hexdigest()
 
 
+# One request of a device: when it was answered (CLOCK_MONOTONIC), with which code; its end in the journal.
+Post = collections.namedtuple("Post", "us code device topic payload end")
+
+
 class Hub:
     """A running hub and its provisioner's credentials."""
 
@@ -225,6 +230,22 @@ class Hub:
 
     def table(self, name):
         return json.loads(self.ctl(name, "--json").stdout)
+
+    def journal(self, offset=0):
+        """What devices posted, where it runs with --journal: from that offset on what is there whole by now."""
+        with open(os.path.join(self.directory, "journal"), "rb") as file:
+            file.seek(offset)
+            for head in file:
+                try:
+                    us, code, device, rest = head.split(b" ", 3)
+                    topic, size = rest.rsplit(b" ", 1)
+                    payload = file.read(int(size) + 1)
+                except ValueError:
+                    return
+                if len(payload) != int(size) + 1:
+                    return
+                offset += len(head) + len(payload)
+                yield Post(int(us), int(code), device.decode(), topic.decode(), payload[:-1], offset)
 
     def fault(self, *words):
         self.ctl("fault", *words)

@@ -45,6 +45,8 @@ static const char usage[] =
     "  --profile P           of devices' certificates: enos, or modern; stays, as --set\n"
     "  --enforce-limits      EnOS's connect limits: 1 a second; 5 in 2 minutes lock out for 5\n"
     "  --weak-digests        accept sha1 and md5 in a CONNECT\n"
+    "  --journal             write all that devices post into DIR/journal (journal.h), and keep\n"
+    "                        no table of measurepoints; for those who count many\n"
     "  --fault NAME[=VALUE]  start with a fault; may be repeated; hubctl DIR fault lists them\n"
     "  --verbose             have mosquitto say everything in DIR/mosquitto.log\n"
     "  --help\n";
@@ -122,6 +124,9 @@ static bool take_option(struct launch *launch, int option, const char *value)
     case 'w':
         options->weak_digests = true;
         return true;
+    case 'j':
+        options->journal = true;
+        return true;
     case 'v':
         launch->verbose = true;
         return true;
@@ -150,6 +155,7 @@ static bool parse(struct launch *launch, int count, char **arguments)
         { "root-days", required_argument, NULL, 'r' },
         { "enforce-limits", no_argument, NULL, 'l' },
         { "weak-digests", no_argument, NULL, 'w' },
+        { "journal", no_argument, NULL, 'j' },
         { "verbose", no_argument, NULL, 'v' },
         { "fault", required_argument, NULL, 'f' },
         { "help", no_argument, NULL, 'h' },
@@ -287,6 +293,9 @@ static void write_options(FILE *file, const struct launch *launch)
     fprintf(file, "plugin_opt_server_names %s\n", options->server_names);
     if (options->weak_digests) {
         fputs("plugin_opt_weak_digests true\n", file);
+    }
+    if (options->journal) {
+        fputs("plugin_opt_journal true\n", file);
     }
     for (size_t i = 0; i < launch->fault_count; i++) {
         fprintf(file, "plugin_opt_fault%zu %s\n", i, launch->faults[i]);

@@ -22,6 +22,7 @@
 
 struct hub_options {
     bool weak_digests; /* accept sha1 and md5 in a CONNECT */
+    bool journal;      /* write down all that is posted, and keep no telemetry besides */
     int mqtts_port;
     int activation_port;
     int api_port;
@@ -35,6 +36,7 @@ struct hub {
     struct hub_store *store;
     struct hub_ca *ca;
     struct hub_queue *queue;
+    struct hub_journal *journal; /* NULL: none is kept */
     struct hub_faults *faults;
     struct hub_commands *commands;
     struct hub_sessions *sessions; /* the broker's thread only */

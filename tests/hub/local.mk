@@ -60,6 +60,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/control.c \
     %D%/device.c \
     %D%/event.c \
+    %D%/journal.c %D%/journal.h \
     %D%/plugin.c \
     %D%/post.c %D%/post.h %D%/post-internal.h \
     %D%/revocation.c %D%/revocation.h \

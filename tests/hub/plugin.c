@@ -8,6 +8,7 @@
 #include "tests/hub/ca-process.h"
 #include "tests/hub/command.h"
 #include "tests/hub/file.h"
+#include "tests/hub/journal.h"
 #include "tests/hub/keeping.h"
 #include "tests/hub/post.h"
 #include "tests/hub/steward.h"
@@ -262,6 +263,7 @@ static void read_option(struct hub *hub, const char *name, const char *value)
     };
 
     options->weak_digests |= strcmp(name, "weak_digests") == 0;
+    options->journal |= strcmp(name, "journal") == 0;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (strcmp(name, numbers[i].name) == 0) {
             *numbers[i].number = (int)strtol(value, NULL, 10);
@@ -282,6 +284,9 @@ static enum gk_status open_hub(struct hub *hub, struct gk_error *err)
 
     if (status == GK_OK) {
         status = hub_ca_open(HUB_CA_SOCKET, HUB_CA_TOKEN_FILE, &hub->ca, err);
+    }
+    if (status == GK_OK && hub->options.journal) {
+        status = hub_journal_open(HUB_JOURNAL_FILE, &hub->journal, err);
     }
     if (status != GK_OK) {
         return status;
@@ -313,6 +318,7 @@ static void close_hub(struct hub *hub)
     hub_queue_free(hub->queue);
     hub_sessions_free(hub->sessions);
     hub_faults_free(hub->faults);
+    hub_journal_close(hub->journal);
     hub_ca_close(hub->ca);
     hub_ca_process_end(hub->options.ca_pid);
     hub_store_close(hub->store);

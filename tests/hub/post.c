@@ -3,6 +3,7 @@
 #include "tests/hub/post.h"
 
 #include "tests/hub/command.h"
+#include "tests/hub/journal.h"
 #include "tests/hub/post-internal.h"
 #include "tests/hub/text.h"
 
@@ -156,7 +157,10 @@ static char *take_request(struct hub_post *post, const void *payload, size_t siz
     if (code != HUB_POST_OK) {
         hub_post_blame(post->hub, post->session, code, "%s: %s", post->rest, post->message);
     }
-    if (!hub_fault_take(post->hub->faults, HUB_FAULT_POST_SILENT, value)) {
+    if (post->hub->journal != NULL &&
+        !hub_journal_write(post->hub->journal, post->session, code, post->rest, payload, size)) {
+        *drop = true;
+    } else if (!hub_fault_take(post->hub->faults, HUB_FAULT_POST_SILENT, value)) {
         text = reply_text(post, code);
     }
     json_decref(post->data);

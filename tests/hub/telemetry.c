@@ -58,7 +58,8 @@ static int keep_points(struct hub_post *post, const char *kind, json_t *params)
         if (!split_value(given, &value, &quality, text)) {
             return hub_post_fail(post, HUB_POST_POINT_FORMAT, "measurepoint %.40s", point);
         }
-        if (!keep_value(post, kind, time_ms, point, value, quality)) {
+        /* Where there is a journal, that has them. */
+        if (post->hub->journal == NULL && !keep_value(post, kind, time_ms, point, value, quality)) {
             return hub_post_fail(post, HUB_POST_MODEL, "could not be stored");
         }
     }

@@ -15,6 +15,29 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway import HubTest, openssl, sign_connect  # noqa: E402
 
 
+class Journal(HubTest):
+    @classmethod
+    def options(cls):
+        return ["--journal"]
+
+    def test_writes_down_what_is_posted_as_it_came_and_how_it_was_answered(self):
+        device = self.device()
+        link = device.connect()
+        device.ask(link, "thing/measurepoint/post", {"measurepoints": {"a": "\n"}}, ident="12")
+        device.ask(link, "thing/measurepoint/post", {"measurepoints": {"a": None}})
+        self.hub.kill()
+        self.hub.start()
+        link = device.connect()
+        device.ask(link, "thing/event/alarm/post", {"events": {"level": 3}})
+        posts = list(self.hub.journal())
+        self.assertEqual([(post.code, post.device, post.topic) for post in posts],
+                         [(200, device.device, "thing/measurepoint/post"), (1206, device.device, "thing/measurepoint/post"),
+                          (200, device.device, "thing/event/alarm/post")])
+        self.assertEqual([json.loads(post.payload)["id"] for post in posts], ["12", "7", "7"])
+        self.assertLess(posts[0].us, posts[2].us)
+        self.assertEqual([row["point"] for row in self.hub.table("telemetry")], ["alarm"])
+
+
 class Posting(HubTest):
     def test_answers_a_post_and_keeps_it(self):
         device = self.device()
