@@ -25,7 +25,7 @@ libservice_la_SOURCES = \
     %D%/session-link.c %D%/session-phase.c %D%/session-use.c \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
-libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
+libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += gatekeyd
 gatekeyd_SOURCES = %D%/main.c

@@ -1,4 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# What waits for the hub.
+# What waits for the hub. SQLite comes into gatekeyd only; gatekey erases files and no more.
 
-noinst_HEADERS += %D%/spool.h
+libagent_la_SOURCES += %D%/erase.c
+
+noinst_LTLIBRARIES += libspool.la
+libspool_la_SOURCES = \
+    %D%/commit.c \
+    %D%/database.c \
+    %D%/internal.h \
+    %D%/lane.c \
+    %D%/put.c \
+    %D%/read.c \
+    %D%/refused.c \
+    %D%/room.c \
+    %D%/spool.c %D%/spool.h \
+    %D%/state.c
+libspool_la_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+libspool_la_LIBADD = libagent.la liberror.la $(SQLITE_LIBS)

@@ -71,6 +71,16 @@ TPM_TESTS += tests/agent/test-secret
 tests_agent_test_secret_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_secret_LDADD = $(agent_test_ldadd)
 
+spool_rig = tests/agent/spool.c tests/agent/spool.h
+spool_test_cppflags = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CMOCKA_CFLAGS)
+spool_test_ldadd = libspool.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/agent/test-spool
+TESTS += tests/agent/test-spool
+tests_agent_test_spool_SOURCES = tests/agent/test-spool.c $(spool_rig)
+tests_agent_test_spool_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_LDADD = $(spool_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-state
 TESTS += tests/agent/test-state
 tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)

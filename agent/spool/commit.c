@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transactions: what belongs into one, and what is left when it fails. */
+#include "agent/spool/internal.h"
+
+static enum gk_status fail_as(const struct gk_error *why, struct gk_error *err)
+{
+    if (err != NULL) {
+        *err = *why;
+    }
+    return why->status;
+}
+
+enum gk_status spool_is_closed(const struct spool *spool, struct gk_error *err)
+{
+    return spool->db != NULL ? GK_OK : fail_as(&spool->failure, err);
+}
+
+enum gk_status spool_begin(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status = spool_is_closed(spool, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    if (spool->lost != GK_OK) {
+        return fail_as(&spool->lost_why, err);
+    }
+    if (spool->in_transaction) {
+        return GK_OK;
+    }
+    status = spool_database_run(spool, "BEGIN IMMEDIATE", err);
+    spool->in_transaction = status == GK_OK;
+    return status;
+}
+
+/* --- what the hub has said of messages -------------------------------------------------------- */
+
+bool spool_is_gone(const struct spool *spool, int64_t id)
+{
+    for (size_t i = spool->settled_count; i-- > 0;) {
+        if (id >= spool->settled[i].first && id <= spool->settled[i].last) {
+            return true;
+        }
+    }
+    for (size_t i = spool->refused_count; i-- > 0;) {
+        if (id == spool->refused[i].id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum gk_status spool_apply(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status = GK_OK;
+
+    for (; status == GK_OK && spool->refused_done < spool->refused_count;) {
+        status = spool_set_aside(spool, &spool->refused[spool->refused_done], err);
+        spool->refused_done += status == GK_OK;
+    }
+    while (status == GK_OK && spool->settled_done < spool->settled_count) {
+        const struct spool_range *range = &spool->settled[spool->settled_done];
+        uint64_t count = 0;
+
+        status = spool_remove(spool, (enum spool_lane)spool_share_of(range->first), range->first,
+                              range->last, &count, err);
+        spool->now.acknowledged += count;
+        spool->settled_done += status == GK_OK;
+    }
+    return status;
+}
+
+/* Join it to one that was not deleted yet, where they meet. */
+static bool join(struct spool *spool, int64_t first, int64_t last)
+{
+    for (size_t i = spool->settled_count; i-- > spool->settled_done;) {
+        struct spool_range *range = &spool->settled[i];
+
+        if (first <= range->last + 1 && last + 1 >= range->first &&
+            spool_share_of(first) == spool_share_of(range->first)) {
+            range->first = first < range->first ? first : range->first;
+            range->last = last > range->last ? last : range->last;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Twice as much where there is none left. */
+static bool grow(void *array, size_t item, size_t count, size_t *room)
+{
+    size_t wanted = *room > 0 ? 2 * *room : 16;
+    void **items = array;
+    void *larger;
+
+    if (count < *room) {
+        return true;
+    }
+    larger = reallocarray(*items, wanted, item);
+    if (larger == NULL) {
+        return false;
+    }
+    *items = larger;
+    *room = wanted;
+    return true;
+}
+
+void spool_settle(struct spool *spool, int64_t first, int64_t last)
+{
+    /* Without memory they are sent once more, some day. */
+    if (last < first || spool_share_of(first) >= SPOOL_LANES || join(spool, first, last) ||
+        !grow(&spool->settled, sizeof(*spool->settled), spool->settled_count,
+              &spool->settled_room)) {
+        return;
+    }
+    spool->settled[spool->settled_count++] = (struct spool_range){ first, last };
+}
+
+enum gk_status spool_refuse(struct spool *spool, int64_t id, int64_t now_ms, int64_t code,
+                            const char *reason, struct gk_error *err)
+{
+    char *copy;
+
+    if (spool_share_of(id) >= SPOOL_LANES || spool_is_gone(spool, id)) {
+        return GK_OK;
+    }
+    if (spool->refused_count >= SPOOL_VERDICTS_MAX) {
+        enum gk_status status = spool_commit(spool, err);
+
+        if (status != GK_OK) {
+            return status;
+        }
+    }
+    copy = strndup(reason != NULL ? reason : "", SPOOL_REASON_MAX);
+    if (copy == NULL || !grow(&spool->refused, sizeof(*spool->refused), spool->refused_count,
+                              &spool->refused_room)) {
+        free(copy);
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    spool->refused[spool->refused_count++] =
+        (struct spool_verdict){ .id = id, .refused_ms = now_ms, .code = code, .reason = copy };
+    return GK_OK;
+}
+
+bool spool_has_settled(const struct spool *spool)
+{
+    return spool->settled_count > 0 || spool->refused_count > 0;
+}
+
+/* --- the end of a transaction ----------------------------------------------------------------- */
+
+void spool_forget_verdicts(struct spool *spool)
+{
+    for (size_t i = 0; i < spool->refused_count; i++) {
+        free(spool->refused[i].reason);
+    }
+    spool->refused_count = spool->refused_done = 0;
+    spool->settled_count = spool->settled_done = 0;
+}
+
+static void roll_back(struct spool *spool)
+{
+    if (sqlite3_get_autocommit(spool->db) == 0) {
+        sqlite3_exec(spool->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    spool->now = spool->kept;
+    spool->in_transaction = spool->dirty = false;
+    spool->refused_done = spool->settled_done = 0;
+    spool->lost = GK_OK;
+}
+
+static enum gk_status write_all(struct spool *spool, int64_t *oldest_ms, struct gk_error *err)
+{
+    enum gk_status status = spool_begin(spool, err);
+
+    if (status == GK_OK) {
+        status = spool_apply(spool, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    if (spool->own > spool->now.reserved - SPOOL_BLOCK / 2) {
+        spool->now.reserved = spool->own + SPOOL_BLOCK;
+    }
+    status = spool_oldest(spool, oldest_ms, err);
+    if (status == GK_OK) {
+        status = spool_state_write(spool, &spool->now, err);
+    }
+    return status == GK_OK ? spool_database_run(spool, "COMMIT", err) : status;
+}
+
+enum gk_status spool_commit(struct spool *spool, struct gk_error *err)
+{
+    int64_t oldest_ms = 0;
+    enum gk_status status;
+
+    if (!spool_is_dirty(spool) && !spool_has_settled(spool)) {
+        return GK_OK;
+    }
+    status = write_all(spool, &oldest_ms, err);
+    if (status != GK_OK) {
+        if (spool->db != NULL) {
+            roll_back(spool);
+        }
+        return status;
+    }
+    spool->in_transaction = spool->dirty = false;
+    spool->kept = spool->now;
+    spool->oldest_ms = oldest_ms;
+    spool_forget_verdicts(spool);
+    return GK_OK;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading messages that wait. */
+#include "agent/spool/internal.h"
+
+static const char *text(sqlite3_stmt *statement, int column)
+{
+    return (const char *)sqlite3_column_text(statement, column);
+}
+
+struct spool_message spool_row(sqlite3_stmt *statement, int body)
+{
+    const char *topic = text(statement, 3);
+    const void *bytes = sqlite3_column_blob(statement, body);
+
+    return (struct spool_message){ .id = sqlite3_column_int64(statement, 0),
+                                   .accepted_ms = sqlite3_column_int64(statement, 1),
+                                   .raw = sqlite3_column_int(statement, 2) != 0,
+                                   .topic = topic != NULL ? topic : SPOOL_POINTS_TOPIC,
+                                   .members = text(statement, 4),
+                                   .asked = text(statement, 5),
+                                   .body = bytes != NULL ? bytes : "",
+                                   .size = (size_t)sqlite3_column_bytes(statement, body) };
+}
+
+enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t after,
+                          spool_visit *visit, void *context, struct gk_error *err)
+{
+    enum gk_status status = spool_is_closed(spool, err);
+    sqlite3_stmt *next;
+    bool more = true;
+    int code;
+
+    if (status == GK_OK && spool->kept.lanes[lane].count == 0) {
+        return GK_OK;
+    }
+    if (status == GK_OK) {
+        status = spool_database_statement(spool, lane, STATEMENT_NEXT, &next, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(next, 1, after);
+    sqlite3_bind_int64(next, 2, spool->kept.lanes[lane].next);
+    while (more && (code = sqlite3_step(next)) == SQLITE_ROW) {
+        if (!spool_is_gone(spool, sqlite3_column_int64(next, 0))) {
+            struct spool_message message = spool_row(next, 6);
+
+            more = visit(context, &message);
+        }
+    }
+    sqlite3_reset(next);
+    return !more || code == SQLITE_DONE ? GK_OK
+                                        : spool_database_fail(spool, code, "reading it", err);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The spool as a whole: opened, closed, emptied, counted. */
+#include "agent/spool/internal.h"
+
+#include "agent/file.h"
+#include "config.h"
+
+#include <time.h>
+
+/* Of a database that begins now, later than any before it. No clock is believed that stands before
+ * the build. */
+static int64_t begin_now(int64_t before)
+{
+    int64_t minutes = (int64_t)time(NULL) / 60, built = GK_BUILD_DATE / 60;
+
+    minutes = minutes < built || minutes > SPOOL_MINUTES_MAX / 2 ? built : minutes;
+    return minutes > before ? minutes : before + 1;
+}
+
+void spool_state_begin(struct spool_state *state, int64_t before)
+{
+    state->began = begin_now(before);
+    state->reserved = spool_first_id(state->began, SPOOL_OWN);
+    for (unsigned lane = 0; lane < SPOOL_LANES; lane++) {
+        state->lanes[lane].next = spool_first_id(state->began, lane);
+    }
+}
+
+/* Whose database is it? */
+static enum gk_status is_ours(struct spool *spool, bool *ours, struct gk_error *err)
+{
+    CLEANUP(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
+    enum gk_status status = spool_database_prepare(
+        spool, "SELECT product_key = ?1 AND device_key = ?2 FROM owner", &statement, err);
+    int code;
+
+    if (status != GK_OK) {
+        return status;
+    }
+    sqlite3_bind_text(statement, 1, spool->settings.product_key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, spool->settings.device_key, -1, SQLITE_STATIC);
+    code = sqlite3_step(statement);
+    if (code != SQLITE_ROW) {
+        return spool_database_fail(spool, code == SQLITE_DONE ? SQLITE_CORRUPT : code,
+                                   "reading its owner", err);
+    }
+    *ours = sqlite3_column_int(statement, 0) != 0;
+    return GK_OK;
+}
+
+/* Read what it holds, and set numbers aside. */
+static enum gk_status take_up(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status = spool_state_read(spool, &spool->kept, err);
+
+    if (status != GK_OK) {
+        return status;
+    }
+    spool->now = spool->kept;
+    spool->own = spool->kept.reserved;
+    status = spool_begin(spool, err);
+    return status == GK_OK ? spool_commit(spool, err) : status;
+}
+
+static enum gk_status begin(struct spool *spool, struct gk_error *err)
+{
+    bool ours = false;
+    enum gk_status status;
+
+    spool->now = (struct spool_state){ 0 };
+    spool_state_begin(&spool->now, spool->kept.began);
+    status = spool_database_open(spool, err);
+    if (status == GK_OK) {
+        status = is_ours(spool, &ours, err);
+    }
+    if (status == GK_OK && !ours) {
+        return gk_fail(err, GK_SPOOL_FAILED, "%s: it is another device's", spool->path);
+    }
+    return status == GK_OK ? take_up(spool, err) : status;
+}
+
+static enum gk_status copy_settings(const struct spool_settings *settings, struct spool *spool,
+                                    struct gk_error *err)
+{
+    spool->settings = *settings;
+    spool->settings.directory = strdup(settings->directory);
+    spool->settings.product_key = strdup(settings->product_key);
+    spool->settings.device_key = strdup(settings->device_key);
+    if (asprintf(&spool->path, "%s/" SPOOL_FILE, settings->directory) < 0) {
+        spool->path = NULL;
+    }
+    return spool->settings.directory != NULL && spool->settings.product_key != NULL &&
+                   spool->settings.device_key != NULL && spool->path != NULL
+               ? GK_OK
+               : gk_fail(err, GK_NO_MEMORY, NULL);
+}
+
+enum gk_status spool_open(const struct spool_settings *settings, void (*alive)(void),
+                          struct spool **spool, struct gk_error *err)
+{
+    CLEANUP(spool_closep) struct spool *s = calloc(1, sizeof(*s));
+    enum gk_status status;
+
+    (void)alive;
+    if (s == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = copy_settings(settings, s, err);
+    if (status == GK_OK) {
+        status = begin(s, err);
+    }
+    if (status != GK_OK) {
+        spool_database_close(s);
+        return status;
+    }
+    *spool = TAKE(s);
+    return GK_OK;
+}
+
+static void free_const(const char *text)
+{
+    void *memory;
+
+    memcpy(&memory, &text, sizeof(memory));
+    free(memory);
+}
+
+void spool_close(struct spool *spool)
+{
+    struct gk_error err = { 0 };
+
+    if (spool == NULL) {
+        return;
+    }
+    if (spool->db != NULL) {
+        /* Nobody waits for a verdict; what could not be written now comes again. */
+        enum gk_status status = spool_commit(spool, &err);
+
+        (void)status;
+    }
+    spool_database_close(spool);
+    spool_forget_verdicts(spool);
+    free(spool->settled);
+    free(spool->refused);
+    free(spool->path);
+    free_const(spool->settings.directory);
+    free_const(spool->settings.product_key);
+    free_const(spool->settings.device_key);
+    free(spool);
+}
+
+enum gk_status spool_forget(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status;
+
+    spool_database_close(spool);
+    spool_forget_verdicts(spool);
+    spool->in_transaction = spool->dirty = false;
+    spool->lost = GK_OK;
+    spool->oldest_ms = 0;
+    status = spool_erase(spool->settings.directory, err);
+    return status == GK_OK ? begin(spool, err) : status;
+}
+
+enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error *err)
+{
+    static const enum spool_lane lanes[] = { SPOOL_POINTS, SPOOL_TELEMETRY };
+    int64_t limit_ms = now_ms - spool->settings.max_age_ms;
+    enum gk_status status = GK_OK;
+
+    if (spool->oldest_ms == 0 || spool->oldest_ms >= limit_ms) {
+        return GK_OK;
+    }
+    status = spool_begin(spool, err);
+    for (size_t i = 0; i < sizeof(lanes) / sizeof(lanes[0]) && status == GK_OK; i++) {
+        status = spool_drop_before(spool, lanes[i], limit_ms, err);
+    }
+    return status;
+}
+
+void spool_count(const struct spool *spool, struct spool_counters *counters)
+{
+    const struct spool_state *kept = &spool->kept;
+
+    *counters = (struct spool_counters){ .accepted = kept->accepted,
+                                         .acknowledged = kept->acknowledged,
+                                         .refused = kept->refused,
+                                         .dropped = kept->dropped,
+                                         .refused_bytes = kept->refused_bytes,
+                                         .rebuilt = kept->rebuilt,
+                                         .oldest_ms = spool->oldest_ms };
+    for (unsigned lane = 0; lane < SPOOL_LANES; lane++) {
+        counters->queued += kept->lanes[lane].count;
+        counters->bytes += kept->lanes[lane].bytes;
+    }
+}
