@@ -198,14 +198,23 @@ static void handler_clear(struct agent_handler *handler)
     *handler = (struct agent_handler){ 0 };
 }
 
+/* A service's identifier has no "/", so that these are mistaken for none. */
 static bool service_is_valid(const char *service)
 {
+    static const char *const others[] = { "measurepoint/set", "measurepoint/get",
+                                          "thing/enable",     "thing/disable",
+                                          "thing/delete",     "thing/model/down_raw",
+                                          "rrpc/request" };
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     size_t size = strlen(service);
 
-    return strcmp(service, "measurepoint/set") == 0 ||
-           (size > 0 && size <= 64 && strspn(service, letters) == size);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcmp(service, others[i]) == 0) {
+            return true;
+        }
+    }
+    return size > 0 && size <= 64 && strspn(service, letters) == size;
 }
 
 static int add_handler(struct reading *reading, const char *service, const char *value)
@@ -214,8 +223,8 @@ static int add_handler(struct reading *reading, const char *service, const char 
     struct agent_handler *grown;
 
     if (!service_is_valid(service)) {
-        return complain(reading, "command. must be followed by a service's identifier, or by "
-                                 "measurepoint/set");
+        return complain(reading, "command. must be followed by a service's identifier, or by one "
+                                 "of the other commands that gatekey.conf(5) lists");
     }
     if (strcmp(service, "installCertificate") == 0) {
         return complain(reading, "command.%s is gatekeyd's own and takes no program", service);

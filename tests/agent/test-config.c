@@ -310,11 +310,23 @@ static void never_shows_a_secret_put_where_a_path_belongs(void **state)
     refuses(state, "[tpm]\nkey_auth_file = credential:../x\n", 2, "systemd credential");
 }
 
+static void takes_programs_for_commands_that_are_no_services(void **state)
+{
+    struct fixture *f = *state;
+
+    read_text(f, "[local]\ncommand.measurepoint/get = /a\ncommand.thing/enable = /a\n"
+                 "command.thing/disable = /a\ncommand.thing/delete = /a\ncommand.enable = /a\n"
+                 "command.thing/model/down_raw = /a\ncommand.rrpc/request = /a\n");
+    assert_int_equal(f->status, GK_OK);
+    assert_int_equal(f->config->handler_count, 7);
+}
+
 static void refuses_services_that_are_no_identifiers(void **state)
 {
     refuses(state, "[local]\ncommand. = /a\n", 2, "service's identifier");
     refuses(state, "[local]\ncommand.installCertificate = /a\n", 2, "takes no program");
     refuses(state, "[local]\ncommand.a/b = /a\n", 2, "service's identifier");
+    refuses(state, "[local]\ncommand.traffic/control = /a\n", 2, "service's identifier");
 }
 
 static void refuses_bytes_that_hide_the_rest(void **state)
@@ -407,6 +419,7 @@ int main(void)
         CLAIM(refuses_paths_that_depend_on_where_one_stands),
         CLAIM(refuses_an_api_without_tls),
         CLAIM(never_shows_a_secret_put_where_a_path_belongs),
+        CLAIM(takes_programs_for_commands_that_are_no_services),
         CLAIM(refuses_services_that_are_no_identifiers),
         CLAIM(refuses_bytes_that_hide_the_rest),
         CLAIM(says_which_file_is_missing),
