@@ -1,350 +1,270 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Takes the hub's commands, has a program answer each, and sends the answer. */
-#include "agent/service/service.h"
+/* Has the hub's commands carried out, one of a kind at a time, and sees to it that each is answered
+ * in time. */
+#include "agent/service/commander-internal.h"
 
-#include "agent/enos/message.h"
-#include "agent/service/handler.h"
 #include "agent/service/log.h"
 
-#define COMMANDS "thing/service/#"
-#define RUNS_MAX 4     /* programs at a time */
-#define SEEN_MAX 64    /* commands that are remembered, to drop what is delivered twice */
-#define SEEN_MS 120000 /* and for how long; the hub itself gives up after a minute */
-#define HELD_MAX 16    /* answers that wait for a connection */
-#define HELD_MS 30000  /* and for how long: as long as the hub waits */
-#define RETRY_US ((uint64_t)1000000)
-
-/* The one service that needs no program: it is ours. */
-#define INSTALL_CERTIFICATE "installCertificate"
-
-struct run {
-    struct commander *commander;
-    struct handler_run *run; /* NULL: this place is free */
-    const struct agent_handler *handler;
-    char *rest;
-    json_t *id;
+/* Some deliver commands to whoever is connected, some to who subscribed: both is fine. */
+static const char *const subscriptions[] = {
+    "thing/service/#",      "thing/enable",    "thing/disable",  "thing/delete",
+    "thing/model/down_raw", "traffic/control", "rrpc/request/+",
 };
+#define SUBSCRIPTIONS (sizeof(subscriptions) / sizeof(subscriptions[0]))
 
-struct seen {
-    char *key; /* topic and id */
-    uint64_t at_ms;
-};
+/* --- answers --------------------------------------------------------------------------------- */
 
-/* An answer that could not be sent when it was ready. */
-struct held {
-    char *rest; /* NULL: this place is free */
-    char *text;
-    size_t size;
-    uint64_t end_ms;
-};
-
-struct commander {
-    struct service *service;
-    sd_event_source *retry_source;
-    struct held held[HELD_MAX]; /* the oldest first */
-    struct run runs[RUNS_MAX];
-    struct seen seen[SEEN_MAX];
-    size_t next_seen;
-    uint64_t received, duplicates, answered;
-};
-
-/* --- answers
- * -------------------------------------------------------------------------------------- */
-
-static void drop_held(struct held *held)
+static const char *outcome_text(enum answers_outcome outcome)
 {
-    free(held->rest);
-    free(held->text);
-    *held = (struct held){ 0 };
+    return outcome == ANSWERS_HELD ? ", as soon as there is a connection" : "";
 }
 
-/* Between two connections, or behind too many others: a moment later it can be sent. */
-static bool is_passing(const struct commander *commander, enum gk_status status)
-{
-    return status == GK_BUSY || status == GK_UNREACHABLE ||
-           session_is_moving(commander->service->session);
-}
+/* Also where there is no memory for more. */
+static const struct verdict too_large = { HANDLER_BAD_OUTPUT, NULL, "the answer is too large" };
 
-static void retry_later(struct commander *commander)
+void commander_reply(struct commander *commander, const char *rest, json_t *id, uint64_t end_ms,
+                     const struct verdict *verdict)
 {
-    sd_event_source_set_time_relative(commander->retry_source, RETRY_US);
-    sd_event_source_set_enabled(commander->retry_source, SD_EVENT_ONESHOT);
-}
-
-/* Takes rest and text. The hub does not wait for ever, so neither do we. */
-static bool hold(struct commander *commander, char **rest, char **text, size_t size)
-{
-    for (size_t i = 0; i < HELD_MAX; i++) {
-        if (commander->held[i].rest == NULL) {
-            commander->held[i] =
-                (struct held){ TAKE(*rest), TAKE(*text), size, service_now_ms() + HELD_MS };
-            retry_later(commander);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* True when it is not to be kept any longer. */
-static bool send_one(struct commander *commander, const struct held *held)
-{
+    char topic[ENOS_TOPIC_MAX];
     struct gk_error err = { 0 };
-    enum gk_status status =
-        session_publish(commander->service->session, held->rest, held->text, held->size, &err);
-
-    if (status == GK_OK) {
-        commander->answered++;
-        return true;
-    }
-    if (held->end_ms <= service_now_ms() || !is_passing(commander, status)) {
-        log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
-        return true;
-    }
-    return false;
-}
-
-/* In their order, as far as the connection takes them; the others move up. */
-static void send_held(struct commander *commander)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < HELD_MAX && commander->held[i].rest != NULL; i++) {
-        struct held held = commander->held[i];
-
-        commander->held[i] = (struct held){ 0 };
-        if (kept == 0 && send_one(commander, &held)) {
-            drop_held(&held);
-        } else {
-            commander->held[kept++] = held;
-        }
-    }
-    if (kept > 0) {
-        retry_later(commander);
-    }
-}
-
-static int on_retry(sd_event_source *source, uint64_t time, void *context)
-{
-    (void)source;
-    (void)time;
-    send_held(context);
-    return 0;
-}
-
-static void reply(struct commander *commander, const char *rest, json_t *id, enum handler_code code,
-                  json_t *data, const char *message)
-{
-    CLEANUP(gk_freep) char *text = NULL;
-    CLEANUP(gk_freep) char *topic = NULL;
-    struct gk_error err = { 0 };
+    char *text = NULL;
     size_t size = 0;
-    enum gk_status status = enos_reply_format(id, (int)code, data, message, &text, &size, &err);
-    bool held = false;
+    enum gk_status status;
+    enum answers_outcome outcome;
 
-    if (status == GK_OK && asprintf(&topic, "%s_reply", rest) < 0) {
-        topic = NULL;
-        status = gk_fail(&err, GK_NO_MEMORY, NULL);
-    }
-    if (status == GK_OK) {
-        status = session_publish(commander->service->session, topic, text, size, &err);
-        held = status != GK_OK && is_passing(commander, status) &&
-               hold(commander, &topic, &text, size);
-    }
-    if (status != GK_OK && !held) {
+    status =
+        enos_reply_format(id, verdict->code, verdict->data, verdict->message, &text, &size, &err);
+    if (status != GK_OK && verdict != &too_large) {
         log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
+        commander_reply(commander, rest, id, end_ms, &too_large);
         return;
     }
-    commander->answered += held ? 0 : 1;
-    log_line(code == HANDLER_DONE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
-             "answered the command %s with code %d%s%s%s", rest, (int)code,
-             message != NULL ? ": " : "", message != NULL ? message : "",
-             held ? ", as soon as there is a connection" : "");
-}
-
-/* A program may have sent a child out of its session. Nobody can tell whose, so it waits for the
- * last. */
-static void sweep_when_idle(const struct commander *commander)
-{
-    for (size_t i = 0; i < RUNS_MAX; i++) {
-        if (commander->runs[i].run != NULL) {
-            return;
-        }
+    if (status != GK_OK) {
+        return;
     }
-    handler_sweep();
-}
-
-static void on_done(void *context, enum handler_code code, json_t *data, const char *message)
-{
-    struct run *run = context;
-    struct commander *commander = run->commander;
-
-    reply(commander, run->rest, run->id, code, data, message);
-    free(run->rest);
-    json_decref(run->id);
-    *run = (struct run){ 0 };
-    sweep_when_idle(commander);
-}
-
-/* --- commands
- * ------------------------------------------------------------------------------------- */
-
-/* A broker may deliver a message twice, and one that we did not subscribe to besides. */
-static bool was_seen(struct commander *commander, const char *rest, const json_t *id)
-{
-    CLEANUP(gk_freep) char *id_text = json_dumps(id, JSON_ENCODE_ANY);
-    uint64_t now = service_now_ms();
-    struct seen *slot = &commander->seen[commander->next_seen];
-    char *key = NULL;
-
-    if (id_text == NULL || asprintf(&key, "%s %s", rest, id_text) < 0) {
-        return false;
+    command_answer_topic(rest, topic);
+    outcome = answers_put(&commander->answers, topic, text, size, end_ms);
+    if (outcome != ANSWERS_LOST) {
+        log_line(verdict->code == HANDLER_DONE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                 "answered the command %s with code %d%s%s%s", rest, verdict->code,
+                 verdict->message != NULL ? ": " : "",
+                 verdict->message != NULL ? verdict->message : "", outcome_text(outcome));
     }
-    for (size_t i = 0; i < SEEN_MAX; i++) {
-        const struct seen *seen = &commander->seen[i];
-
-        if (seen->key != NULL && now - seen->at_ms < SEEN_MS && strcmp(seen->key, key) == 0) {
-            free(key);
-            return true;
-        }
-    }
-    free(slot->key);
-    *slot = (struct seen){ key, now };
-    commander->next_seen = (commander->next_seen + 1) % SEEN_MAX;
-    return false;
 }
 
-static const struct agent_handler *find_handler(const struct agent_config *config,
-                                                const char *service)
+void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+                         const char *message)
 {
+    commander_reply(commander, rest, id, service_now_ms() + COMMAND_LIFE_MS,
+                    &(const struct verdict){ .code = code, .message = message });
+}
+
+void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,
+                         size_t size, uint64_t end_ms)
+{
+    char topic[ENOS_TOPIC_MAX];
+    char *copy = malloc(size + 1);
+    enum answers_outcome outcome;
+
+    if (copy == NULL) {
+        log_line(LOG_LEVEL_WARNING, "cannot answer the command %s: out of memory", rest);
+        return;
+    }
+    memcpy(copy, payload, size);
+    command_answer_topic(rest, topic);
+    outcome = answers_put(&commander->answers, topic, copy, size, end_ms);
+    if (outcome != ANSWERS_LOST) {
+        log_line(LOG_LEVEL_INFO, "answered the command %s with %zu bytes%s", rest, size,
+                 outcome_text(outcome));
+    }
+}
+
+void commander_conclude(struct commander *commander, struct command *command,
+                        const struct verdict *verdict)
+{
+    commands_remove(&commander->commands, command);
+    if (!command->kind->is_raw) {
+        commander_reply(commander, command->rest, command->id, command->end_ms, verdict);
+    } else if (verdict->code != HANDLER_DONE) {
+        log_line(LOG_LEVEL_WARNING, "the command %s failed, which its topic has no answer for: %s",
+                 command->rest, verdict->message);
+    }
+    command_free(command);
+}
+
+/* --- carrying out ---------------------------------------------------------------------------- */
+
+const struct agent_handler *commander_find_handler(const struct commander *commander,
+                                                   const char *name)
+{
+    const struct agent_config *config = commander->service->config;
+
     for (size_t i = 0; i < config->handler_count; i++) {
-        if (strcmp(config->handlers[i].service, service) == 0) {
+        if (strcmp(config->handlers[i].service, name) == 0) {
             return &config->handlers[i];
         }
     }
     return NULL;
 }
 
-/* One program of a kind at a time, so that none of them has to think of its own twin. */
-static struct run *find_place(struct commander *commander, const struct agent_handler *handler)
+static void on_done(void *context, const struct handler_result *result)
 {
-    struct run *place = NULL;
+    struct command *command = context;
+    struct commander *commander = command->commander;
 
-    for (size_t i = 0; i < RUNS_MAX; i++) {
-        if (commander->runs[i].run == NULL) {
-            place = &commander->runs[i];
-        } else if (commander->runs[i].handler == handler) {
-            return NULL;
-        }
+    command->run = NULL;
+    if (command->kind->is_raw && result->size > 0) {
+        commander_reply_raw(commander, command->rest, result->bytes, result->size, command->end_ms);
     }
-    return place;
+    commander_conclude(commander, command,
+                       &(const struct verdict){ (int)result->code, result->data, result->message });
+    /* A program may have sent a child out of its session. Nobody can tell whose, so it waits for
+     * the last. */
+    if (!commands_run_programs(&commander->commands)) {
+        handler_sweep();
+    }
+    commander_advance(commander);
 }
 
-static void start(struct commander *commander, const struct agent_handler *handler,
-                  const char *rest, const struct enos_request *request)
+static enum gk_status run_program(struct commander *commander, struct command *command,
+                                  struct gk_error *err)
 {
-    CLEANUP(gk_freep) char *input = json_dumps(request->params, JSON_COMPACT | JSON_ENCODE_ANY);
-    struct run *place = find_place(commander, handler);
+    uint64_t left_ms = command->end_ms - (COMMAND_LIFE_MS - COMMAND_END_MS) - service_now_ms();
+    const struct handler_task task = {
+        .handler = command->handler,
+        .input = command->payload,
+        .size = command->size,
+        .is_raw = command->kind->is_raw,
+        .time_ms = left_ms < HANDLER_TIME_MS ? (unsigned)left_ms : HANDLER_TIME_MS,
+    };
+
+    return handler_start(commander->service->event, &task, on_done, command, &command->run, err);
+}
+
+static enum gk_status hand_over(struct commander *commander, const struct command *command,
+                                struct gk_error *err)
+{
+    char topic[ENOS_TOPIC_MAX];
+
+    snprintf(topic, sizeof(topic), "down/%s", command->rest);
+    return relay_publish(commander->service->relay, topic, command->payload, command->size, false,
+                         err);
+}
+
+/* The hub need not know our paths. */
+static const struct verdict not_runnable = { HANDLER_NOT_RUNNABLE, NULL,
+                                             "the program cannot be run" };
+static const struct verdict nobody = { HANDLER_NOT_CONFIGURED, NULL,
+                                       "no program is configured, and no local broker is there" };
+static const struct verdict busy = { HANDLER_BUSY, NULL, "the local broker is busy" };
+static const struct verdict timed_out = { HANDLER_TIMED_OUT, NULL, "no answer in time" };
+static const struct verdict waited = { HANDLER_TIMED_OUT, NULL,
+                                       "earlier commands took too long; it was not begun" };
+
+static void begin(struct commander *commander, struct command *command)
+{
     struct gk_error err = { 0 };
     enum gk_status status;
 
-    if (place == NULL) {
-        reply(commander, rest, request->id, HANDLER_BUSY, NULL, "busy with an earlier command");
-        return;
-    }
-    *place = (struct run){ .commander = commander,
-                           .handler = handler,
-                           .rest = strdup(rest),
-                           .id = json_incref(request->id) };
-    if (place->rest == NULL) {
-        status = gk_fail(&err, GK_NO_MEMORY, NULL);
+    command->begun = true;
+    if (command->handler != NULL) {
+        status = run_program(commander, command, &err);
     } else {
-        /* Without parameters the program gets an empty object. */
-        const char *text = input != NULL ? input : "{}";
-
-        status = handler_start(commander->service->event, handler, text, strlen(text),
-                               HANDLER_TIME_MS, on_done, place, &place->run, &err);
+        status = hand_over(commander, command, &err);
     }
     if (status != GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "run the program for a command", &err);
-        /* The hub need not know our paths. */
-        on_done(place, HANDLER_NOT_RUNNABLE, NULL, "the program cannot be run");
+        log_failure(LOG_LEVEL_WARNING, "have a command carried out", &err);
+        commander_conclude(commander, command,
+                           command->handler != NULL ? &not_runnable
+                           : status == GK_BUSY      ? &busy
+                                                    : &nobody);
+        return;
     }
+    free(TAKE(command->payload));
+    command->size = 0;
 }
 
-/* The application beside the hub sends a certificate; what it is worth, gatekey install finds out.
- */
-static void take_certificate(struct commander *commander, const char *rest,
-                             const struct enos_request *request)
+/* --- time ------------------------------------------------------------------------------------ */
+
+static void set_clock(struct commander *commander)
 {
-    struct gk_error err = { 0 };
-    enum gk_status status =
-        inbox_put(commander->service->config, request->id, request->params, &err);
+    uint64_t due = commands_deadline(&commander->commands);
+    uint64_t answers = answers_due(&commander->answers);
 
-    if (status == GK_OK) {
-        reply(commander, rest, request->id, HANDLER_DONE, NULL, NULL);
+    due = answers < due ? answers : due;
+    if (due == UINT64_MAX) {
+        sd_event_source_set_enabled(commander->time_source, SD_EVENT_OFF);
         return;
     }
-    log_failure(LOG_LEVEL_WARNING, "keep a certificate from the hub", &err);
-    /* The hub need not know our paths. */
-    reply(commander, rest, request->id,
-          status == GK_BUSY          ? HANDLER_BUSY
-          : status == GK_HUB_GARBLED ? HANDLER_BAD_COMMAND
-                                     : HANDLER_FAILED,
-          NULL, gk_status_cause(status));
+    sd_event_source_set_time(commander->time_source, due * 1000);
+    sd_event_source_set_enabled(commander->time_source, SD_EVENT_ONESHOT);
 }
 
-void commander_receive(struct commander *commander, const char *rest, const void *payload,
-                       size_t size)
+void commander_advance(struct commander *commander)
 {
-    CLEANUP(enos_request_clear) struct enos_request request = { 0 };
-    const char *service = enos_service_of(rest);
-    const struct agent_handler *handler;
-    struct gk_error err = { 0 };
+    struct command *command;
 
-    if (service == NULL) {
-        return;
+    while ((command = commands_next(&commander->commands)) != NULL) {
+        begin(commander, command);
     }
-    commander->received++;
-    if (enos_request_parse(payload, size, &request, &err) != GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "read the hub's command", &err);
-        reply(commander, rest, NULL, HANDLER_BAD_COMMAND, NULL, "not a JSON envelope");
-        return;
-    }
-    if (request.id != NULL && was_seen(commander, rest, request.id)) {
-        commander->duplicates++;
-        return;
-    }
-    if (strcmp(service, INSTALL_CERTIFICATE) == 0) {
-        take_certificate(commander, rest, &request);
-        return;
-    }
-    handler = find_handler(commander->service->config, service);
-    if (handler == NULL) {
-        reply(commander, rest, request.id, HANDLER_NOT_CONFIGURED, NULL,
-              "no program is configured for this service");
-        return;
-    }
-    start(commander, handler, rest, &request);
+    set_clock(commander);
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------- */
+static int on_time(sd_event_source *source, uint64_t time, void *context)
+{
+    struct commander *commander = context;
+    struct command *command;
+
+    (void)source;
+    (void)time;
+    answers_flush(&commander->answers);
+    while ((command = commands_expired(&commander->commands, service_now_ms())) != NULL) {
+        commander_conclude(commander, command, command->begun ? &timed_out : &waited);
+    }
+    commander_advance(commander);
+    return 0;
+}
+
+/* --- the rest -------------------------------------------------------------------------------- */
 
 void commander_up(struct commander *commander)
 {
     struct gk_error err = { 0 };
 
-    if (session_subscribe(commander->service->session, COMMANDS, &err) != GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "subscribe to commands", &err);
+    for (size_t i = 0; i < SUBSCRIPTIONS; i++) {
+        if (session_subscribe(commander->service->session, subscriptions[i], &err) != GK_OK) {
+            log_failure(LOG_LEVEL_WARNING, "subscribe to commands", &err);
+            break;
+        }
     }
-    send_held(commander);
+    answers_flush(&commander->answers);
+    set_clock(commander);
+}
+
+bool commander_refused(struct commander *commander, const char *rest)
+{
+    for (size_t i = 0; i < SUBSCRIPTIONS; i++) {
+        if (strcmp(subscriptions[i], rest) == 0) {
+            if ((commander->refused & (UINT64_C(1) << i)) == 0) {
+                log_line(i == 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+                         "the hub refused the subscription to %s; what it sends there unasked is "
+                         "taken all the same",
+                         rest);
+            }
+            commander->refused |= UINT64_C(1) << i;
+            return true;
+        }
+    }
+    return false;
 }
 
 void commander_describe(const struct commander *commander, json_t *status)
 {
     json_object_set_new(status, "commands", json_integer((json_int_t)commander->received));
     json_object_set_new(status, "duplicates", json_integer((json_int_t)commander->duplicates));
-    json_object_set_new(status, "answered", json_integer((json_int_t)commander->answered));
+    json_object_set_new(status, "answered", json_integer((json_int_t)commander->answers.sent));
+    json_object_set_new(status, "commands_waiting",
+                        json_integer((json_int_t)commands_count(&commander->commands)));
 }
 
 enum gk_status commander_new(struct service *service, struct commander **commander,
@@ -357,8 +277,12 @@ enum gk_status commander_new(struct service *service, struct commander **command
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     made->service = service;
-    code = sd_event_add_time_relative(service->event, &made->retry_source, CLOCK_BOOTTIME, RETRY_US,
-                                      0, on_retry, made);
+    made->answers.service = service;
+    code = sd_event_add_time(service->event, &made->time_source, CLOCK_BOOTTIME, UINT64_MAX, 0,
+                             on_time, made);
+    if (code >= 0) {
+        code = sd_event_source_set_enabled(made->time_source, SD_EVENT_OFF);
+    }
     if (code < 0) {
         commander_free(made);
         return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
@@ -373,18 +297,10 @@ void commander_free(struct commander *commander)
     if (commander == NULL) {
         return;
     }
-    for (size_t i = 0; i < RUNS_MAX; i++) {
-        handler_cancel(commander->runs[i].run);
-        free(commander->runs[i].rest);
-        json_decref(commander->runs[i].id);
-    }
-    for (size_t i = 0; i < SEEN_MAX; i++) {
-        free(commander->seen[i].key);
-    }
-    for (size_t i = 0; i < HELD_MAX; i++) {
-        drop_held(&commander->held[i]);
-    }
-    sd_event_source_disable_unref(commander->retry_source);
+    commands_clear(&commander->commands);
+    answers_clear(&commander->answers);
+    seen_clear(&commander->seen);
+    sd_event_source_disable_unref(commander->time_source);
     free(commander);
     handler_sweep();
 }

@@ -28,6 +28,7 @@ struct handler_run {
     char line[COMPLAINT_SIZE];
     size_t line_size;
     enum handler_code verdict; /* HANDLER_DONE as long as nothing went wrong */
+    bool is_raw;
 };
 
 static void run_free(struct handler_run *run)
@@ -150,7 +151,7 @@ static bool is_blank(const struct handler_run *run)
 
 static void judge(struct handler_run *run, const siginfo_t *info)
 {
-    json_t *data = NULL;
+    struct handler_result result = { 0 };
     char message[128];
 
     if (run->verdict == HANDLER_TIMED_OUT) {
@@ -163,15 +164,20 @@ static void judge(struct handler_run *run, const siginfo_t *info)
         snprintf(message, sizeof(message), "the program %s %d",
                  info->si_code == CLD_EXITED ? "exited with status" : "was ended by signal",
                  info->si_status);
-    } else if (!is_blank(run)) {
-        data = json_loadb(run->text, run->size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-        if (data == NULL) {
+    } else if (!run->is_raw && !is_blank(run)) {
+        result.data =
+            json_loadb(run->text, run->size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+        if (result.data == NULL) {
             run->verdict = HANDLER_BAD_OUTPUT;
             snprintf(message, sizeof(message), "the program wrote something else than JSON");
         }
     }
-    run->done(run->context, run->verdict, data, run->verdict == HANDLER_DONE ? NULL : message);
-    json_decref(data);
+    result.code = run->verdict;
+    result.bytes = run->text;
+    result.size = run->verdict == HANDLER_DONE ? run->size : 0;
+    result.message = run->verdict == HANDLER_DONE ? NULL : message;
+    run->done(run->context, &result);
+    json_decref(result.data);
 }
 
 static int on_exit_of_child(sd_event_source *source, const siginfo_t *info, void *context)
@@ -261,12 +267,11 @@ static enum gk_status watch(struct handler_run *run, sd_event *event, unsigned t
     return GK_OK;
 }
 
-enum gk_status handler_start(sd_event *event, const struct agent_handler *handler,
-                             const char *input, size_t size, unsigned time_ms, handler_done *done,
+enum gk_status handler_start(sd_event *event, const struct handler_task *task, handler_done *done,
                              void *context, struct handler_run **run, struct gk_error *err)
 {
     CLEANUP(run_freep) struct handler_run *made = calloc(1, sizeof(*made));
-    enum gk_status status = handler_check(handler->argv[0], err);
+    enum gk_status status = handler_check(task->handler->argv[0], err);
 
     if (status != GK_OK) {
         return status;
@@ -274,21 +279,22 @@ enum gk_status handler_start(sd_event *event, const struct agent_handler *handle
     if (made == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    *made = (struct handler_run){ .handler = handler,
+    *made = (struct handler_run){ .handler = task->handler,
                                   .done = done,
                                   .context = context,
                                   .output = -1,
                                   .complaints = -1,
                                   .verdict = HANDLER_DONE,
+                                  .is_raw = task->is_raw,
                                   .text = malloc(HANDLER_OUTPUT_MAX + 1) };
     if (made->text == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    status = start_program(made, input, size, err);
+    status = start_program(made, task->input, task->size, err);
     if (status != GK_OK) {
         return status;
     }
-    status = watch(made, event, time_ms, err);
+    status = watch(made, event, task->time_ms, err);
     if (status != GK_OK) {
         handler_cancel(TAKE(made));
         return status;

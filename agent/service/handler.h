@@ -4,7 +4,7 @@
  *
  * It is run as gatekeyd's own user with fixed arguments, no shell, and an environment of PATH and
  * LANG; it inherits standard input, output and error and nothing else. The command's parameters are
- * on standard input, its answer is expected on standard output: JSON, or nothing. It leads a
+ * on standard input, its answer is expected on standard output: JSON, bytes, or nothing. It leads a
  * session of its own and is killed with all of it when it takes too long, says too much, or has
  * ended.
  *
@@ -18,6 +18,7 @@
 #include "error.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #define HANDLER_TIME_MS 20000
@@ -27,23 +28,37 @@
  * "Codes"). */
 enum handler_code {
     HANDLER_DONE = 200,
-    HANDLER_NOT_CONFIGURED = 2001, /* no program is configured for that service */
+    HANDLER_NOT_CONFIGURED = 2001, /* nobody is there for it: no program, no local broker */
     HANDLER_FAILED = 2002,         /* the program failed: exit status, or killed by a signal */
-    HANDLER_TIMED_OUT = 2003,      /* it took longer than 20 s and was killed */
-    HANDLER_BAD_OUTPUT = 2004,     /* what it wrote is not JSON, or more than 64 KiB */
-    HANDLER_BUSY = 2005,           /* it is running already, or too many are */
+    HANDLER_TIMED_OUT = 2003,      /* no answer in time; a program that took too long was killed */
+    HANDLER_BAD_OUTPUT = 2004,     /* the answer is not JSON, too large, or has a wrong code */
+    HANDLER_BUSY = 2005,           /* too many wait already */
     HANDLER_NOT_RUNNABLE = 2006,   /* it may not be run: missing, or others may write it */
     HANDLER_BAD_COMMAND = 2007,    /* the command itself makes no sense */
 };
 
 struct handler_run;
 
-/*
- * Called once when it is over; data is borrowed, NULL unless code is HANDLER_DONE and something was
- * written; message is NULL or says what went wrong, in words that the hub may read. The run is
- * freed after the call.
- */
-typedef void handler_done(void *context, enum handler_code code, json_t *data, const char *message);
+/* What came of it; all borrowed. */
+struct handler_result {
+    enum handler_code code;
+    json_t *data;      /* what it wrote, where that was to be JSON; NULL where it was nothing */
+    const char *bytes; /* what it wrote, as it is; size is 0 unless code is HANDLER_DONE */
+    size_t size;
+    const char *message; /* NULL, or what went wrong, in words that the hub may read */
+};
+
+/* Called once when it is over. The run is freed after the call. */
+typedef void handler_done(void *context, const struct handler_result *result);
+
+/* What is to be run, on what; all borrowed, the handler until it is over. */
+struct handler_task {
+    const struct agent_handler *handler;
+    const char *input; /* for its standard input */
+    size_t size;
+    bool is_raw;      /* what it writes need not be JSON */
+    unsigned time_ms; /* how long it may take */
+};
 
 /*
  * Check that a program may be run: an absolute path without symbolic links, a regular executable
@@ -54,11 +69,10 @@ typedef void handler_done(void *context, enum handler_code code, json_t *data, c
 enum gk_status handler_check(const char *path, struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Check and start. SIGCHLD must be blocked. time_ms is how long it may take; input is copied.
- * Fails with what handler_check() does, GK_INTERNAL, GK_NO_MEMORY.
+ * Check and start. SIGCHLD must be blocked. Fails with what handler_check() does, GK_INTERNAL,
+ * GK_NO_MEMORY.
  */
-enum gk_status handler_start(sd_event *event, const struct agent_handler *handler,
-                             const char *input, size_t size, unsigned time_ms, handler_done *done,
+enum gk_status handler_start(sd_event *event, const struct handler_task *task, handler_done *done,
                              void *context, struct handler_run **run,
                              struct gk_error *err) GK_MUST_CHECK;
 

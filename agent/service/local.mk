@@ -4,8 +4,12 @@
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
     %D%/certificate.c \
+    %D%/absent.c \
+    %D%/answers.c %D%/answers.h \
     %D%/clock.c \
-    %D%/commander.c \
+    %D%/command.c %D%/command.h \
+    %D%/commander.c %D%/commander-internal.h %D%/commander-take.c \
+    %D%/commands.c %D%/commands.h \
     %D%/expiry.c \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
@@ -19,10 +23,12 @@ libservice_la_SOURCES = \
     %D%/replies.c %D%/replies.h \
     %D%/request.c \
     %D%/revocation.c \
+    %D%/seen.c %D%/seen.h \
     %D%/server.c \
     %D%/service.h \
     %D%/session.c %D%/session-asked.c %D%/session-internal.h \
     %D%/session-link.c %D%/session-phase.c %D%/session-use.c \
+    %D%/traffic.c %D%/traffic.h \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)

@@ -319,6 +319,8 @@ void commander_free(struct commander *commander); /* kills what runs; NULL is fi
 void commander_up(struct commander *commander);
 void commander_receive(struct commander *commander, const char *rest, const void *payload,
                        size_t size);
+/* True when that subscription was the commander's: the hub may not know such commands. */
+bool commander_refused(struct commander *commander, const char *rest);
 /*
  * A local application's answer to a command, from gatekey/reply/REST: {"id":...,"code":200,
  * "data":...}, or raw bytes where the command was raw. Fails with GK_USAGE (it makes no sense),

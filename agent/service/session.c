@@ -229,7 +229,7 @@ static void on_unsubscribed(void *context, const char *topic)
     struct session *session = context;
     const char *rest = rest_of(session, topic);
 
-    if (rest != NULL) {
+    if (rest != NULL && !commander_refused(session->service->commander, rest)) {
         log_line(LOG_LEVEL_WARNING, "the hub refused the subscription to %s", rest);
         publisher_refused(session->service->publisher, rest);
     }

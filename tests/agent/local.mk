@@ -30,6 +30,11 @@ TESTS += tests/agent/test-connect
 tests_agent_test_connect_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_connect_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-commands
+TESTS += tests/agent/test-commands
+tests_agent_test_commands_CPPFLAGS = $(agent_test_cppflags) $(SYSTEMD_CFLAGS)
+tests_agent_test_commands_LDADD = libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/agent/test-handler
 TESTS += tests/agent/test-handler
 tests_agent_test_handler_CPPFLAGS = $(agent_test_cppflags) $(SYSTEMD_CFLAGS)

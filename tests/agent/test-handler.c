@@ -32,6 +32,9 @@ struct fixture {
     enum handler_code code;
     json_t *data;
     char message[128];
+    bool is_raw;
+    char bytes[64];
+    size_t size;
 };
 
 static int set_up(void **state)
@@ -78,21 +81,24 @@ static void write_program(const struct fixture *f, const char *script, mode_t mo
     assert_int_equal(chmod(f->path, mode), 0);
 }
 
-static void done(void *context, enum handler_code code, json_t *data, const char *message)
+static void done(void *context, const struct handler_result *result)
 {
     struct fixture *f = context;
 
     f->calls++;
-    f->code = code;
-    f->data = json_incref(data);
-    snprintf(f->message, sizeof(f->message), "%s", message != NULL ? message : "");
+    f->code = result->code;
+    f->data = json_incref(result->data);
+    snprintf(f->message, sizeof(f->message), "%s", result->message != NULL ? result->message : "");
+    f->size = result->size;
+    memcpy(f->bytes, result->bytes, result->size < sizeof(f->bytes) ? result->size : 0);
     sd_event_exit(f->event, 0);
 }
 
 static enum gk_status start(struct fixture *f, const char *input, unsigned time_ms)
 {
-    return handler_start(f->event, &f->handler, input, strlen(input), time_ms, done, f, &f->run,
-                         &f->err);
+    const struct handler_task task = { &f->handler, input, strlen(input), f->is_raw, time_ms };
+
+    return handler_start(f->event, &task, done, f, &f->run, &f->err);
 }
 
 static void run(struct fixture *f, const char *script, unsigned time_ms)
@@ -120,6 +126,18 @@ static void takes_silence_for_an_empty_answer(void **state)
     run(f, "echo", PATIENT_MS);
     assert_int_equal(f->code, HANDLER_DONE);
     assert_null(f->data);
+}
+
+static void takes_bytes_as_they_are(void **state)
+{
+    struct fixture *f = *state;
+
+    f->is_raw = true;
+    run(f, "cat; printf ' \\000\\377\\n'", PATIENT_MS);
+    assert_int_equal(f->code, HANDLER_DONE);
+    assert_null(f->data);
+    assert_int_equal(f->size, 11);
+    assert_memory_equal(f->bytes, "{\"a\":1} \0\377\n", 11);
 }
 
 static void gives_fixed_arguments_and_no_shell(void **state)
@@ -390,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(hands_over_parameters_and_takes_json_back),
         CLAIM(takes_silence_for_an_empty_answer),
+        CLAIM(takes_bytes_as_they_are),
         CLAIM(gives_fixed_arguments_and_no_shell),
         CLAIM(inherits_nothing),
         CLAIM(does_not_mind_a_program_that_reads_nothing),

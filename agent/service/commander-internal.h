@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two halves of the commander: commander-take.c finds out what came, commander.c sees it
+ * through. */
+#ifndef GATEKEY_AGENT_SERVICE_COMMANDER_INTERNAL_H
+#define GATEKEY_AGENT_SERVICE_COMMANDER_INTERNAL_H
+
+#include "agent/service/answers.h"
+#include "agent/service/commands.h"
+#include "agent/service/seen.h"
+#include "agent/service/service.h"
+
+struct commander {
+    struct service *service;
+    sd_event_source *time_source; /* off while nothing waits for its time */
+    struct commands commands;
+    struct answers answers;
+    struct seen seen;
+    uint64_t refused; /* a bit for each subscription that the hub refused, once said */
+    uint64_t received, duplicates;
+};
+
+/* Whom a command is for. */
+const struct agent_handler *commander_find_handler(const struct commander *commander,
+                                                   const char *name);
+
+/*
+ * Answer the hub: id and data are borrowed and may be NULL, message is NULL or words that it may
+ * read; end_ms as in struct answer.
+ */
+struct verdict {
+    int code;
+    json_t *data;
+    const char *message;
+};
+void commander_reply(struct commander *commander, const char *rest, json_t *id, uint64_t end_ms,
+                     const struct verdict *verdict);
+/* The same at once, for what never was a command under way. */
+void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+                         const char *message);
+/* Bytes for a command that was raw. */
+void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,
+                         size_t size, uint64_t end_ms);
+
+/* It is answered: forget it. */
+void commander_conclude(struct commander *commander, struct command *command,
+                        const struct verdict *verdict);
+
+/* Begin what can be begun, and set the clock for what waits. To be called last. */
+void commander_advance(struct commander *commander);
+
+#endif
