@@ -307,7 +307,7 @@ static enum gk_status converse(struct conversation *talk, struct agent_openssl *
                                enum enos_mode mode, enum agent_pair pair, const char *secret,
                                struct gk_error *err)
 {
-    const struct agent_link_options options = { mode, pair, secret, &events, talk };
+    const struct agent_link_options options = { mode, pair, secret, NULL, &events, talk };
     CLEANUP(agent_link_freep) struct agent_link *link = NULL;
     struct agent_moment now;
     struct gk_error own = { 0 };

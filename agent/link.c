@@ -42,7 +42,9 @@ static void on_connect(struct mosquitto *mosquitto, void *context, int code)
 
     (void)mosquitto;
     link->connack = code;
-    if (code == 0) {
+    if (code != 0) {
+        agent_tls_session_forget(link->options.session);
+    } else {
         link->phase = UP;
         link->options.events->up(link->options.context);
     }
@@ -148,7 +150,7 @@ enum gk_status agent_link_start(const struct agent_config *config, struct agent_
     made->options.secret = NULL;
     if (status == GK_OK) {
         status = agent_tls_new(config, openssl, mutual ? options->pair : AGENT_PAIR_NONE,
-                               &made->tls, err);
+                               options->session, &made->tls, err);
     }
     if (status == GK_OK) {
         status = agent_resolve_start(config->host, &made->resolve, err);
@@ -217,6 +219,7 @@ static enum gk_status down(struct agent_link *link, int code, struct gk_error *e
     bool mute = link->connack < 0 && !agent_tls_is_established(link->tls) &&
                 agent_tls_explain(link->tls, NULL) == GK_OK;
 
+    agent_tls_failed(link->tls);
     if (mute && link->phase == CONNECTING && link->next_address < link->address_count) {
         return try_next_address(link, err);
     }
@@ -367,6 +370,11 @@ short agent_link_poll(const struct agent_link *link)
 bool agent_link_is_up(const struct agent_link *link)
 {
     return link->phase == UP;
+}
+
+bool agent_link_is_resumed(const struct agent_link *link)
+{
+    return agent_tls_is_resumed(link->tls);
 }
 
 const char *agent_link_remark(const struct agent_link *link)

@@ -48,6 +48,7 @@ struct agent_link_options {
     enum enos_mode mode;  /* ENOS_STATIC: [hub] port, mutual TLS; ENOS_DYNAMIC: activation_port */
     enum agent_pair pair; /* what mutual TLS shows; ENOS_DYNAMIC shows nothing */
     const char *secret;   /* the device's or the product's; looked at in agent_link_start() only */
+    struct agent_tls_session *session; /* to be resumed, and kept; NULL: prove the key */
     const struct agent_link_events *events;
     void *context;
 };
@@ -84,6 +85,9 @@ enum gk_status agent_link_step(struct agent_link *link, short revents,
                                struct gk_error *err) GK_MUST_CHECK;
 
 bool agent_link_is_up(const struct agent_link *link);
+
+/* It took no proof of the key: a TLS session was resumed. */
+bool agent_link_is_resumed(const struct agent_link *link);
 
 /* What the owner should be told of a connection that is up, or NULL; see agent_tls_remark(). */
 const char *agent_link_remark(const struct agent_link *link);

@@ -29,7 +29,8 @@ libagent_la_SOURCES += \
     %D%/local.c %D%/local.h \
     %D%/pair.c %D%/pair.h \
     %D%/resolve.c %D%/resolve.h \
-    %D%/tls.c %D%/tls-handshake.c %D%/tls.h %D%/tls-internal.h
+    %D%/tls.c %D%/tls-handshake.c %D%/tls.h %D%/tls-internal.h \
+    %D%/tls-session.c %D%/tls-session.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
     $(MOSQUITTO_CFLAGS) $(SSL_CFLAGS) \
     -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'

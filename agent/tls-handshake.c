@@ -56,6 +56,9 @@ static long on_socket(BIO *bio, int operation, const char *data, size_t size, in
 {
     struct agent_tls *tls = (struct agent_tls *)BIO_get_callback_arg(bio);
 
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
+        tls->heard = true;
+    }
     (void)data;
     (void)size;
     (void)number;
@@ -88,6 +91,22 @@ static void note_own_failure(struct agent_tls *tls)
     }
 }
 
+/* A goodbye is one too: a hub that throws us out may not want our certificate any more. */
+static void note_alert(struct agent_tls *tls, int alert)
+{
+    agent_tls_session_forget(tls->session);
+    if (alert != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
+        tls->alert = alert;
+    }
+}
+
+/* TLS 1.2 gives one at the end of the handshake, TLS 1.3 whenever the hub sends one. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    agent_tls_session_keep(owner_of(ssl), ssl, session);
+    return 0; /* it stays OpenSSL's */
+}
+
 static void on_info(const SSL *ssl, int where, int value)
 {
     struct agent_tls *tls = owner_of(ssl);
@@ -95,17 +114,18 @@ static void on_info(const SSL *ssl, int where, int value)
     if ((where & SSL_CB_HANDSHAKE_START) != 0) {
         set_server_name(tls, ssl);
         set_time(tls, ssl);
+        agent_tls_session_offer(tls, (SSL *)ssl);
         BIO_set_callback_arg(SSL_get_wbio(ssl), (char *)tls);
         BIO_set_callback_ex(SSL_get_wbio(ssl), on_socket);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
         tls->established = true;
+        tls->resumed = SSL_session_reused(ssl) == 1;
         tls->shown = true; /* in TLS 1.3 perhaps in a compressed message of its own (RFC 8879) */
         raise_floor(tls, ssl);
     } else if ((where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_CW_CERT) {
         tls->shown = true; /* TLS 1.2 waits for the hub's Finished after it */
-    } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
-               (value & 0xff) != SSL_AD_CLOSE_NOTIFY && tls->alert < 0) {
-        tls->alert = value & 0xff;
+    } else if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT) {
+        note_alert(tls, value & 0xff);
     } else if ((where & SSL_CB_EXIT) != 0 && value <= 0 && tls->own.status == GK_OK) {
         note_own_failure(tls);
     }
@@ -168,11 +188,22 @@ void agent_tls_listen(struct agent_tls *tls)
     SSL_CTX_set_app_data(tls->context, tls);
     SSL_CTX_set_info_callback(tls->context, on_info);
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, on_verify);
+    if (tls->session != NULL) {
+        SSL_CTX_set_session_cache_mode(tls->context,
+                                       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(tls->context, on_session);
+    } else {
+        SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_options(tls->context, SSL_OP_NO_TICKET);
+    }
 }
 
 void agent_tls_reset(struct agent_tls *tls)
 {
     tls->established = false;
+    tls->offered = false;
+    tls->resumed = false;
+    tls->heard = false;
     tls->shown = false;
     tls->alert = -1;
     tls->verify_error = X509_V_OK;
@@ -188,6 +219,18 @@ int agent_tls_system_error(const struct agent_tls *tls)
 bool agent_tls_is_established(const struct agent_tls *tls)
 {
     return tls->established;
+}
+
+void agent_tls_failed(struct agent_tls *tls)
+{
+    if (tls->offered && !tls->established && tls->heard) {
+        agent_tls_session_forget(tls->session);
+    }
+}
+
+bool agent_tls_is_resumed(const struct agent_tls *tls)
+{
+    return tls->resumed;
 }
 
 const char *agent_tls_remark(const struct agent_tls *tls)

@@ -3,6 +3,7 @@
 #ifndef GATEKEY_AGENT_TLS_INTERNAL_H
 #define GATEKEY_AGENT_TLS_INTERNAL_H
 
+#include "agent/tls-session.h"
 #include "agent/tls.h"
 
 #include <openssl/ssl.h>
@@ -11,12 +12,17 @@
 struct agent_tls {
     const struct agent_config *config;
     SSL_CTX *context;
-    char *name;           /* what the hub's certificate must be for */
-    bool name_is_address; /* then it is no server name for the wire */
-    char roots[160];      /* where they stand, for errors */
+    struct agent_tls_session *session; /* NULL: none is kept, and none resumed */
+    const char *host;                  /* to which the next connection goes */
+    const char *name;                  /* what the hub's certificate must be for */
+    bool name_is_address;              /* then it is no server name for the wire */
+    char roots[160];                   /* where they stand, for errors */
 
     /* What the handshake said. */
     bool established;
+    bool offered; /* to resume a session */
+    bool resumed;
+    bool heard;          /* anything from the other end */
     bool shown;          /* the hub has proved who it is, and our certificate was on its way */
     int alert;           /* received, or -1 */
     int verify_error;    /* X509_V_OK, or why the hub was not believed */
@@ -29,5 +35,13 @@ struct agent_tls {
 /* Have the context's connections note what their handshakes say, and judge the hub's
  * certificate. */
 void agent_tls_listen(struct agent_tls *tls);
+
+/* --- tls-session.c --------------------------------------------------------------------------- */
+
+/* Keep a session that the hub gave; tls->session is not NULL. */
+void agent_tls_session_keep(struct agent_tls *tls, SSL *ssl, const SSL_SESSION *given);
+/* Offer what is kept, where it may be offered; when the handshake starts, name and time being set.
+ */
+void agent_tls_session_offer(struct agent_tls *tls, SSL *ssl);
 
 #endif

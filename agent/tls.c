@@ -34,17 +34,19 @@ static bool is_address(const char *name)
     return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 }
 
-static enum gk_status expect_name(struct agent_tls *tls, struct gk_error *err)
+enum gk_status agent_tls_expect(struct agent_tls *tls, const char *host, struct gk_error *err)
 {
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
     const struct agent_config *config = tls->config;
-    int ok;
+    int ok = X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 &&
+             X509_VERIFY_PARAM_set1_host(param, NULL, 0) == 1;
 
-    tls->name = config->server_name != NULL ? config->server_name : config->host;
+    tls->host = host;
+    tls->name = config->server_name != NULL ? config->server_name : host;
     tls->name_is_address = is_address(tls->name);
-    if (tls->name_is_address) {
+    if (ok && tls->name_is_address) {
         ok = X509_VERIFY_PARAM_set1_ip_asc(param, tls->name);
-    } else {
+    } else if (ok) {
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         ok = X509_VERIFY_PARAM_set1_host(param, tls->name, 0);
     }
@@ -183,8 +185,7 @@ static enum gk_status set_rules(struct agent_tls *tls, struct gk_error *err)
     SSL_CTX *context = tls->context;
 
     agent_tls_listen(tls);
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_security_level(context, 2);
     if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(context, TLS12_CIPHERS) != 1 ||
@@ -195,7 +196,8 @@ static enum gk_status set_rules(struct agent_tls *tls, struct gk_error *err)
 }
 
 enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
-                             enum agent_pair pair, struct agent_tls **tls, struct gk_error *err)
+                             enum agent_pair pair, struct agent_tls_session *session,
+                             struct agent_tls **tls, struct gk_error *err)
 {
     CLEANUP(agent_tls_freep) struct agent_tls *made = calloc(1, sizeof(*made));
     enum gk_status status;
@@ -207,6 +209,7 @@ enum gk_status agent_tls_new(const struct agent_config *config, struct agent_ope
         return gk_fail(err, GK_BAD_CONFIG, "[hub] host is missing");
     }
     made->config = config;
+    made->session = session;
     agent_tls_reset(made);
     ERR_clear_error();
     made->context = SSL_CTX_new_ex(agent_openssl_context(openssl), agent_openssl_propquery(openssl),
@@ -216,7 +219,7 @@ enum gk_status agent_tls_new(const struct agent_config *config, struct agent_ope
     }
     status = set_rules(made, err);
     if (status == GK_OK) {
-        status = expect_name(made, err);
+        status = agent_tls_expect(made, config->host, err);
     }
     if (status == GK_OK) {
         status = trust_roots(made, openssl, err);

@@ -3,10 +3,10 @@
  * TLS towards the hub's MQTT listener: who is trusted, who we are, and why a handshake failed.
  *
  * TLS 1.2 or later, chain and host name always checked, no switch to turn either off. Who is
- * trusted is read anew for each connection (agent/roots.h). No session is ever resumed: each
- * connection proves anew that the key is here, and is checked anew against the hub's revocations.
- * Everything is judged by agent_clock_now(), which a connection moves forward: the hub's
- * certificate has begun.
+ * trusted is read anew for each connection (agent/roots.h). A session is resumed only for an owner
+ * who keeps one (agent/tls-session.h), and only while the hub's certificate would be believed anew;
+ * without, each connection proves that the key is here. Everything is judged by agent_clock_now(),
+ * which a connection moves forward: the hub's certificate has begun.
  *
  * Threads: one at a time per object. Errors: see error.h.
  */
@@ -16,6 +16,7 @@
 #include "agent/config.h"
 #include "agent/openssl.h"
 #include "agent/pair.h"
+#include "agent/tls-session.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -25,7 +26,8 @@
 struct agent_tls;
 
 /*
- * Make the context for one connection to [hub] host. pair: what to show and sign with.
+ * Make the context for one connection to [hub] host. pair: what to show and sign with. session:
+ * where the hub's sessions are kept and taken from, borrowed; NULL: none is kept or resumed.
  * server-crl.pem is used where it exists, and then must make sense; that it is missing although
  * [hub] crl_url is set, or too old, is decided by [trust] grace and stale. config and openssl must
  * outlive the object; the caller frees it with agent_tls_free(). Fails with GK_NOT_ENROLLED (no
@@ -34,10 +36,17 @@ struct agent_tls;
  * and what loading the key fails with.
  */
 enum gk_status agent_tls_new(const struct agent_config *config, struct agent_openssl *openssl,
-                             enum agent_pair pair, struct agent_tls **tls,
-                             struct gk_error *err) GK_MUST_CHECK;
+                             enum agent_pair pair, struct agent_tls_session *session,
+                             struct agent_tls **tls, struct gk_error *err) GK_MUST_CHECK;
 void agent_tls_free(struct agent_tls *tls); /* NULL is fine */
 GK_DEFINE_CLEANUP(struct agent_tls, agent_tls_free)
+
+/*
+ * The next connection goes to this host, which is borrowed: it must show a certificate for [hub]
+ * server_name or, without that, for its own name. Fails with GK_BAD_CONFIG.
+ */
+enum gk_status agent_tls_expect(struct agent_tls *tls, const char *host,
+                                struct gk_error *err) GK_MUST_CHECK;
 
 /* For one SSL at a time; lives as long as the object. */
 SSL_CTX *agent_tls_context(struct agent_tls *tls);
@@ -47,6 +56,13 @@ void agent_tls_reset(struct agent_tls *tls);
 
 /* The handshake is done on our side. In TLS 1.3 the hub may still refuse our certificate. */
 bool agent_tls_is_established(const struct agent_tls *tls);
+
+/* The connection failed. A hub that answered to a session that was offered, and then hung up, is
+ * not offered it again. */
+void agent_tls_failed(struct agent_tls *tls);
+
+/* It resumed a session: no certificate was shown, and nothing signed. */
+bool agent_tls_is_resumed(const struct agent_tls *tls);
 
 /* What the socket last said when it failed (errno), 0 when it did not: libmosquitto keeps that
  * back. */

@@ -136,7 +136,9 @@ void session_reconnect(struct session *session, session_verdict *verdict, void *
     if (!take_verdict(session, verdict, context, status, &why)) {
         return;
     }
-    if (session->phase == CONNECTING && session->pair == AGENT_PAIR_CURRENT &&
+    /* Whoever asks wants to know whether the hub takes this certificate and this secret. */
+    session_forget_keys(session);
+    if (session->phase == CONNECTING && session->pair == AGENT_PAIR_CURRENT && !session->resuming &&
         mark_equal(&session->identity.current, &identity.current) &&
         mark_equal(&session->identity.trust, &identity.trust)) {
         return; /* the attempt that is on its way gives the verdict */
@@ -163,7 +165,7 @@ static enum gk_status check_next(const struct session *session, struct gk_error 
         return GK_NO_FILE;
     }
     return status == GK_OK
-               ? agent_tls_new(service->config, service->openssl, AGENT_PAIR_NEXT, &tls, err)
+               ? agent_tls_new(service->config, service->openssl, AGENT_PAIR_NEXT, NULL, &tls, err)
                : status;
 }
 

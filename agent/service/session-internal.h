@@ -20,6 +20,8 @@ enum phase {
 /* A connection that is to follow the one that stands, as soon as the budget has room. */
 enum plan { NO_PLAN, PLAN_RECONNECT, PLAN_TRY };
 
+struct session_secret;
+
 struct session {
     struct service *service;
     enum phase phase;
@@ -32,8 +34,12 @@ struct session {
     struct watch *watch, *roots_watch;
     char *roots_directory;
     struct identity identity; /* as it was when the link was made; of pair NEXT, current is next */
-    struct mark known;        /* the pair that the hub accepted last */
-    struct mark list_doubted; /* that could not be looked into, and was said so */
+    struct agent_tls_session *tls; /* to be resumed */
+    bool resuming;                 /* this attempt may: then it proves no certificate */
+    struct identity kept_for;      /* as it was when that was made */
+    struct session_secret *secret; /* NULL: not opened yet */
+    struct mark known;             /* the pair that the hub accepted last */
+    struct mark list_doubted;      /* that could not be looked into, and was said so */
     sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
 
     enum plan plan;
@@ -46,7 +52,7 @@ struct session {
     int64_t since;                        /* wall clock, for people */
     bool lasted, remarked;                /* what is to be said of a list was said */
     struct gk_error last;                 /* why there is no connection, or was none */
-    unsigned attempts, connects;
+    unsigned attempts, connects, resumed;
 };
 
 const char *session_phase_name(enum phase phase);
@@ -71,6 +77,19 @@ void session_unwatch_link(struct session *session);
  * it. */
 void session_say_goodbye(struct session *session);
 void session_drop_link(struct session *session); /* without a word */
+
+/* --- session-secret.c and session-resume.c --------------------------------------------------- */
+
+/* The secret of the identity that the attempt is made with; it stays the session's. Fails as
+ * agent_secret_load() does. */
+enum gk_status session_open_secret(struct session *session, const char **text,
+                                   struct gk_error *err) GK_MUST_CHECK;
+void session_forget_secret(struct session *session);
+
+/* What the attempt may resume, and its connection leave for the next one; NULL: nothing. */
+struct agent_tls_session *session_resumable(struct session *session);
+/* Nothing of this identity stays in memory: neither its secret nor a TLS session. */
+void session_forget_keys(struct session *session);
 
 /* --- session.c ------------------------------------------------------------------------------- */
 

@@ -100,6 +100,7 @@ void session_describe(const struct session *session, json_t *status)
     json_object_set_new(status, "connected", json_boolean(session->phase == CONNECTED));
     json_object_set_new(status, "attempts", json_integer(session->attempts));
     json_object_set_new(status, "connects", json_integer(session->connects));
+    json_object_set_new(status, "resumed", json_integer(session->resumed));
     if (session->phase == CONNECTED) {
         json_object_set_new(status, "since", json_integer(session->since));
     }

@@ -2,7 +2,6 @@
 /* Keeps the gateway connected: when to try, when to wait, when to leave it. */
 #include "agent/service/session-internal.h"
 
-#include "agent/secret.h"
 #include "agent/service/log.h"
 
 #include <time.h>
@@ -113,6 +112,7 @@ static void went_down(struct session *session, const struct gk_error *err)
     wait_ms = patience_failed(session->service, sent);
     session->patient = true;
     if (why.status == GK_REVOKED) {
+        agent_tls_session_forget(session->tls);
         wait_for(session, REVOKED, KNOCK_MS);
     } else {
         wait_for(session, WAITING, wait_ms);
@@ -198,6 +198,7 @@ static void on_up(void *context)
     struct session *session = context;
 
     session->connects++;
+    session->resumed += agent_link_is_resumed(session->link) ? 1 : 0;
     session->since_ms = service_now_ms();
     session->since = (int64_t)time(NULL);
     session->lasted = false;
@@ -247,16 +248,17 @@ static const struct agent_link_events events = { on_up, on_message, on_unsubscri
 
 static enum gk_status start_link(struct session *session, struct gk_error *err)
 {
-    struct agent_link_options options = {
-        .mode = ENOS_STATIC, .pair = session->pair, .events = &events, .context = session
-    };
-    CLEANUP(agent_secret_clear) struct agent_secret secret = { 0 };
-    enum gk_status status = agent_secret_load(session->service->config, &secret, err);
+    struct agent_link_options options = { .mode = ENOS_STATIC,
+                                          .pair = session->pair,
+                                          .session = session_resumable(session),
+                                          .events = &events,
+                                          .context = session };
+    enum gk_status status = session_open_secret(session, &options.secret, err);
 
     if (status != GK_OK) {
         return status;
     }
-    options.secret = secret.text;
+    session->resuming = agent_tls_session_is_kept(options.session);
     return agent_link_start(session->service->config, session->service->openssl, &options,
                             &session->link, err);
 }
@@ -347,6 +349,7 @@ void session_end_revoked(struct session *session, const struct gk_error *why)
 {
     session_log_reason(session, why, session->phase == CONNECTED);
     session_say_goodbye(session);
+    agent_tls_session_forget(session->tls);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     session->patient = true;
@@ -358,6 +361,7 @@ void session_end_revoked(struct session *session, const struct gk_error *why)
 void session_leave(struct session *session, enum phase phase, const struct gk_error *why)
 {
     session_say_goodbye(session);
+    session_forget_keys(session);
     stop_waiting(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
@@ -419,7 +423,10 @@ enum gk_status session_new(struct service *service, struct session **session, st
     made->service = service;
     made->phase = WAITING;
     made->pair = AGENT_PAIR_CURRENT;
-    status = watch_all(made, err);
+    status = agent_tls_session_new(&made->tls, err);
+    if (status == GK_OK) {
+        status = watch_all(made, err);
+    }
     if (status != GK_OK) {
         return status;
     }
@@ -440,6 +447,8 @@ void session_free(struct session *session)
         return;
     }
     session_say_goodbye(session);
+    session_forget_keys(session);
+    agent_tls_session_free(session->tls);
     watch_free(session->watch);
     watch_free(session->roots_watch);
     sd_event_source_disable_unref(session->tick_source);
