@@ -148,6 +148,16 @@ TPM_TESTS += tests/agent/gatekeyd-notices-a-revocation.py
 TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 
+# What was accepted arrives; make soak looks at an hour of it.
+EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
+dist_check_SCRIPTS += tests/agent/soak tests/agent/telemetry-survives-being-killed.py
+TESTS += tests/agent/telemetry-survives-being-killed.py
+TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
+.PHONY: soak
+soak: all tests/agent/hand-over$(EXEEXT)
+	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' MOSQUITTO_BROKER='$(MOSQUITTO_BROKER)' \
+	    $(abs_top_srcdir)/tests/with-swtpm $(abs_top_srcdir)/tests/agent/soak $${SOAK_SECONDS:-3600} $(abs_top_builddir)/soak
+
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit
 
