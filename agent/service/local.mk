@@ -31,6 +31,7 @@ libservice_la_SOURCES = \
     %D%/traffic.c %D%/traffic.h \
     %D%/session-link.c %D%/session-phase.c %D%/session-resume.c \
     %D%/session-secret.c %D%/session-use.c \
+    %D%/storage.c \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)

@@ -147,6 +147,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
     enum gk_status status = server_new(service, &service->server, err);
 
     if (status == GK_OK) {
+        status = storage_new(service, &service->storage, err);
+    }
+    if (status == GK_OK) {
         status = publisher_new(service, &service->publisher, err);
     }
     if (status == GK_OK) {
@@ -180,6 +183,7 @@ static void stop_parts(struct service *service)
     notices_free(service->notices);
     expiry_free(service->expiry);
     lists_free(service->lists);
+    storage_free(service->storage);
 }
 
 static enum gk_status serve(struct service *service, struct gk_error *err)

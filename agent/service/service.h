@@ -5,6 +5,7 @@
  * the TPM.
  *
  *     session    the connection to the hub: when to connect, when to wait, when to leave it
+ *     storage    the spool itself, opened, or tried again
  *     intake     takes what local programs hand over into the spool (agent/spool/spool.h)
  *     uplink     what waits in the spool, on its way to the hub
  *     publisher  requests to the hub that wait for its answer
@@ -40,13 +41,15 @@ struct notices;
 struct expiry;
 struct lists;
 struct clock_watch;
+struct storage;
 
 struct service {
     const struct agent_config *config;
     struct agent_openssl *openssl;
     sd_event *event;
     struct session *session;
-    struct spool *spool;
+    struct spool *spool; /* never NULL, but not always open (spool_is_open()) */
+    struct storage *storage;
     struct intake *intake;
     struct uplink *uplink;
     struct publisher *publisher;
@@ -185,6 +188,17 @@ void watch_free(struct watch *watch); /* NULL is fine */
 /* The hub's answer to one publish: err is NULL when its code was 200. data is borrowed. */
 typedef void publisher_done(void *context, const char *id, json_int_t code, json_t *data,
                             const struct gk_error *err);
+
+/* --- storage.c ------------------------------------------------------------------------------- */
+
+/*
+ * Make service->spool and open it. Where that fails it is said, and tried again every minute: the
+ * service goes on, and what is handed over is refused with the reason. storage_free() closes it.
+ */
+enum gk_status storage_new(struct service *service, struct storage **storage,
+                           struct gk_error *err) GK_MUST_CHECK;
+void storage_free(struct storage *storage); /* NULL is fine */
+GK_DEFINE_CLEANUP(struct storage, storage_free)
 
 /* --- intake.c -------------------------------------------------------------------------------- */
 

@@ -95,26 +95,59 @@ static enum gk_status copy_settings(const struct spool_settings *settings, struc
                : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
+enum gk_status spool_new(const struct spool_settings *settings, struct spool **spool,
+                         struct gk_error *err)
+{
+    CLEANUP(spool_closep) struct spool *made = calloc(1, sizeof(*made));
+    enum gk_status status;
+
+    if (made == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    status = copy_settings(settings, made, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    gk_fail(&made->failure, GK_SPOOL_FAILED, "%s: it was not opened yet", made->path);
+    *spool = TAKE(made);
+    return GK_OK;
+}
+
+enum gk_status spool_start(struct spool *spool, void (*alive)(void), struct gk_error *err)
+{
+    enum gk_status status = GK_OK;
+
+    (void)alive;
+    if (spool->db == NULL) {
+        status = begin(spool, &spool->failure);
+    }
+    if (status != GK_OK) {
+        spool_database_close(spool);
+        if (err != NULL) {
+            *err = spool->failure;
+        }
+    }
+    return status;
+}
+
+bool spool_is_open(const struct spool *spool)
+{
+    return spool->db != NULL;
+}
+
 enum gk_status spool_open(const struct spool_settings *settings, void (*alive)(void),
                           struct spool **spool, struct gk_error *err)
 {
-    CLEANUP(spool_closep) struct spool *s = calloc(1, sizeof(*s));
-    enum gk_status status;
+    CLEANUP(spool_closep) struct spool *made = NULL;
+    enum gk_status status = spool_new(settings, &made, err);
 
-    (void)alive;
-    if (s == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = copy_settings(settings, s, err);
     if (status == GK_OK) {
-        status = begin(s, err);
+        status = spool_start(made, alive, err);
     }
-    if (status != GK_OK) {
-        spool_database_close(s);
-        return status;
+    if (status == GK_OK) {
+        *spool = TAKE(made);
     }
-    *spool = TAKE(s);
-    return GK_OK;
+    return status;
 }
 
 static void free_const(const char *text)

@@ -73,6 +73,17 @@ struct spool_message {
  */
 enum gk_status spool_open(const struct spool_settings *settings, void (*alive)(void),
                           struct spool **spool, struct gk_error *err) GK_MUST_CHECK;
+/*
+ * The same in two steps, for a service that goes on without: spool_new() only takes the settings,
+ * and fails with GK_NO_MEMORY alone; spool_start() opens it, and may be called again after it
+ * failed. While it is not open, which it may also cease to be when a damaged one cannot be begun
+ * anew, it is empty, and what would write or read fails with the reason.
+ */
+enum gk_status spool_new(const struct spool_settings *settings, struct spool **spool,
+                         struct gk_error *err) GK_MUST_CHECK;
+enum gk_status spool_start(struct spool *spool, void (*alive)(void),
+                           struct gk_error *err) GK_MUST_CHECK;
+bool spool_is_open(const struct spool *spool);
 void spool_close(struct spool *spool); /* commits what was settled; NULL is fine */
 GK_DEFINE_CLEANUP(struct spool, spool_close)
 
