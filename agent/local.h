@@ -11,7 +11,9 @@
  *     {"op":"relay","topic":"gatekey/up/thing/measurepoint/post","payload":"{...}"}
  *         the local broker's plugin: a message as it came, "base64":true where it is no UTF-8;
  *         {"ok":true,"id":"2992..."} once it is in the spool; "ok":false with "final":true when it
- *         need not come again (it was answered on gatekey/error/...)
+ *         need not come again (it was answered on gatekey/error/...); uid 0 or the service's own
+ *     {"op":"relay","password":"..."}
+ *         the same uids: {"ok":true} if that is how gatekeyd proves itself to the broker
  *     {"op":"spool","do":"list","lane":"refused","after":0,"limit":100}
  *         list, show, retry, drop; lane refused, points, telemetry or kept. To change takes the
  *         uids below.
@@ -49,8 +51,9 @@
 
 #include <jansson.h>
 
-/* The longest line either side sends, its newline included. */
-#define AGENT_LOCAL_LINE_MAX ((size_t)640 * 1024)
+/* The longest line either side sends, its newline included: a message of 512 KiB, each byte of
+ * which may take two. */
+#define AGENT_LOCAL_LINE_MAX ((size_t)1032 * 1024)
 
 /*
  * Send one request and wait for its answer. request is borrowed; *reply is given also when it says
