@@ -20,8 +20,9 @@ libservice_la_SOURCES = \
     %D%/patience.c \
     %D%/program.c %D%/program.h \
     %D%/publisher.c \
+    %D%/relay.c %D%/relay-internal.h %D%/relay-link.c %D%/relay-queue.c %D%/relay-take.c %D%/relay-stub.c \
     %D%/replies.c %D%/replies.h \
-    %D%/request.c \
+    %D%/request.c %D%/request-relay.c \
     %D%/revocation.c \
     %D%/seen.c %D%/seen.h \
     %D%/server.c \
@@ -35,6 +36,9 @@ libservice_la_SOURCES = \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
 libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
+libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(MOSQUITTO_CFLAGS) \
+    $(SYSTEMD_CFLAGS)
+libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += gatekeyd
 gatekeyd_SOURCES = %D%/main.c

@@ -156,6 +156,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = commander_new(service, &service->commander, err);
     }
     if (status == GK_OK) {
+        status = relay_new(service, &service->relay, err);
+    }
+    if (status == GK_OK) {
         status = notices_new(service, &service->notices, err);
     }
     if (status == GK_OK) {
@@ -178,6 +181,7 @@ static void stop_parts(struct service *service)
     server_free(service->server);
     session_free(TAKE(service->session));
     clock_watch_free(service->clock);
+    relay_free(TAKE(service->relay));
     commander_free(service->commander);
     publisher_free(service->publisher);
     notices_free(service->notices);

@@ -82,6 +82,7 @@ static void status(struct service *service, struct client *client, const json_t 
     session_describe(service->session, reply);
     publisher_describe(service->publisher, reply);
     commander_describe(service->commander, reply);
+    relay_describe(service->relay, reply);
     notices_describe(service->notices, reply);
     clock_watch_describe(service->clock, reply);
     client_reply(client, reply);
@@ -217,8 +218,8 @@ static const struct {
     const char *name;
     handle *handle;
 } operations[] = {
-    { "publish", publish }, { "status", status }, { "reconnect", reconnect },
-    { "stop", stop },       { "try", try_next },
+    { "publish", publish },     { "status", status }, { "reconnect", reconnect },
+    { "relay", request_relay }, { "stop", stop },     { "try", try_next },
 };
 
 void request_handle(struct service *service, struct client *client, const char *line, size_t size)

@@ -270,6 +270,8 @@ bool relay_is_up(const struct relay *relay);
  */
 enum gk_status relay_take(struct relay *relay, const char *topic, const void *payload, size_t size,
                           intake_done *done, void *context, struct gk_error *err) GK_MUST_CHECK;
+/* Is that what we tell the broker to prove that we are gatekeyd? */
+bool relay_is_password(const struct relay *relay, const char *password);
 void relay_describe(const struct relay *relay, json_t *status);
 
 /* --- metrics.c ------------------------------------------------------------------------------- */
@@ -439,6 +441,8 @@ bool client_is_privileged(const struct client *client);
 
 /* Do what a line asks for: client_reply() or client_fail() is called now or later, once. */
 void request_handle(struct service *service, struct client *client, const char *line, size_t size);
+/* Op "relay"; request-relay.c. */
+void request_relay(struct service *service, struct client *client, const json_t *request);
 
 /* --- time ------------------------------------------------------------------------------------ */
 

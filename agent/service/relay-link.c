@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The relay's connection to the local broker.
+ *
+ * The order that the promise stands on: libmosquitto is told that it is threaded, so a PUBACK is
+ * only queued while a message is handed to us and leaves with mosquitto_loop_write(). Between the
+ * two lies the commit, one for all that was read. When it fails the connection is dropped, what was
+ * queued with it, and the broker delivers again.
+ */
+#include "agent/service/relay-internal.h"
+
+#include "agent/service/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define READS_MAX 256 /* packets at a time, so that a flood leaves time for the rest */
+#define RETRY_MIN_US ((uint64_t)1000000)
+#define RETRY_MAX_US ((uint64_t)60000000)
+#define CONNACK_US ((uint64_t)30000000)
+/* A local broker's end shows at once, so this only finds one that hangs. A ping leaves when the
+ * timer ends and KEEPALIVE_S have passed; the broker waits one and a half times as long. */
+#define KEEPALIVE_S 600
+#define ALIVE_US ((uint64_t)280000000)
+
+static void attempt(struct relay *relay);
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+static void arm(sd_event_source *source, uint64_t delay_us)
+{
+    sd_event_source_set_time_relative(source, delay_us);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void on_changed(void *context)
+{
+    struct relay *relay = context;
+
+    relay->attempts = 0;
+    attempt(relay);
+}
+
+static void watch_one(struct relay *relay, const char *folder, struct watch **watch)
+{
+    struct gk_error err = { 0 };
+
+    if (*watch == NULL && access(folder, F_OK) == 0 &&
+        watch_new(relay->service->event, folder, on_changed, relay, watch, &err) != GK_OK) {
+        log_failure(LOG_LEVEL_WARNING, "wait for the local broker", &err);
+    }
+}
+
+static void unwatch(struct relay *relay)
+{
+    watch_free(TAKE(relay->folder_watch));
+    watch_free(TAKE(relay->parent_watch));
+}
+
+/* The socket's folder comes and goes with the broker's unit; the one above is ours. */
+static void watch_for_socket(struct relay *relay)
+{
+    if (relay->folder_watch != NULL && access(relay->folder, F_OK) != 0) {
+        watch_free(TAKE(relay->folder_watch));
+    }
+    watch_one(relay, relay->folder, &relay->folder_watch);
+    watch_one(relay, relay->parent, &relay->parent_watch);
+}
+
+/* Where there is no socket, its folder says when there is one; else another attempt is due. */
+static void wait_for_broker(struct relay *relay)
+{
+    uint64_t delay = RETRY_MIN_US << (relay->attempts < 6 ? relay->attempts : 6);
+    bool watched;
+
+    watch_for_socket(relay);
+    watched = relay->folder_watch != NULL || relay->parent_watch != NULL;
+    relay->attempts++;
+    if (!watched || access(relay->path, F_OK) == 0) {
+        arm(relay->retry_source, delay < RETRY_MAX_US ? delay : RETRY_MAX_US);
+    }
+}
+
+/* --- the end of a connection ----------------------------------------------------------------- */
+
+static void drop(struct relay *relay)
+{
+    relay->io_source = sd_event_source_disable_unref(relay->io_source);
+    sd_event_source_set_enabled(relay->alive_source, SD_EVENT_OFF);
+    sd_event_source_set_enabled(relay->retry_source, SD_EVENT_OFF);
+    /* With it goes what it had queued, PUBACKs among that. */
+    mosquitto_destroy(TAKE(relay->mosquitto));
+    if (relay->connected) {
+        relay->changed_s = time(NULL);
+        relay->down_since_ms = service_now_ms();
+    }
+    relay->connected = relay->closed = false;
+    relay_forget(relay);
+    relay->failed = false;
+    relay_queue_down(relay);
+}
+
+/* Once per reason: a broker that is away may be so for months. */
+static void say(struct relay *relay, enum log_level level, const char *why)
+{
+    if (strcmp(relay->said, why) != 0) {
+        snprintf(relay->said, sizeof(relay->said), "%s", why);
+        log_line(level, "no connection to the local broker on %s: %s", relay->path, why);
+    }
+}
+
+static void down(struct relay *relay, const char *why)
+{
+    say(relay, LOG_LEVEL_WARNING, why);
+    drop(relay);
+    wait_for_broker(relay);
+}
+
+static const char *reason(const struct relay *relay, int code)
+{
+    if (relay->failed) {
+        return "a message could not be stored; it will come again";
+    }
+    return relay->connack > 0         ? mosquitto_connack_string(relay->connack)
+           : code != MOSQ_ERR_SUCCESS ? mosquitto_strerror(code)
+           : mosquitto_socket(relay->mosquitto) < 0 || relay->closed ? "it hung up"
+                                                                     : "it does not answer";
+}
+
+/* --- what libmosquitto calls ----------------------------------------------------------------- */
+
+static void on_connect(struct mosquitto *mosquitto, void *context, int code)
+{
+    struct relay *relay = context;
+
+    (void)mosquitto;
+    relay->connack = code;
+    relay->connected = code == 0;
+}
+
+static void on_disconnect(struct mosquitto *mosquitto, void *context, int code)
+{
+    struct relay *relay = context;
+
+    (void)mosquitto;
+    (void)code;
+    relay->closed = true;
+}
+
+static void on_message(struct mosquitto *mosquitto, void *context,
+                       const struct mosquitto_message *message)
+{
+    (void)mosquitto;
+    relay_receive(context, message);
+}
+
+static void on_publish(struct mosquitto *mosquitto, void *context, int mid)
+{
+    (void)mosquitto;
+    relay_queue_done(context, mid);
+}
+
+/* --- driving it ------------------------------------------------------------------------------ */
+
+static void set_events(struct relay *relay)
+{
+    sd_event_source_set_io_events(
+        relay->io_source, EPOLLIN | (mosquitto_want_write(relay->mosquitto) ? EPOLLOUT : 0));
+}
+
+void relay_link_flush(struct relay *relay)
+{
+    if (relay->io_source != NULL) {
+        set_events(relay);
+    }
+}
+
+static bool is_readable(const struct relay *relay)
+{
+    int waiting = 0;
+
+    return ioctl(mosquitto_socket(relay->mosquitto), FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+static int read_all(struct relay *relay)
+{
+    int code = MOSQ_ERR_SUCCESS;
+
+    for (int i = 0; i < READS_MAX && code == MOSQ_ERR_SUCCESS; i++) {
+        code = mosquitto_loop_read(relay->mosquitto, 1);
+        if (relay->failed || relay->closed || !is_readable(relay)) {
+            break;
+        }
+    }
+    return code;
+}
+
+static bool is_down(const struct relay *relay, int code)
+{
+    return code != MOSQ_ERR_SUCCESS || relay->failed || relay->closed || relay->connack > 0 ||
+           mosquitto_socket(relay->mosquitto) < 0;
+}
+
+static void greet(struct relay *relay)
+{
+    static const char *const filters[] = { "gatekey/up/#", "gatekey/reply/#" };
+
+    sd_event_source_set_enabled(relay->retry_source, SD_EVENT_OFF);
+    unwatch(relay);
+    relay->attempts = 0;
+    relay->said[0] = '\0';
+    relay->changed_s = time(NULL);
+    log_line(LOG_LEVEL_INFO, "connected to the local broker on %s", relay->path);
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        /* Out of memory it is refused, and the broker says nothing: the next connection will. */
+        relay->failed |=
+            mosquitto_subscribe(relay->mosquitto, NULL, filters[i], 1) != MOSQ_ERR_SUCCESS;
+    }
+    relay_queue_up(relay);
+}
+
+static void step(struct relay *relay, uint32_t events)
+{
+    bool was_connected = relay->connected;
+    int code = MOSQ_ERR_SUCCESS;
+
+    if (events != 0) {
+        code = read_all(relay);
+    } else {
+        code = mosquitto_loop_misc(relay->mosquitto);
+    }
+    relay_commit(relay);
+    if (!was_connected && relay->connected && !is_down(relay, code)) {
+        greet(relay);
+    }
+    if (!is_down(relay, code) && mosquitto_want_write(relay->mosquitto)) {
+        code = mosquitto_loop_write(relay->mosquitto, READS_MAX);
+    }
+    if (is_down(relay, code)) {
+        down(relay, reason(relay, code));
+        return;
+    }
+    set_events(relay);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    (void)source;
+    (void)fd;
+    step(context, events);
+    return 0;
+}
+
+static int on_alive(sd_event_source *source, uint64_t time, void *context)
+{
+    (void)time;
+    arm(source, ALIVE_US);
+    step(context, 0);
+    return 0;
+}
+
+/* --- making it ------------------------------------------------------------------------------- */
+
+static bool set_up(struct relay *relay)
+{
+    struct mosquitto *client = mosquitto_new(RELAY_CLIENT_ID, false, relay);
+
+    relay->mosquitto = client;
+    if (client == NULL) {
+        return false;
+    }
+    mosquitto_connect_callback_set(client, on_connect);
+    mosquitto_disconnect_callback_set(client, on_disconnect);
+    mosquitto_message_callback_set(client, on_message);
+    mosquitto_publish_callback_set(client, on_publish);
+    return mosquitto_threaded_set(client, true) == MOSQ_ERR_SUCCESS &&
+           mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311) ==
+               MOSQ_ERR_SUCCESS &&
+           mosquitto_username_pw_set(client, RELAY_CLIENT_ID, relay->password) == MOSQ_ERR_SUCCESS;
+}
+
+static void attempt(struct relay *relay)
+{
+    int code;
+
+    if (relay->mosquitto != NULL) {
+        return;
+    }
+    relay->connack = 0;
+    errno = 0;
+    /* A unix socket takes us at once or not at all: this does not block. */
+    code = set_up(relay) ? mosquitto_connect_async(relay->mosquitto, relay->path, 0, KEEPALIVE_S)
+                         : MOSQ_ERR_NOMEM;
+    if (code == MOSQ_ERR_SUCCESS &&
+        sd_event_add_io(relay->service->event, &relay->io_source,
+                        mosquitto_socket(relay->mosquitto), EPOLLIN | EPOLLOUT, on_io, relay) < 0) {
+        code = MOSQ_ERR_NOMEM;
+    }
+    if (code != MOSQ_ERR_SUCCESS) {
+        bool absent = code == MOSQ_ERR_ERRNO && errno == ENOENT;
+
+        say(relay, absent ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+            code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code));
+        drop(relay);
+        wait_for_broker(relay);
+        return;
+    }
+    arm(relay->retry_source, CONNACK_US);
+    arm(relay->alive_source, ALIVE_US);
+}
+
+/* Time for another attempt, or over for this one. */
+static int on_retry(sd_event_source *source, uint64_t time, void *context)
+{
+    struct relay *relay = context;
+
+    (void)source;
+    (void)time;
+    if (relay->mosquitto != NULL) {
+        down(relay, reason(relay, MOSQ_ERR_SUCCESS));
+    } else {
+        attempt(relay);
+    }
+    return 0;
+}
+
+enum gk_status relay_link_start(struct relay *relay, struct gk_error *err)
+{
+    sd_event *event = relay->service->event;
+    int code = sd_event_add_time_relative(event, &relay->retry_source, CLOCK_BOOTTIME, 0, 0,
+                                          on_retry, relay);
+
+    if (code >= 0) {
+        code = sd_event_add_time_relative(event, &relay->alive_source, CLOCK_BOOTTIME, ALIVE_US, 0,
+                                          on_alive, relay);
+    }
+    if (code < 0) {
+        return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
+    }
+    sd_event_source_set_enabled(relay->alive_source, SD_EVENT_OFF);
+    relay->changed_s = time(NULL);
+    relay->down_since_ms = service_now_ms();
+    return GK_OK;
+}
+
+void relay_link_stop(struct relay *relay)
+{
+    if (relay->mosquitto != NULL && relay->connected && !relay->closed) {
+        mosquitto_disconnect(relay->mosquitto);
+        mosquitto_loop_write(relay->mosquitto, READS_MAX);
+    }
+    drop(relay);
+    unwatch(relay);
+    sd_event_source_disable_unref(relay->retry_source);
+    sd_event_source_disable_unref(relay->alive_source);
+}
