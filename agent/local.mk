@@ -39,3 +39,4 @@ libagent_la_LIBADD = libevpcrypto.la libadmin.la libidentity.la liberror.la $(CR
 
 include %D%/spool/local.mk
 include %D%/service/local.mk
+include %D%/broker/local.mk

@@ -17,6 +17,24 @@ uninstall-config:
 	    rm -f '$(DESTDIR)$(sysconfdir)/gatekey/gatekey.conf'
 .PHONY: install-config uninstall-config
 
+# The local broker's: made, since it names the plugin's folder, and somebody's work in the same way.
+EXTRA_DIST += %D%/gatekey-broker.conf.in
+noinst_DATA += %D%/gatekey-broker.conf
+CLEANFILES += %D%/gatekey-broker.conf
+%D%/gatekey-broker.conf: %D%/gatekey-broker.conf.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	    sed -e 's|[@]brokerplugindir@|$(brokerplugindir)|g' '$(srcdir)/%D%/gatekey-broker.conf.in' >$@.tmp && mv $@.tmp $@
+install-data-local: install-broker-config
+uninstall-local: uninstall-broker-config
+install-broker-config: %D%/gatekey-broker.conf
+	$(MKDIR_P) '$(DESTDIR)$(sysconfdir)/gatekey'
+	test -e '$(DESTDIR)$(sysconfdir)/gatekey/gatekey-broker.conf' || \
+	    $(INSTALL_DATA) '%D%/gatekey-broker.conf' '$(DESTDIR)$(sysconfdir)/gatekey/gatekey-broker.conf'
+uninstall-broker-config:
+	! cmp -s '%D%/gatekey-broker.conf' '$(DESTDIR)$(sysconfdir)/gatekey/gatekey-broker.conf' || \
+	    rm -f '$(DESTDIR)$(sysconfdir)/gatekey/gatekey-broker.conf'
+.PHONY: install-broker-config uninstall-broker-config
+
 # Who is started by what: the timers and the path by the administrator, who enables them, the services by those.
 dist_systemdsystemunit_DATA = \
     %D%/gatekey-install.path \

@@ -2,21 +2,32 @@
 /* Stands for the parts that are not there yet: each of these gives way to the real one. */
 #include "agent/service/service.h"
 
-__attribute__((weak)) enum gk_status relay_publish(struct relay *relay, const char *topic,
-                                                   const void *payload, size_t size, bool retain,
-                                                   struct gk_error *err)
-{
-    (void)relay, (void)payload, (void)size, (void)retain;
-    return gk_fail(err, GK_UNREACHABLE, "%s: no local broker", topic);
-}
+#define WEAK __attribute__((weak))
 
-__attribute__((weak)) bool relay_is_up(const struct relay *relay)
-{
-    (void)relay;
-    return false;
-}
-
-__attribute__((weak)) void uplink_pause(struct uplink *uplink, unsigned pause_ms)
+WEAK void uplink_pause(struct uplink *uplink, unsigned pause_ms)
 {
     (void)uplink, (void)pause_ms;
+}
+
+WEAK enum gk_status intake_take(struct intake *intake, const struct intake_message *message,
+                                intake_done *done, void *context, struct gk_error *err)
+{
+    (void)intake;
+    (void)message;
+    (void)done;
+    (void)context;
+    return gk_fail(err, GK_NOT_ENROLLED, NULL);
+}
+
+WEAK enum gk_status intake_commit(struct intake *intake, struct gk_error *err)
+{
+    (void)intake;
+    (void)err;
+    return GK_OK;
+}
+
+WEAK void intake_forget(struct intake *intake, const void *context)
+{
+    (void)intake;
+    (void)context;
 }

@@ -20,7 +20,7 @@ libservice_la_SOURCES = \
     %D%/patience.c \
     %D%/program.c %D%/program.h \
     %D%/publisher.c \
-    %D%/relay.c %D%/relay-internal.h %D%/relay-link.c %D%/relay-queue.c %D%/relay-take.c %D%/relay-stub.c \
+    %D%/relay.c %D%/relay-internal.h %D%/relay-link.c %D%/relay-queue.c %D%/relay-take.c \
     %D%/replies.c %D%/replies.h \
     %D%/request.c %D%/request-relay.c \
     %D%/revocation.c \
@@ -28,17 +28,14 @@ libservice_la_SOURCES = \
     %D%/server.c \
     %D%/service.h \
     %D%/session.c %D%/session-asked.c %D%/session-internal.h \
-    %D%/session-link.c %D%/session-phase.c %D%/session-use.c \
     %D%/traffic.c %D%/traffic.h \
     %D%/session-link.c %D%/session-phase.c %D%/session-resume.c \
     %D%/session-secret.c %D%/session-use.c \
     %D%/storage.c \
     %D%/watch.c
-libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
-libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(MOSQUITTO_CFLAGS) \
     $(SYSTEMD_CFLAGS)
-libservice_la_LIBADD = libagent.la $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SYSTEMD_LIBS)
+libservice_la_LIBADD = libspool.la libagent.la $(JANSSON_LIBS) $(MOSQUITTO_LIBS) $(SYSTEMD_LIBS)
 
 sbin_PROGRAMS += gatekeyd
 gatekeyd_SOURCES = %D%/main.c

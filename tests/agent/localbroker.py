@@ -1,44 +1,213 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local broker beside a gatekeyd, for tests: the configuration that gets installed, with paths of its own."""
+"""The local broker in a folder of its own, for tests: our configuration of stock mosquitto, our plugin, an application."""
 
 import os
 import socket
+import struct
 import subprocess
+import time
 
-from service import wait_until
-
-BROKER = os.environ.get("MOSQUITTO_BROKER", "/usr/sbin/mosquitto")
+SOURCE = os.environ["abs_top_srcdir"]
+BUILD = os.environ["abs_top_builddir"]
+MOSQUITTO = os.environ.get("MOSQUITTO_BROKER", "/usr/sbin/mosquitto")
+PLUGIN = os.path.join(BUILD, ".libs", "gatekey-broker.so")
+PATIENCE = 40
 
 
 class LocalBroker:
-    """Started and killed apart from its service, whose configuration it must get before that starts."""
+    """mosquitto as gatekey-broker.service runs it, beside a service; plugin=False: an owner's own one, without ours.
 
-    def __init__(self, service):
+    It is started and killed apart from its service, whose [local] broker must be path before that starts.
+    """
+
+    def __init__(self, service, plugin=True, lines=()):
         self.folder = os.path.join(service.folder, "local")
+        os.makedirs(self.folder, exist_ok=True)
         self.path = os.path.join(self.folder, "broker.sock")
-        self.config = os.path.join(self.folder, "broker.conf")
         self.log = os.path.join(self.folder, "log")
+        self.config = os.path.join(self.folder, "broker.conf")
         self.process = None
-        os.makedirs(self.folder)
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"user root\nlistener 0 {self.path}\nallow_anonymous true\npersistence true\n"
-                       f"persistence_location {self.folder}/\n")
+        with open(os.path.join(SOURCE, "conf/gatekey-broker.conf.in"), encoding="utf-8") as file:
+            text = file.read()
+        for ours, here in (("@brokerplugindir@/gatekey-broker.so", PLUGIN), ("/run/gatekey/local/broker.sock", self.path),
+                           ("/run/gatekey/gatekeyd.sock", service.socket), ("/var/lib/gatekey-broker/", self.folder + "/")):
+            assert ours in text, ours
+            text = text.replace(ours, here)
+        kept = [line for line in text.splitlines() if plugin or not line.startswith("plugin")]
+        # Started by root it would become user mosquitto.
+        self.configure(kept + ["user root", *lines])
 
-    def start(self):
+    def configure(self, lines):
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def start(self, **popen):
         with open(self.log, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([BROKER, "-c", self.config], stdout=log, stderr=log)
-        wait_until("the local broker listens", self.listens)
+            self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=log, stdout=log, **popen)
+        until = time.monotonic() + PATIENCE
+        while not self.listens():
+            assert self.process.poll() is None and time.monotonic() < until, self.lines()
+            time.sleep(0.02)
         return self
 
     def listens(self):
-        if self.process.poll() is not None:
-            with open(self.log, encoding="utf-8") as log:
-                raise AssertionError(f"the local broker ended with {self.process.returncode}: {log.read()}")
         with socket.socket(socket.AF_UNIX) as link:
-            return link.connect_ex(self.path) == 0
+            try:
+                link.connect(self.path)
+                return True
+            except OSError:
+                return False
+
+    def kill(self):
+        """As a power cut would, for this program."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process = None
 
     def stop(self):
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
-            self.process = None
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        code = self.process.wait(PATIENCE)
+        self.process = None
+        return code
+
+    def lines(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read().splitlines()
+
+    def application(self, name, **options):
+        return Application(self.path, name, **options)
+
+
+class Application:
+    """MQTT by hand, so that a test sees each packet: 3.1.1, or level=5."""
+
+    def __init__(self, path, name, clean=True, level=4, user=None, password=None, patience=10):
+        self.buffer = b""
+        self.packet_id = 0
+        self.level = level
+        self.inbox = []  # messages that came while something else was waited for
+        self.acks = []  # (packet id, reason) of PUBACKs, in their order
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(patience)
+        self.socket.connect(path)
+        flags = (2 if clean else 0) | (0x80 if user is not None else 0) | (0x40 if password is not None else 0)
+        properties = b"" if level == 4 else b"\x05\x11" + struct.pack("!I", 0 if clean else 3600)
+        self.send(0x10, text("MQTT") + bytes([level, flags]) + struct.pack("!H", 0) + properties + text(name)
+                  + (text(user) if user is not None else b"") + (text(password) if password is not None else b""))
+        kind, body = self.packet()
+        assert kind == 0x20, kind
+        self.present, self.connack = body[0], body[1]
+
+    def send(self, kind, body):
+        head, length = b"", len(body)
+        while True:
+            head += bytes([(length & 127) | (128 if length > 127 else 0)])
+            length >>= 7
+            if not length:
+                break
+        self.socket.sendall(bytes([kind]) + head + body)
+
+    def exactly(self, count):
+        while len(self.buffer) < count:
+            more = self.socket.recv(65536)
+            if not more:
+                raise ConnectionError("closed by the broker")
+            self.buffer += more
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def packet(self):
+        kind = self.exactly(1)[0]
+        length = shift = 0
+        while True:
+            byte = self.exactly(1)[0]
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return kind, self.exactly(length)
+
+    def dispatch(self):
+        """Read one packet; messages and PUBACKs are kept, the rest is returned."""
+        kind, body = self.packet()
+        if kind & 0xF0 == 0x30:
+            self.inbox.append(self.message(kind, body))
+        elif kind == 0x40:
+            self.acks.append((struct.unpack("!H", body[:2])[0], body[2] if len(body) > 2 else 0))
+        else:
+            return kind, body
+        return None, None
+
+    def message(self, kind, body):
+        size = struct.unpack("!H", body[:2])[0]
+        topic, body = body[2:2 + size].decode(), body[2 + size:]
+        if kind & 6:
+            self.send(0x40, body[:2])
+            body = body[2:]
+        if self.level == 5:
+            body = body[1 + body[0]:]
+        return topic, body
+
+    def subscribe(self, topic, qos=1):
+        """What was granted: a QoS, or 128 and more."""
+        self.packet_id += 1
+        properties = b"\0" if self.level == 5 else b""
+        self.send(0x82, struct.pack("!H", self.packet_id) + properties + text(topic) + bytes([qos]))
+        while True:
+            kind, body = self.dispatch()
+            if kind == 0x90:
+                return body[-1]
+
+    def publish(self, topic, payload, qos=1, retain=False, dup=False, packet_id=None):
+        """Send it; its packet id."""
+        payload = payload if isinstance(payload, bytes) else payload.encode()
+        if packet_id is None:
+            self.packet_id = self.packet_id % 65535 + 1
+            packet_id = self.packet_id
+        head = struct.pack("!H", packet_id) if qos else b""
+        properties = b"\0" if self.level == 5 else b""
+        self.send(0x30 | qos << 1 | (1 if retain else 0) | (8 if dup else 0), text(topic) + head + properties + payload)
+        return packet_id
+
+    def wait_ack(self, packet_id):
+        """Its reason code; 0 is yes."""
+        while True:
+            for acked, reason in self.acks:
+                if acked == packet_id:
+                    self.acks.remove((acked, reason))
+                    return reason
+            self.dispatch()
+
+    def hand_over(self, topic, payload, **options):
+        """Publish and wait for the PUBACK: its reason code."""
+        return self.wait_ack(self.publish(topic, payload, **options))
+
+    def receive(self):
+        """The next message as (topic, payload)."""
+        while not self.inbox:
+            self.dispatch()
+        return self.inbox.pop(0)
+
+    def ping(self):
+        """Whatever the broker had to say before is there after this."""
+        self.send(0xC0, b"")
+        while self.dispatch()[0] != 0xD0:
+            pass
+
+    def is_cut(self):
+        try:
+            while True:
+                self.dispatch()
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+
+    def close(self):
+        self.socket.close()
+
+
+def text(value):
+    value = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("!H", len(value)) + value
