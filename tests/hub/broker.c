@@ -11,8 +11,7 @@
 struct errand {
     struct hub *hub;
     const char *asset_id;
-    const char *topic;
-    const char *text;
+    const struct hub_message *message;
     int64_t serial;
     int reloads;
     bool done;
@@ -26,10 +25,11 @@ void hub_broker_publish(const char *topic, const char *text, int qos)
     }
 }
 
-bool hub_broker_deliver(const struct hub_session *session, const char *topic, const char *text)
+bool hub_broker_deliver(const struct hub_session *session, const struct hub_message *message)
 {
-    return mosquitto_broker_publish_copy(session->client_id, topic, (int)strlen(text), text, 1,
-                                         false, NULL) == MOSQ_ERR_SUCCESS;
+    return mosquitto_broker_publish_copy(session->client_id, message->topic, (int)message->size,
+                                         message->payload, message->qos, false,
+                                         NULL) == MOSQ_ERR_SUCCESS;
 }
 
 void hub_broker_end(const struct hub_session *session)
@@ -46,13 +46,13 @@ static void deliver(void *argument)
     const struct hub_session *session =
         hub_session_of_device(errand->hub->sessions, errand->asset_id);
 
-    errand->done = session != NULL && !session->activates &&
-                   hub_broker_deliver(session, errand->topic, errand->text);
+    errand->done =
+        session != NULL && !session->activates && hub_broker_deliver(session, errand->message);
 }
 
-bool hub_broker_send(struct hub *hub, const char *asset_id, const char *topic, const char *text)
+bool hub_broker_send(struct hub *hub, const char *asset_id, const struct hub_message *message)
 {
-    struct errand errand = { .hub = hub, .asset_id = asset_id, .topic = topic, .text = text };
+    struct errand errand = { .hub = hub, .asset_id = asset_id, .message = message };
 
     return hub_queue_run(hub->queue, deliver, &errand) && errand.done;
 }

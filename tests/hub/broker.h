@@ -9,16 +9,24 @@
 /* Publish to whoever subscribed: a reply. */
 void hub_broker_publish(const char *topic, const char *text, int qos);
 
+/* What goes to one device; all borrowed. */
+struct hub_message {
+    const char *topic;
+    const void *payload;
+    size_t size;
+    int qos;
+};
+
 /* Hand a message to one connected device whether it subscribed or not, once. False when it could
  * not be. */
-bool hub_broker_deliver(const struct hub_session *session, const char *topic, const char *text);
+bool hub_broker_deliver(const struct hub_session *session, const struct hub_message *message);
 
 /* End a session. */
 void hub_broker_end(const struct hub_session *session);
 
 /* The same as hub_broker_deliver for a device, from another thread; false too when it is not
  * connected. */
-bool hub_broker_send(struct hub *hub, const char *asset_id, const char *topic, const char *text);
+bool hub_broker_send(struct hub *hub, const char *asset_id, const struct hub_message *message);
 
 /* From another thread: have the broker read its certificates and its CRL again, and wait until it
  * has. */

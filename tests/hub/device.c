@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices and commands to them, as EnOS's REST API offers them. */
+/* Devices, as EnOS's REST API offers them. */
 #include "tests/hub/broker.h"
-#include "tests/hub/command.h"
 #include "tests/hub/route.h"
 #include "tests/hub/text.h"
 
@@ -16,9 +15,6 @@ enum code {
     CODE_NO_KEY = 11714,
     CODE_PRODUCT_FULL = 11739,
 };
-
-#define DEFAULT_TIMEOUT_S 30
-#define LONGEST_TIMEOUT_S 60
 
 static json_t *find_product(struct hub_call *call, const json_t *body, struct hub_answer *answer)
 {
@@ -237,81 +233,4 @@ void hub_device_enable(struct hub_call *call, struct hub_answer *answer)
 void hub_device_disable(struct hub_call *call, struct hub_answer *answer)
 {
     set_disabled(call, answer, true);
-}
-
-/* How long to wait, in seconds; 0 with the refusal in answer. */
-static int timeout_of(const struct hub_call *call, struct hub_answer *answer)
-{
-    const char *given = hub_call_parameter(call, "timeout");
-    long timeout_s = given != NULL ? strtol(given, NULL, 10) : DEFAULT_TIMEOUT_S;
-
-    if (timeout_s < 1 || timeout_s > LONGEST_TIMEOUT_S) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
-                          "invalid call parameters: timeout is 1 to %d s", LONGEST_TIMEOUT_S);
-        return 0;
-    }
-    return (int)timeout_s;
-}
-
-/* Send it and put what came back into the answer: the device's data, and its own code and message
- * beside it. */
-static void command(struct hub_call *call, struct hub_answer *answer, const char *service,
-                    json_t *params)
-{
-    CLEANUP(json_decrefp) json_t *device = hub_call_device(call, answer);
-    CLEANUP(json_decrefp) json_t *reply = NULL;
-    CLEANUP(gk_freep) char *rest = hub_print("thing/service/%s", service);
-    int timeout_s = device != NULL ? timeout_of(call, answer) : 0;
-    enum hub_command_result result;
-
-    if (timeout_s == 0 || rest == NULL) {
-        return;
-    }
-    result = hub_command_call(call->hub, device, rest, params, timeout_s * 1000, &reply);
-    if (result != HUB_COMMAND_ANSWERED) {
-        hub_answer_refuse(answer, (int)result,
-                          result == HUB_COMMAND_OFFLINE ? "the device is offline"
-                                                        : "sent, but no reply in time");
-        return;
-    }
-    answer->data = json_pack("{s:O,s:O?,s:O}", "commandId", json_object_get(reply, "id"),
-                             "outputData", json_object_get(reply, "data"), "reply", reply);
-    if (hub_number(reply, "code") != 200) {
-        hub_answer_refuse(answer, (int)hub_number(reply, "code"), "the device says: %.200s",
-                          hub_text(reply, "message"));
-    }
-}
-
-void hub_device_set_point(struct hub_call *call, struct hub_answer *answer)
-{
-    CLEANUP(json_decrefp) json_t *body = hub_call_json(call, answer);
-    const char *point = hub_call_parameter(call, "measurepointId");
-    json_t *value = json_object_get(body, "value");
-    CLEANUP(json_decrefp)
-    json_t *params = point != NULL && value != NULL ? json_pack("{s:O}", point, value) : NULL;
-
-    if (body != NULL && params == NULL) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
-                          "invalid call parameters: measurepointId or value is missing");
-    }
-    if (params != NULL) {
-        command(call, answer, "measurepoint/set", params);
-    }
-}
-
-void hub_device_invoke(struct hub_call *call, struct hub_answer *answer)
-{
-    CLEANUP(json_decrefp) json_t *body = hub_call_json(call, answer);
-    const char *service = hub_call_parameter(call, "serviceId");
-    json_t *input = json_object_get(body, "inputData");
-
-    if (body == NULL) {
-        return;
-    }
-    if (service == NULL || !hub_is_key(service) || !json_is_object(input)) {
-        hub_answer_refuse(answer, HUB_CODE_BAD_CALL,
-                          "invalid call parameters: serviceId or inputData is missing");
-        return;
-    }
-    command(call, answer, service, input);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hubctl's commands about devices: what there is of them, their certificates, commands to them. */
+/* hubctl's commands about devices: what there is of them, and their certificates. */
 #include "tests/hub/hubctl.h"
 
 #include "tests/hub/file.h"
@@ -80,54 +80,6 @@ static int revoke_serial(struct run *run)
     }
     answer = hubctl_ask(path, body);
     return hubctl_conclude(run, answer, NULL);
-}
-
-/* Print the device's reply to a command, whatever its code; only 200 is success. */
-static int conclude_command(struct run *run, json_t *answer)
-{
-    json_t *reply = json_object_get(json_object_get(answer, "data"), "reply");
-
-    if (reply == NULL) {
-        return hubctl_conclude(run, answer, NULL);
-    }
-    hub_json_print(reply);
-    return hub_number(reply, "code") == 200 ? 0 : 1;
-}
-
-static int set_point(struct run *run)
-{
-    char *split = strchr(run->words[2], '=');
-    CLEANUP(json_decrefp)
-    json_t *value = split != NULL ? json_loads(split + 1, JSON_DECODE_ANY, NULL) : NULL;
-    CLEANUP(json_decrefp) json_t *body = value != NULL ? json_pack("{s:O}", "value", value) : NULL;
-    CLEANUP(json_decrefp) json_t *answer = NULL;
-    CLEANUP(gk_freep) char *path = NULL;
-
-    if (body == NULL) {
-        return hubctl_fail("what to set must be POINT=JSON, not %s", run->words[2]);
-    }
-    *split = '\0';
-    path = hubctl_device_path(HUBCTL_COMMANDS, "setMeasurepoint", run->words, "measurepointId",
-                              run->words[2]);
-    answer = hubctl_ask(path, body);
-    return conclude_command(run, answer);
-}
-
-static int call_service(struct run *run)
-{
-    CLEANUP(json_decrefp) json_t *input = json_loads(run->words[3], 0, NULL);
-    CLEANUP(json_decrefp)
-    json_t *body = json_is_object(input) ? json_pack("{s:O}", "inputData", input) : NULL;
-    CLEANUP(json_decrefp) json_t *answer = NULL;
-    CLEANUP(gk_freep) char *path = NULL;
-
-    if (body == NULL) {
-        return hubctl_fail("the service's parameters must be a JSON object, not %s", run->words[3]);
-    }
-    path = hubctl_device_path(HUBCTL_COMMANDS, "invokeService", run->words, "serviceId",
-                              run->words[2]);
-    answer = hubctl_ask(path, body);
-    return conclude_command(run, answer);
 }
 
 static int tell(struct run *run, const char *service, const char *action)
@@ -240,10 +192,6 @@ const struct verb hubctl_device_verbs[] = {
     { "renew", "SERIAL [CSR-FILE]", 1, 2, "renew a certificate; prints the new one", renew, NULL,
       NULL, 2 },
     { "revoke", "SERIAL [REASON]", 1, 2, "revoke a certificate and cut its session", revoke_serial,
-      NULL, NULL, 0 },
-    { "set", "PRODUCT DEVICE POINT=JSON", 3, 3, "set a measurepoint; prints the reply", set_point,
-      NULL, NULL, 0 },
-    { "call", "PRODUCT DEVICE SERVICE JSON", 4, 4, "call a service; prints the reply", call_service,
       NULL, NULL, 0 },
     { "enable", "PRODUCT DEVICE", 2, 2, "let a disabled device connect again", enable, NULL, NULL,
       0 },

@@ -157,8 +157,8 @@ static const struct verb verbs[] = {
     { 0 },
 };
 
-static const struct verb *const tables[] = { hubctl_device_verbs, hubctl_catalogue_verbs,
-                                             hubctl_ca_verbs, verbs };
+static const struct verb *const tables[] = { hubctl_device_verbs, hubctl_command_verbs,
+                                             hubctl_catalogue_verbs, hubctl_ca_verbs, verbs };
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
@@ -173,7 +173,8 @@ static void print_usage(FILE *file)
                     verb->words, verb->help);
         }
     }
-    fputs("\nExit: 0 done, 1 failed (for set and call: the device's reply was not 200), 2 usage.\n",
+    fputs("\nExit: 0 done, 1 failed (for set, get, call and command: the device's reply was not"
+          " 200), 2 usage.\n",
           file);
 }
 

@@ -63,8 +63,11 @@ int hubctl_conclude(struct run *run, json_t *answer, const char *wanted);
 /* Print the rows a query finds; the exit code. */
 int hubctl_show(struct run *run, const char *query);
 
-/* hubctl-device.c: devices, their certificates and commands to them */
+/* hubctl-device.c: devices and their certificates */
 extern const struct verb hubctl_device_verbs[];
+
+/* hubctl-command.c: commands to devices */
+extern const struct verb hubctl_command_verbs[];
 
 /* hubctl-catalogue.c: products, licences, applications */
 extern const struct verb hubctl_catalogue_verbs[];

@@ -60,6 +60,7 @@ noinst_LTLIBRARIES += %D%/gatekey-hub.la
     %D%/control.c \
     %D%/device.c \
     %D%/event.c \
+    %D%/invocation.c \
     %D%/journal.c %D%/journal.h \
     %D%/plugin.c \
     %D%/post.c %D%/post.h %D%/post-internal.h \
@@ -89,6 +90,7 @@ noinst_PROGRAMS += %D%/hubctl
     %D%/client.c %D%/client.h \
     %D%/hubctl.c %D%/hubctl.h \
     %D%/hubctl-ca.c \
+    %D%/hubctl-command.c \
     %D%/hubctl-catalogue.c \
     %D%/hubctl-device.c \
     %D%/hubctl-operator.c \

@@ -78,7 +78,7 @@ static void send_secret(struct hub *hub, const struct hub_session *session)
 
     if (text != NULL && topic != NULL &&
         !hub_fault_take(hub->faults, HUB_FAULT_NO_ACTIVATION, value)) {
-        hub_broker_deliver(session, topic, text);
+        hub_broker_deliver(session, &(struct hub_message){ topic, text, strlen(text), 1 });
     }
 }
 

@@ -44,6 +44,7 @@ int hub_post_whole(struct hub_post *post, int code);
 int hub_post_points(struct hub_post *post, const char *kind);
 int hub_post_batch(struct hub_post *post, const char *kind);
 int hub_post_event(struct hub_post *post, const char *kind);
+int hub_post_raw(struct hub_post *post, const void *payload, size_t size); /* kept as hex */
 
 /* attribute.c: kind is "attribute" or "tag" */
 int hub_post_update(struct hub_post *post, const char *kind);

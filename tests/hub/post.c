@@ -97,12 +97,21 @@ static bool is_method_of(const char *method, const char *rest)
     return *method == '\0' && *rest == '\0';
 }
 
+/* Bytes without an envelope: taken, and not answered. */
+static bool is_raw(const char *rest)
+{
+    return strcmp(rest, "thing/model/up_raw") == 0;
+}
+
 static int judge(struct hub_post *post, const void *payload, size_t size)
 {
     const struct endpoint *endpoint = find_endpoint(post->rest);
 
     if (size >= HUB_POST_LIMIT) {
         return hub_post_fail(post, HUB_POST_TOO_LARGE, "%zu bytes are too many", size);
+    }
+    if (is_raw(post->rest) && !post->session->activates) {
+        return hub_post_raw(post, payload, size);
     }
     if (endpoint == NULL || post->session->activates) {
         return hub_post_fail(post, HUB_POST_NOT_ALLOWED,
@@ -160,24 +169,13 @@ static char *take_request(struct hub_post *post, const void *payload, size_t siz
     if (post->hub->journal != NULL &&
         !hub_journal_write(post->hub->journal, post->session, code, post->rest, payload, size)) {
         *drop = true;
-    } else if (!hub_fault_take(post->hub->faults, HUB_FAULT_POST_SILENT, value)) {
+    } else if (!is_raw(post->rest) &&
+               !hub_fault_take(post->hub->faults, HUB_FAULT_POST_SILENT, value)) {
         text = reply_text(post, code);
     }
     json_decref(post->data);
     json_decref(post->envelope);
     return text;
-}
-
-static void take_reply(struct hub *hub, const struct hub_session *session, const char *rest,
-                       const void *payload, size_t size)
-{
-    CLEANUP(json_decrefp) json_t *reply = json_loadb(payload, size, JSON_REJECT_DUPLICATES, NULL);
-
-    if (!json_is_object(reply)) {
-        hub_post_blame(hub, session, HUB_POST_NOT_JSON, "%s: the payload is no JSON object", rest);
-        return;
-    }
-    hub_command_answer(hub->commands, session->asset_id, rest, reply);
 }
 
 /* The device has stored its secret: from now on it logs in with that one only. */
@@ -197,13 +195,6 @@ static void take_thanks(struct hub *hub, const struct hub_session *session, cons
     hub_say("%s/%s is activated", session->product_key, session->device_key);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text);
-
-    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
-}
-
 char *hub_post_take(struct hub *hub, const struct hub_session *session, enum hub_tree tree,
                     const char *rest, const void *payload, size_t size, bool *drop)
 {
@@ -213,8 +204,11 @@ char *hub_post_take(struct hub *hub, const struct hub_session *session, enum hub
         take_thanks(hub, session, payload, size);
         return NULL;
     }
-    if (ends_with(rest, "_reply")) {
-        take_reply(hub, session, rest, payload, size);
+    if (hub_command_is_answer(rest)) {
+        if (!hub_command_answer(hub, session, rest, payload, size)) {
+            hub_post_blame(hub, session, HUB_POST_NOT_JSON, "%s: the payload is no JSON object",
+                           rest);
+        }
         return NULL;
     }
     if (tree == HUB_TREE_EXT) {

@@ -37,6 +37,8 @@ static const struct hub_route routes[] = {
     CALL("device-disable", "POST", DEVICES, "disable", "device-update", hub_device_disable),
     CALL("command-set", "POST", COMMANDS, "setMeasurepoint", "command-invoke",
          hub_device_set_point),
+    CALL("command-get", "POST", COMMANDS, "getMeasurepoint", "command-invoke",
+         hub_device_get_point),
     CALL("command-invoke", "POST", COMMANDS, "invokeService", "command-invoke", hub_device_invoke),
     CALL("event-list", "GET", EVENTS, "list", "event-read", hub_event_list),
     CALL("certificate-apply", "POST", CERTIFICATES, "apply", "certificate-apply",
@@ -64,6 +66,7 @@ static const struct hub_route control_routes[] = {
     { "", "POST", "/new-root", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_new_root },
     { "", "POST", "/switch-server", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_switch_server },
     { "", "POST", "/drop", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_drop },
+    { "", "POST", "/command", NULL, NULL, HUB_ENVELOPE_SERVICE, hub_control_command },
 };
 
 void hub_answer_refuse(struct hub_answer *answer, int code, const char *format, ...)

@@ -105,6 +105,7 @@ void hub_device_get(struct hub_call *call, struct hub_answer *answer);
 void hub_device_enable(struct hub_call *call, struct hub_answer *answer);
 void hub_device_disable(struct hub_call *call, struct hub_answer *answer);
 void hub_device_set_point(struct hub_call *call, struct hub_answer *answer);
+void hub_device_get_point(struct hub_call *call, struct hub_answer *answer);
 void hub_device_invoke(struct hub_call *call, struct hub_answer *answer);
 
 /* event.c */
@@ -132,5 +133,6 @@ void hub_control_renew_server(struct hub_call *call, struct hub_answer *answer);
 void hub_control_new_root(struct hub_call *call, struct hub_answer *answer);
 void hub_control_switch_server(struct hub_call *call, struct hub_answer *answer);
 void hub_control_drop(struct hub_call *call, struct hub_answer *answer);
+void hub_control_command(struct hub_call *call, struct hub_answer *answer); /* invocation.c */
 
 #endif

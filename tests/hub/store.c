@@ -51,6 +51,11 @@ static const char schema[] =
     " productKey TEXT NOT NULL, deviceKey TEXT NOT NULL, connack INTEGER NOT NULL,"
     " code INTEGER NOT NULL, reason TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS connectByDevice ON connect (productKey, deviceKey, timeMs);"
+    "CREATE TABLE IF NOT EXISTS command (id INTEGER PRIMARY KEY, timeMs INTEGER NOT NULL,"
+    " assetId TEXT NOT NULL, topic TEXT NOT NULL, commandId TEXT NOT NULL, payload TEXT NOT NULL,"
+    " code INTEGER, endMs INTEGER);"
+    "CREATE TABLE IF NOT EXISTS answer (id INTEGER PRIMARY KEY, timeMs INTEGER NOT NULL,"
+    " assetId TEXT NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS incident (id INTEGER PRIMARY KEY, timeMs INTEGER NOT NULL,"
     " productKey TEXT NOT NULL, deviceKey TEXT NOT NULL, code INTEGER NOT NULL,"
     " reason TEXT NOT NULL);";

@@ -121,3 +121,17 @@ int hub_post_event(struct hub_post *post, const char *kind)
                ? HUB_POST_OK
                : hub_post_fail(post, HUB_POST_MODEL, "could not be stored");
 }
+
+int hub_post_raw(struct hub_post *post, const void *payload, size_t size)
+{
+    CLEANUP(gk_freep) char *hex = calloc(1, HUB_HEX_SIZE(size));
+    CLEANUP(json_decrefp) json_t *value = NULL;
+
+    if (hex != NULL) {
+        hub_hex(payload, size, hex);
+        value = json_string(hex);
+    }
+    return keep_value(post, "raw", hub_now_ms(), "up_raw", value, NULL)
+               ? HUB_POST_OK
+               : hub_post_fail(post, HUB_POST_MODEL, "could not be stored");
+}

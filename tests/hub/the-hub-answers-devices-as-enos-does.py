@@ -183,6 +183,65 @@ class Commanding(HubTest):
         link.close()
 
 
+    def answering(self, device, link, answers):
+        """In another thread: receive so many commands, answer each with what is on its topic; what came."""
+        seen = []
+
+        def run():
+            for _ in answers:
+                topic, payload = link.receive()
+                rest = topic[len(device.sys):]
+                seen.append((rest, payload))
+                to, what = answers[rest]
+                link.publish(device.sys + to, what if isinstance(what, bytes) else
+                             {"id": json.loads(payload)["id"], "code": 200, "data": what}, 0)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread, seen
+
+    def test_sends_any_command_and_tells_how_it_ended(self):
+        device = self.device()
+        link = device.connect()
+        thread, seen = self.answering(device, link, {
+            "thing/service/measurepoint/get": ("thing/service/measurepoint/get_reply", {"a": 1}),
+            "thing/disable": ("thing/disable_reply", {}),
+            "thing/model/down_raw": ("thing/model/down_raw_reply", b"\0up\xff"),
+            "rrpc/request/7": ("rrpc/response/7", b""),
+            "traffic/control": ("traffic/control", {})})
+        send = lambda *words: self.hub.ctl(words[0], self.hub.product, device.device, *words[1:], check=False)
+        self.assertEqual(json.loads(send("get", "a").stdout)["data"], {"a": 1})
+        self.assertEqual(json.loads(send("command", "thing/disable", "{}").stdout)["code"], 200)
+        raw = subprocess.run([os.path.join(self.hub.programs, "hubctl"), self.hub.directory, "command", self.hub.product,
+                              device.device, "thing/model/down_raw", "00ff0a", "--hex"], check=True, capture_output=True)
+        self.assertEqual(raw.stdout, b"\0up\xff")
+        self.assertEqual(send("command", "rrpc/request/7", "01", "--hex").returncode, 0)
+        self.assertEqual(send("command", "traffic/control", '{"duration": 5}', "--id", "x").returncode, 0)
+        thread.join()
+        self.assertEqual([(rest, payload) for rest, payload in seen if rest in ("thing/model/down_raw", "rrpc/request/7")],
+                         [("thing/model/down_raw", b"\0\xff\n"), ("rrpc/request/7", b"\1")])
+        link.receive(0.2)
+        self.assertIn("11915", send("command", "thing/service/a", "{}", "--timeout", "1", "--twice", "--qos", "0").stderr)
+        self.assertEqual(link.receive(), link.receive())
+        mine = [row for row in self.hub.table("commands") if row["deviceKey"] == device.device]
+        self.assertEqual([(row["topic"], row["code"]) for row in mine],
+                         [("thing/service/measurepoint/get", 200), ("thing/disable", 200), ("thing/model/down_raw", 200),
+                          ("rrpc/request/7", 200), ("traffic/control", 200), ("thing/service/a", 11915)])
+        self.assertEqual(mine[4]["commandId"], "x")
+        mine = [row["topic"] for row in self.hub.table("answers") if row["deviceKey"] == device.device]
+        self.assertEqual(mine, ["thing/service/measurepoint/get_reply", "thing/disable_reply", "thing/model/down_raw_reply",
+                                "rrpc/response/7", "traffic/control"])
+
+    def test_keeps_bytes_and_does_not_answer_them(self):
+        device = self.device()
+        link = device.connect()
+        link.subscribe(device.sys + "thing/model/up_raw_reply")
+        link.publish(device.sys + "thing/model/up_raw", b"\0\xffx")
+        self.assertIsNone(link.receive(1))
+        mine = [row for row in self.hub.table("telemetry") if row["deviceKey"] == device.device]
+        self.assertEqual([(row["kind"], row["value"]) for row in mine], [("raw", '"00ff78"')])
+
+
 class StockClients(HubTest):
     def test_mosquitto_pub_and_sub_work(self):
         device = self.device()
