@@ -40,11 +40,11 @@ static void on_connect(struct mosquitto *mosquitto, void *context, int code)
 {
     struct agent_link *link = context;
 
-    (void)mosquitto;
     link->connack = code;
     if (code != 0) {
         agent_tls_session_forget(link->options.session);
     } else {
+        agent_tls_accepted(link->tls, mosquitto_ssl_get(mosquitto));
         link->phase = UP;
         link->options.events->up(link->options.context);
     }

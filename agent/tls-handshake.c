@@ -24,7 +24,7 @@ static struct agent_tls *owner_of(const SSL *ssl)
  */
 static void set_server_name(const struct agent_tls *tls, const SSL *ssl)
 {
-    SSL_set_tlsext_host_name((SSL *)ssl, tls->name_is_address ? NULL : tls->name);
+    SSL_set_tlsext_host_name((SSL *)ssl, tls->name_is_address ? NULL : (char *)tls->name);
 }
 
 /* Not the wall clock, which may stand before what certainly has passed. */

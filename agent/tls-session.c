@@ -13,6 +13,7 @@ struct agent_tls_session {
     STACK_OF(X509) * chain;
     char *host;
     int64_t full_ms; /* since boot: the handshake that showed certificates */
+    bool is_bound;   /* to that handshake, as far as is known */
 };
 
 GK_DEFINE_CLEANUP(SSL_SESSION, SSL_SESSION_free)
@@ -59,15 +60,6 @@ void agent_tls_session_free(struct agent_tls_session *session)
 }
 
 /*
- * Without the extended master secret (RFC 7627) a session of TLS 1.2 proves less than the handshake
- * did that it came from.
- */
-static bool is_bound_to_its_handshake(SSL *ssl)
-{
-    return SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
-}
-
-/*
  * A copy, here and in agent_tls_session_offer(): OpenSSL marks the session of a connection that was
  * cut as one not to be resumed, and a cut is what this is for.
  */
@@ -78,7 +70,7 @@ void agent_tls_session_keep(struct agent_tls *tls, SSL *ssl, const SSL_SESSION *
     int64_t full_ms = SSL_session_reused(ssl) ? session->full_ms : since_boot_ms();
     STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
 
-    if (!is_bound_to_its_handshake(ssl) || !SSL_SESSION_is_resumable(given)) {
+    if (!SSL_SESSION_is_resumable(given)) {
         return;
     }
     copy = SSL_SESSION_dup(given);
@@ -86,10 +78,19 @@ void agent_tls_session_keep(struct agent_tls *tls, SSL *ssl, const SSL_SESSION *
     session->chain = chain != NULL ? X509_chain_up_ref(chain) : NULL;
     session->host = strdup(tls->host);
     session->full_ms = full_ms;
+    session->is_bound = SSL_version(ssl) >= TLS1_3_VERSION;
     if (session->chain != NULL && session->host != NULL) {
         session->last = TAKE(copy);
     }
     ERR_clear_error();
+}
+
+/* OpenSSL does not tell before the handshake is over. */
+void agent_tls_accepted(struct agent_tls *tls, SSL *ssl)
+{
+    if (tls->session != NULL && SSL_get_extms_support(ssl) == 1) {
+        tls->session->is_bound = true;
+    }
 }
 
 /* As OpenSSL does in a full handshake. */
@@ -115,8 +116,8 @@ static bool may_be_offered(struct agent_tls *tls, SSL *ssl)
     struct agent_tls_session *session = tls->session;
     X509 *hub = SSL_SESSION_get0_peer(session->last);
 
-    return since_boot_ms() - session->full_ms < AGENT_TLS_SESSION_MS && hub != NULL &&
-           is_believed(tls, ssl, hub, session->chain);
+    return session->is_bound && since_boot_ms() - session->full_ms < AGENT_TLS_SESSION_MS &&
+           hub != NULL && is_believed(tls, ssl, hub, session->chain);
 }
 
 void agent_tls_session_offer(struct agent_tls *tls, SSL *ssl)

@@ -57,6 +57,13 @@ void agent_tls_reset(struct agent_tls *tls);
 /* The handshake is done on our side. In TLS 1.3 the hub may still refuse our certificate. */
 bool agent_tls_is_established(const struct agent_tls *tls);
 
+/*
+ * The hub accepted us over this connection. Before that a session of TLS 1.2 is not offered again,
+ * nor one without the extended master secret (RFC 7627): that proves less than the handshake did
+ * that it came from.
+ */
+void agent_tls_accepted(struct agent_tls *tls, SSL *ssl);
+
 /* The connection failed. A hub that answered to a session that was offered, and then hung up, is
  * not offered it again. */
 void agent_tls_failed(struct agent_tls *tls);

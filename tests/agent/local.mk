@@ -157,6 +157,15 @@ TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
 soak: all tests/agent/hand-over$(EXEEXT)
 	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' MOSQUITTO_BROKER='$(MOSQUITTO_BROKER)' \
 	    $(abs_top_srcdir)/tests/with-swtpm $(abs_top_srcdir)/tests/agent/soak $${SOAK_SECONDS:-3600} $(abs_top_builddir)/soak
+# The way to the hub. One gatekeyd has no budget of connects, or a hundred of them would take an hour.
+EXTRA_DIST += tests/agent/wire.py
+check_PROGRAMS += tests/agent/hasty-gatekeyd
+tests_agent_hasty_gatekeyd_SOURCES = agent/service/main.c tests/agent/hasty-budget.c
+tests_agent_hasty_gatekeyd_CPPFLAGS = $(agent_test_cppflags) $(SYSTEMD_CFLAGS)
+tests_agent_hasty_gatekeyd_LDADD = libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
+dist_check_SCRIPTS += tests/agent/a-cut-link-costs-no-signature.py
+TESTS += tests/agent/a-cut-link-costs-no-signature.py
+TPM_TESTS += tests/agent/a-cut-link-costs-no-signature.py
 
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit

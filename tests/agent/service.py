@@ -42,6 +42,7 @@ class Service:
         self.config = os.path.join(self.folder, "gatekey.conf")
         self.log = os.path.join(self.folder, "log")
         self.process = None
+        self.program = "gatekeyd"
         os.makedirs(self.identity)
         self.settings = {
             "tpm": {"tcti": os.environ["GATEKEY_TCTI"]},
@@ -129,7 +130,7 @@ class Service:
 
     def start(self, preexec_fn=None, **environment):
         with open(self.log, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([os.path.join(BUILD, "gatekeyd"), "--config", self.config],
+            self.process = subprocess.Popen([os.path.join(BUILD, self.program), "--config", self.config],
                                             stderr=log, env={**os.environ, **environment}, preexec_fn=preexec_fn)
         wait_until("gatekeyd listens", self.listens)
         return self
