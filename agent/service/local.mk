@@ -11,13 +11,16 @@ libservice_la_SOURCES = \
     %D%/commander.c %D%/commander-internal.h %D%/commander-take.c \
     %D%/commands.c %D%/commands.h \
     %D%/expiry.c \
+    %D%/figures.c \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
     %D%/inbox.c \
     %D%/lists.c \
     %D%/log.c %D%/log.h \
+    %D%/metrics.c %D%/metrics-internal.h \
     %D%/notices.c \
     %D%/patience.c \
+    %D%/prometheus.c \
     %D%/program.c %D%/program.h \
     %D%/publisher.c \
     %D%/relay.c %D%/relay-internal.h %D%/relay-link.c %D%/relay-queue.c %D%/relay-take.c \

@@ -150,6 +150,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = storage_new(service, &service->storage, err);
     }
     if (status == GK_OK) {
+        status = metrics_new(service, &service->metrics, err);
+    }
+    if (status == GK_OK) {
         status = publisher_new(service, &service->publisher, err);
     }
     if (status == GK_OK) {
@@ -180,6 +183,7 @@ static void stop_parts(struct service *service)
 {
     server_free(service->server);
     session_free(TAKE(service->session));
+    metrics_free(TAKE(service->metrics));
     clock_watch_free(service->clock);
     relay_free(TAKE(service->relay));
     commander_free(service->commander);

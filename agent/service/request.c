@@ -72,19 +72,9 @@ static void publish(struct service *service, struct client *client, const json_t
 
 static void status(struct service *service, struct client *client, const json_t *request)
 {
-    const struct agent_config *config = service->config;
-    CLEANUP(json_freep)
-    json_t *reply = json_pack("{s:b, s:i, s:s*, s:i, s:s*, s:s*}", "ok", 1, "pid", (int)getpid(),
-                              "host", config->host, "port", (int)config->port, "product_key",
-                              config->product_key, "device_key", config->device_key);
+    CLEANUP(json_freep) json_t *reply = metrics_status(service->metrics);
 
     (void)request;
-    session_describe(service->session, reply);
-    publisher_describe(service->publisher, reply);
-    commander_describe(service->commander, reply);
-    relay_describe(service->relay, reply);
-    notices_describe(service->notices, reply);
-    clock_watch_describe(service->clock, reply);
     client_reply(client, reply);
 }
 

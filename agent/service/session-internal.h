@@ -56,7 +56,7 @@ struct session {
 };
 
 const char *session_phase_name(enum phase phase);
-/* Enter a phase; the log and systemd hear of changes only. */
+/* Enter a phase; the log hears of changes only. */
 void session_enter(struct session *session, enum phase phase);
 /*
  * Remember why there is no connection: one line in the log per reason, not per attempt; that we are

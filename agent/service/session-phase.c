@@ -4,8 +4,6 @@
 
 #include "agent/service/log.h"
 
-#include <systemd/sd-daemon.h>
-
 const char *session_phase_name(enum phase phase)
 {
     switch (phase) {
@@ -30,7 +28,6 @@ const char *session_phase_name(enum phase phase)
 void session_enter(struct session *session, enum phase phase)
 {
     const struct agent_config *config = session->service->config;
-    char sentence[1024];
 
     if (phase == NOT_ENROLLED && session->phase != NOT_ENROLLED) {
         log_line(LOG_LEVEL_NOTICE, "not enrolled; waiting for gatekey enroll");
@@ -43,12 +40,7 @@ void session_enter(struct session *session, enum phase phase)
                  config->host, config->port, config->device_key, config->product_key);
     }
     session->phase = phase;
-    if (phase == WAITING || phase == REVOKED || phase == CLOCK_WRONG) {
-        gk_error_sentence(&session->last, "connect", sentence, sizeof(sentence));
-        sd_notifyf(0, "STATUS=%s", sentence);
-    } else {
-        sd_notifyf(0, "STATUS=%s", session_phase_name(phase));
-    }
+    metrics_changed(session->service->metrics);
 }
 
 void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected)

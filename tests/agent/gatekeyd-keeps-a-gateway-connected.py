@@ -296,7 +296,7 @@ class Surroundings(GatekeydTest):
             notify.bind(path)
             service.start(NOTIFY_SOCKET=path, WATCHDOG_USEC="2000000").connected()
             told = []
-            while not {"READY=1", "WATCHDOG=1", "STATUS=connected"} <= set(told):
+            while not {"READY=1", "WATCHDOG=1", "STATUS=connected to localhost"} <= set(told):
                 told += notify.recv(65536).decode().splitlines()
             self.assertEqual(service.stop(), 0)
             while "STOPPING=1" not in told:

@@ -125,7 +125,7 @@ dist_check_SCRIPTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 TESTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 
 # gatekeyd against a whole hub; it seals the device secret, so it needs a TPM.
-EXTRA_DIST += tests/agent/badhub.py tests/agent/service.py
+EXTRA_DIST += tests/agent/badhub.py tests/agent/prometheus.py tests/agent/service.py
 check_PROGRAMS += tests/agent/hand-over
 tests_agent_hand_over_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_hand_over_LDADD = $(agent_test_ldadd)
@@ -134,18 +134,21 @@ dist_check_SCRIPTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-notices-a-revocation.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-serves-its-socket.py
+dist_check_SCRIPTS += tests/agent/gatekeyd-tells-how-it-fares.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TESTS += tests/agent/a-planned-reconnect-loses-nothing.py
 TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
 TESTS += tests/agent/gatekeyd-notices-a-revocation.py
 TESTS += tests/agent/gatekeyd-serves-its-socket.py
+TESTS += tests/agent/gatekeyd-tells-how-it-fares.py
 TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TPM_TESTS += tests/agent/a-planned-reconnect-loses-nothing.py
 TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TPM_TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
 TPM_TESTS += tests/agent/gatekeyd-notices-a-revocation.py
 TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
+TPM_TESTS += tests/agent/gatekeyd-tells-how-it-fares.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 
 # What was accepted arrives; make soak looks at an hour of it.
