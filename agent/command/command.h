@@ -67,6 +67,9 @@ void say_line(const struct run *run, const char *format, ...) __attribute__((for
 void say_member(struct run *run, const char *name, json_t *value);
 void say_text(struct run *run, const char *name, const char *text);
 
+/* A whole object on stdout, on one line. */
+void say_object(const json_t *object);
+
 /* End the program; with exit code 1 when the answer could not be written. */
 _Noreturn void leave(int code);
 

@@ -14,6 +14,7 @@ gatekey_SOURCES = \
     %D%/devicekey.c %D%/devicekey.h \
     %D%/doctor.c %D%/doctor.h %D%/doctor-identity.c %D%/doctor-system.c %D%/doctor-trust.c \
     %D%/enroll.c %D%/enroll.h \
+    %D%/figures.c %D%/figures.h \
     %D%/http.c %D%/http.h \
     %D%/hub.c %D%/hub.h \
     %D%/inbox.c %D%/inbox.h \
@@ -47,6 +48,8 @@ gatekey_SOURCES = \
     %D%/sibling.c %D%/sibling.h \
     %D%/status-clock.c \
     %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
+    %D%/status-watch.c \
+    %D%/terminal.c %D%/terminal.h \
     %D%/trust.c %D%/trust.h \
     %D%/unrevoked.c %D%/unrevoked.h \
     %D%/verification.c \

@@ -41,8 +41,9 @@ static const struct command commands[] = {
       "enroll", command_enroll },
     { "publish", "[--topic TOPIC] [--wait] POINT=VALUE... | --params JSON|@FILE|-",
       "Hand telemetry to gatekeyd; done when the hub has it.", "publish", command_publish },
-    { "status", "", "Show what is: key, certificate, TPM, connection.", "say that all is well",
-      command_status },
+    { "status", "[--watch [--interval SECONDS]]",
+      "Show what is: key, certificate, TPM, connection; or watch what gatekeyd does.",
+      "say that all is well", command_status },
     { "doctor", "", "Look for what is wrong, and say how to mend it.", "say that nothing is wrong",
       command_doctor },
     { "clock accept", "",
@@ -234,22 +235,6 @@ static enum gk_status execute(struct run *run, int argc, char **argv, struct gk_
     return status == GK_OK ? run->command->run(run, argc, argv, err) : status;
 }
 
-/* jansson escapes what is below U+0020, and all above ASCII if told; DEL is left, inside strings.
- */
-static void print_result(const json_t *result)
-{
-    CLEANUP(gk_freep) char *text = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII);
-
-    for (const char *c = text; c != NULL && *c != '\0'; c++) {
-        if (*c == 0x7f) {
-            fputs("\\u007f", stdout);
-        } else {
-            putchar(*c);
-        }
-    }
-    putchar('\n');
-}
-
 /* The one place that speaks of failure. */
 static void report(struct run *run, enum gk_status status, struct gk_error *err)
 {
@@ -270,7 +255,7 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
         say_text(run, "status", gk_status_name(status));
         say_text(run, "error", sentence);
     }
-    print_result(run->result);
+    say_object(run->result);
 }
 
 int main(int argc, char **argv)

@@ -109,6 +109,22 @@ void say_text(struct run *run, const char *name, const char *text)
     say_member(run, name, json_string(text));
 }
 
+/* jansson escapes what is below U+0020, and all above ASCII if told; DEL is left, inside strings.
+ */
+void say_object(const json_t *result)
+{
+    CLEANUP(gk_freep) char *text = json_dumps(result, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    for (const char *c = text; c != NULL && *c != '\0'; c++) {
+        if (*c == 0x7f) {
+            fputs("\\u007f", stdout);
+        } else {
+            putchar(*c);
+        }
+    }
+    putchar('\n');
+}
+
 void leave(int code)
 {
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {

@@ -4,6 +4,7 @@
 
 #include "agent/clock.h"
 #include "agent/command/devicekey.h"
+#include "agent/command/figures.h"
 #include "agent/command/service.h"
 #include "agent/command/trust.h"
 #include "agent/secret.h"
@@ -13,6 +14,7 @@
 
 #define SERVICE_TIMEOUT_S 5
 #define DAY_S 86400
+#define INTERVAL_MAX_S 86400
 
 void status_note(struct gk_error *first, const struct gk_error *err)
 {
@@ -133,15 +135,17 @@ static void show_certificate(struct run *run, const struct agent_state *state,
     status_show_renewal(run, state, certificate);
 }
 
-/* What gatekeyd says of its connection, and what of that is trouble. */
-static void show_connection(struct run *run, const json_t *reply, struct gk_error *first)
+/* What gatekeyd says of itself, and what of that is trouble. */
+static void show_figures(struct run *run, const json_t *reply, struct gk_error *first)
 {
-    const char *state = json_string_value(json_object_get(reply, "state"));
+    struct figure figures[FIGURES_MAX];
+    size_t count = figures_list(reply, NULL, figures);
     struct gk_error err = { 0 };
 
-    say_line(run, "%-12s %s", "service", state != NULL ? state : "running");
+    for (size_t i = 0; i < count; i++) {
+        say_line(run, "%-12s %s", figures[i].name, figures[i].text);
+    }
     if (service_trouble(reply, &err) != GK_OK) {
-        say_line(run, "%-12s %s", "", json_string_value(json_object_get(reply, "last_error")));
         status_note(first, &err);
     }
 }
@@ -158,20 +162,35 @@ static void show_service(struct run *run, struct gk_error *first)
         say_member(run, "service", json_null());
     } else {
         say_member(run, "service", json_incref(reply));
-        show_connection(run, reply, first);
+        show_figures(run, reply, first);
     }
     status_show_clock(run, reply, first);
 }
 
-enum gk_status command_status(struct run *run, int argc, char **argv, struct gk_error *err)
+static enum gk_status read_interval(bool watch, const char *text, unsigned *interval_s,
+                                    struct gk_error *err)
+{
+    char *end = NULL;
+    unsigned long value = text != NULL ? strtoul(text, &end, 10) : 1;
+
+    if (text != NULL && !watch) {
+        return gk_fail(err, GK_USAGE, "--interval goes with --watch");
+    }
+    if (text != NULL &&
+        (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > INTERVAL_MAX_S)) {
+        return gk_fail(err, GK_USAGE, "--interval %.40s: give 1 to %d seconds", text,
+                       INTERVAL_MAX_S);
+    }
+    *interval_s = (unsigned)value;
+    return GK_OK;
+}
+
+static enum gk_status show_all(struct run *run, struct gk_error *err)
 {
     struct gk_error first = { 0 };
     struct agent_state state;
-    enum gk_status status = words_read(run, argc, argv, NULL, 0, 0, NULL, err);
+    enum gk_status status = agent_state_read(run->config->directory, &state, err);
 
-    if (status == GK_OK) {
-        status = agent_state_read(run->config->directory, &state, err);
-    }
     if (status != GK_OK) {
         return status;
     }
@@ -187,4 +206,23 @@ enum gk_status command_status(struct run *run, int argc, char **argv, struct gk_
     status_show_trust(run, &first);
     *err = first;
     return first.status;
+}
+
+enum gk_status command_status(struct run *run, int argc, char **argv, struct gk_error *err)
+{
+    const char *interval = NULL;
+    bool watch = false;
+    const struct word words[] = { { "watch", NULL, &watch },
+                                  { "interval", &interval, NULL },
+                                  { 0 } };
+    unsigned interval_s = 0;
+    enum gk_status status = words_read(run, argc, argv, words, 0, 0, NULL, err);
+
+    if (status == GK_OK) {
+        status = read_interval(watch, interval, &interval_s, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    return watch ? status_watch(run, interval_s, err) : show_all(run, err);
 }

@@ -25,6 +25,10 @@ void status_show_trust(struct run *run, struct gk_error *first);
 void status_show_renewal(struct run *run, const struct agent_state *state,
                          const struct certificate *certificate);
 
+/* --watch, which ends when it is told to. status-watch.c */
+enum gk_status status_watch(struct run *run, unsigned interval_s,
+                            struct gk_error *err) GK_MUST_CHECK;
+
 /* The clock, and the floor below which none is believed. status-clock.c; reply is gatekeyd's
  * status, NULL where it does not run. */
 void status_show_clock(struct run *run, const json_t *reply, struct gk_error *first);
