@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 
+import durable
 import paired
 import tokens
 from report import (ADDED, COLUMNS, ROUNDS, added_ms, compare_workers, goal, goals, heading, notes, print_goals, row,
@@ -171,7 +172,8 @@ def machine():
 
 
 CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,
-            "requests": requests, "memory": memory, **tokens.CHAPTERS}
+            "requests": requests, "memory": memory, **tokens.CHAPTERS,
+            **durable.CHAPTERS}
 
 
 LONGEST = 3600  # seconds; then something hangs, and nobody waits for it

@@ -26,8 +26,8 @@ def heading(text, columns):
     say(f"{text}\n{'':44}{columns}")
 
 
-def goal(what, value, limit, unit, verdict):
-    goals.append({"goal": what, "value": value, "limit": limit, "unit": unit, "verdict": verdict})
+def goal(what, value, limit, unit, verdict, bound="most"):
+    goals.append({"goal": what, "value": value, "limit": limit, "unit": unit, "verdict": verdict, "bound": bound})
 
 
 def time_goal(what, pairs, limit, summarise=paired.ratio, unit="x"):
@@ -101,7 +101,7 @@ def started(chapter, name, *command, this=GATEKEY, other=PLAIN, **more):
 def print_goals():
     say("\nGoals")
     for each in goals:
-        say(f"  {each['verdict']:20}{each['value']:8.3f} {each['unit']:3} at most {each['limit']:g} {each['unit']:3}"
+        say(f"  {each['verdict']:20}{each['value']:8.3f} {each['unit']:3} at {each['bound']} {each['limit']:g} {each['unit']:3}"
             f"{each['goal']}")
     for note in notes:
         say(f"  ({note})")
