@@ -26,6 +26,7 @@
 #include "error.h"
 
 #include <jansson.h>
+#include <openssl/types.h>
 #include <systemd/sd-event.h>
 
 struct session;
@@ -369,6 +370,12 @@ enum gk_status service_notify_until(struct service *service, const char *event, 
 void notices_up(struct notices *notices);
 void notices_forget(struct notices *notices); /* they were about another identity */
 void notices_describe(const struct notices *notices, json_t *status);
+
+/* --- certificate.c --------------------------------------------------------------------------- */
+
+/* The caller's to X509_free(). NULL where there is none that can be read: whoever connects says
+ * why. */
+X509 *certificate_read_own(const struct service *service);
 
 /* --- expiry.c -------------------------------------------------------------------------------- */
 
