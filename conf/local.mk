@@ -41,6 +41,7 @@ dist_systemdsystemunit_DATA = \
     %D%/gatekey-refresh.timer \
     %D%/gatekey-renew.timer
 nodist_systemdsystemunit_DATA = \
+    %D%/gatekey-broker.service \
     %D%/gatekey-install.service \
     %D%/gatekey-refresh.service \
     %D%/gatekey-renew.service \
@@ -54,7 +55,8 @@ $(nodist_systemdsystemunit_DATA) %D%/gatekey-p11-kit@.service: Makefile
 $(nodist_systemdsystemunit_DATA) %D%/gatekey-p11-kit@.service: %: %.in
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
 	    sed -e 's|[@]sbindir[@]|$(sbindir)|g' -e 's|[@]bindir[@]|$(bindir)|g' \
-	        -e 's|[@]p11moduledir[@]|$(p11moduledir)|g' '$<' >$@.tmp && mv $@.tmp $@
+	        -e 's|[@]mosquitto[@]|$(MOSQUITTO_BROKER)|g' -e 's|[@]sysconfdir[@]|$(sysconfdir)|g' \
+        -e 's|[@]p11moduledir[@]|$(p11moduledir)|g' '$<' >$@.tmp && mv $@.tmp $@
 
 # sysusers.d(5) wants .conf; the sources want to say what it is.
 EXTRA_DIST += %D%/gatekey.sysusers
