@@ -45,6 +45,7 @@ AM_TESTS_ENVIRONMENT = \
     GATEKEY_UNITDIR='$(systemdsystemunitdir)'; export GATEKEY_UNITDIR; \
     GATEKEY_SYSUSERSDIR='$(sysusersdir)'; export GATEKEY_SYSUSERSDIR; \
     GATEKEY_PROVIDERDIR='$(providerdir)'; export GATEKEY_PROVIDERDIR; \
+    GATEKEY_BROKERPLUGINDIR='$(brokerplugindir)'; export GATEKEY_BROKERPLUGINDIR; \
     GATEKEY_P11MODULEDIR='$(p11moduledir)'; export GATEKEY_P11MODULEDIR; \
     GATEKEY_P11CONFIGDIR='$(p11configdir)'; export GATEKEY_P11CONFIGDIR; \
     GATEKEY_DOCDIR='$(docdir)'; export GATEKEY_DOCDIR;

@@ -6,5 +6,15 @@ brokerplugin_LTLIBRARIES = gatekey-broker.la
 gatekey_broker_la_SOURCES = %D%/door.c %D%/door.h %D%/plugin.c
 gatekey_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(MOSQUITTO_CFLAGS)
 # What it calls of mosquitto is in the program that loads it, so symbols may be missing here.
-gatekey_broker_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
+gatekey_broker_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+    -export-symbols-regex '^mosquitto_plugin_'
 gatekey_broker_la_LIBADD = $(JANSSON_LIBS)
+
+# Nobody links with it.
+install-data-hook: trim-broker
+uninstall-hook: remove-broker
+trim-broker:
+	rm -f '$(DESTDIR)$(brokerplugindir)/gatekey-broker.la'
+remove-broker:
+	rm -f '$(DESTDIR)$(brokerplugindir)/gatekey-broker.so'
+.PHONY: trim-broker remove-broker
