@@ -151,6 +151,14 @@ TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TPM_TESTS += tests/agent/gatekeyd-tells-how-it-fares.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 
+# The local broker and what its PUBACK means; slow-disk is preloaded.
+check_LTLIBRARIES += tests/agent/slow-disk.la
+tests_agent_slow_disk_la_SOURCES = tests/agent/slow-disk.c
+tests_agent_slow_disk_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+dist_check_SCRIPTS += tests/agent/the-relay-acknowledges-after-the-disk.py
+TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
+TPM_TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
+
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
 dist_check_SCRIPTS += tests/agent/soak tests/agent/telemetry-survives-being-killed.py
