@@ -36,17 +36,19 @@ static void take_certificate(struct commander *commander, const char *rest,
                         gk_status_cause(status));
 }
 
-/* Applications are told, and asked nothing. */
-static void tell(struct commander *commander, const char *rest, const void *payload, size_t size)
+/* Applications are told, and asked nothing. Without a local broker there is nobody to tell. */
+static bool tell(struct commander *commander, const char *rest, const void *payload, size_t size)
 {
     char topic[ENOS_TOPIC_MAX];
     struct gk_error err = { 0 };
+    enum gk_status status;
 
     snprintf(topic, sizeof(topic), "down/%s", rest);
-    if (relay_is_up(commander->service->relay) &&
-        relay_publish(commander->service->relay, topic, payload, size, false, &err) != GK_OK) {
+    status = relay_publish(commander->service->relay, topic, payload, size, false, &err);
+    if (status != GK_OK && status != GK_UNREACHABLE) {
         log_failure(LOG_LEVEL_WARNING, "tell the applications of a command", &err);
     }
+    return status == GK_OK;
 }
 
 static void log_notice(const char *rest)
@@ -132,12 +134,8 @@ static void take_raw(struct commander *commander, const struct command_kind *kin
         commander->duplicates++;
     } else if (commander_find_handler(commander, command_name(kind, rest)) != NULL) {
         admit(commander, kind, rest, NULL, payload, size);
-    } else if (relay_is_up(commander->service->relay)) {
-        tell(commander, rest, payload, size);
-    } else {
-        log_line(LOG_LEVEL_WARNING,
-                 "dropped the command %s: no program is configured, and no local broker is there",
-                 rest);
+    } else if (!tell(commander, rest, payload, size)) {
+        log_line(LOG_LEVEL_WARNING, "dropped the command %s: nobody is there for it", rest);
     }
 }
 
@@ -160,11 +158,8 @@ static void take_request(struct commander *commander, const struct command_kind 
         admit(commander, kind, rest, request->id, text, strlen(text));
     } else if (kind->is_notice) {
         take_notice(commander, rest, request->id, payload, size);
-    } else if (relay_is_up(commander->service->relay)) {
-        admit(commander, kind, rest, request->id, payload, size);
     } else {
-        commander_turn_down(commander, rest, request->id, HANDLER_NOT_CONFIGURED,
-                            "no program is configured, and no local broker is there");
+        admit(commander, kind, rest, request->id, payload, size);
     }
 }
 

@@ -173,7 +173,10 @@ static void begin(struct commander *commander, struct command *command)
         status = hand_over(commander, command, &err);
     }
     if (status != GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "have a command carried out", &err);
+        /* What to say of a broker that is not there is in the answer. */
+        if (status != GK_UNREACHABLE) {
+            log_failure(LOG_LEVEL_WARNING, "have a command carried out", &err);
+        }
         commander_conclude(commander, command,
                            command->handler != NULL ? &not_runnable
                            : status == GK_BUSY      ? &busy
@@ -182,6 +185,23 @@ static void begin(struct commander *commander, struct command *command)
     }
     free(TAKE(command->payload));
     command->size = 0;
+}
+
+/* An application that gets to it late, out of a session that the broker kept for it, finds this
+ * behind the command. */
+static void call_off(struct commander *commander, const struct command *command)
+{
+    CLEANUP(json_freep)
+    json_t *error = json_pack("{s:s, s:O*}", "error", "no answer in time; the hub was told so",
+                              "id", command->id);
+    CLEANUP(gk_freep) char *text = json_dumps(error, JSON_COMPACT);
+    char topic[ENOS_TOPIC_MAX];
+
+    snprintf(topic, sizeof(topic), "error/%s", command->rest);
+    if (text == NULL ||
+        relay_publish(commander->service->relay, topic, text, strlen(text), false, NULL) != GK_OK) {
+        log_line(LOG_LEVEL_INFO, "the applications cannot be told that %s is over", command->rest);
+    }
 }
 
 /* --- time ------------------------------------------------------------------------------------ */
@@ -219,6 +239,9 @@ static int on_time(sd_event_source *source, uint64_t time, void *context)
     (void)time;
     answers_flush(&commander->answers);
     while ((command = commands_expired(&commander->commands, service_now_ms())) != NULL) {
+        if (command->begun) {
+            call_off(commander, command);
+        }
         commander_conclude(commander, command, command->begun ? &timed_out : &waited);
     }
     commander_advance(commander);
