@@ -294,3 +294,12 @@ tests/agent/kernel-clock.so: tests/agent/kernel-clock.c
 dist_check_SCRIPTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
 TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
 TPM_TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
+
+# Bad lines and bad networks; GATEKEY_ROUNDS=N goes on with faults drawn by lot.
+EXTRA_DIST += tests/agent/faultproxy.py tests/agent/talker.py
+link_scripts = \
+    tests/agent/a-bad-link-is-survived.py \
+    tests/agent/a-bad-network-is-survived.py
+dist_check_SCRIPTS += $(link_scripts)
+TESTS += $(link_scripts)
+TPM_TESTS += $(link_scripts)

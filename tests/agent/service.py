@@ -18,8 +18,8 @@ BUILD = os.environ["abs_top_builddir"]
 PATIENCE = 40
 
 
-def wait_until(what, happened):
-    until = time.monotonic() + PATIENCE
+def wait_until(what, happened, patience=PATIENCE):
+    until = time.monotonic() + patience
     while True:
         result = happened()
         if result:
@@ -27,6 +27,23 @@ def wait_until(what, happened):
         if time.monotonic() > until:
             raise AssertionError(f"in vain: {what}")
         time.sleep(0.05)
+
+
+class Tpm:
+    """One more TPM: a bare one has no room for what several gatekeyds do at the same time."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [os.path.join(os.environ["abs_top_srcdir"], "tests", "with-swtpm"), "sh", "-c", "echo $GATEKEY_TCTI; exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tcti(self):
+        return self.process.stdout.readline().strip()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        return self.process.wait(30)
 
 
 class Service:
@@ -43,6 +60,7 @@ class Service:
         self.log = os.path.join(self.folder, "log")
         self.process = None
         self.program = "gatekeyd"
+        self.prefix = []  # of its command line
         os.makedirs(self.identity)
         self.settings = {
             "tpm": {"tcti": os.environ["GATEKEY_TCTI"]},
@@ -130,7 +148,7 @@ class Service:
 
     def start(self, preexec_fn=None, **environment):
         with open(self.log, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([os.path.join(BUILD, self.program), "--config", self.config],
+            self.process = subprocess.Popen([*self.prefix, os.path.join(BUILD, self.program), "--config", self.config],
                                             stderr=log, env={**os.environ, **environment}, preexec_fn=preexec_fn)
         wait_until("gatekeyd listens", self.listens)
         return self

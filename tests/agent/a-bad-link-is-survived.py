@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every way a line can be bad, each on a gateway of its own at the same time: gatekeyd comes back by itself, all that it
+accepted arrives, and no gateway connects more often than the hub allows.
+
+GATEKEY_ROUNDS=N goes on for N rounds more, with faults drawn by lot.
+"""
+
+import concurrent.futures
+import os
+import random
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from faultproxy import POINTS, FaultProxy  # noqa: E402
+from service import GatekeydTest, Tpm  # noqa: E402
+from talker import Ledger, Talker, check_connects  # noqa: E402
+
+AT_FIRST = [{"at": point, "do": deed} for point in POINTS[:-1] for deed in ("fin", "rst")]
+AT_FIRST += [{"at": point, "do": "silence"} for point in ("accept", "server-hello", "ticket", "connack")]
+AT_FIRST += [{"flip": "up", "after": 60}, {"flip": "up", "after": 1200}, {"flip": "down", "after": 60},
+             {"flip": "down", "after": 1200}, {"delay_ms": 2000}]
+IN_USE = [{"now": "silence"}, {"now": "deaf"}, {"at": "reply", "do": "silence"}, {"delay_ms": 2000},
+          {"at": "reply", "do": "fin"}, {"at": "reply", "do": "rst"}, {"now": "fin"}, {"now": "rst"},
+          {"flip": "up", "after": 30}, {"flip": "down", "after": 30}]
+
+# Half-open is told by a ping that is not answered: 60 s until it is sent, 60 s until it is given up, then the backoff.
+PATIENCE = 200
+
+
+def whole(connection):
+    return not connection["hurt"] and POINTS.index(connection["reached"]) >= POINTS.index("connack")
+
+
+class BadLink(GatekeydTest):
+    """One gateway for each fault of the first connection; those of a connection in use follow where one stands."""
+
+    @classmethod
+    def options(cls):
+        return ["--enforce-limits"]
+
+    def setUp(self):
+        super().setUp()
+        self.proxy = FaultProxy(self.hub.mqtts_port)
+        self.ledger = Ledger(self.hub)
+        self.talkers, self.tpms = [], []
+
+    def tearDown(self):
+        for talker in self.talkers:
+            talker.stop()
+        super().tearDown()
+        self.assertEqual([tpm.close() for tpm in self.tpms], [0] * len(self.tpms))
+        self.assertEqual(self.proxy.close(), 0)
+
+    def gateway(self):
+        service = self.service()
+        service.settings["hub"]["port"] = self.proxy.ask(service.name)["port"]
+        self.tpms.append(Tpm())
+        service.settings["tpm"]["tcti"] = self.tpms[-1].tcti()
+        service.configure()
+        return service.enrol()
+
+    def until(self, service, what, happened):
+        until = time.monotonic() + PATIENCE
+        while not happened(told := self.proxy.ask(service.name, tell=True)):
+            if time.monotonic() > until:
+                raise AssertionError(f"in vain: {what}; {told}\n" + "\n".join(service.lines()[-8:]))
+            time.sleep(0.2)
+
+    def suffer(self, service, talker, fault):
+        """One fault, until a connection that came after it is of use."""
+        fired = self.proxy.ask(service.name)["fired"]
+        self.proxy.ask(service.name, **fault)
+        if service.process is None:
+            service.start()
+        if "delay_ms" not in fault:
+            self.until(service, f"{fault} comes to pass", lambda told: told["fired"] > fired)
+            self.until(service, f"a connection after {fault}", lambda told: whole(told["connections"][-1]))
+        talker.arrives(PATIENCE)
+        self.proxy.ask(service.name, delay_ms=0)
+
+    def live(self, service, faults):
+        talker = Talker(service, self.ledger)
+        self.talkers.append(talker)
+        talker.start()
+        for fault in faults:
+            begun = time.monotonic()
+            self.suffer(service, talker, fault)
+            print(f"{service.name}: {fault} survived in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
+    def test_comes_back_by_itself(self):
+        lives = [[first, IN_USE[number % len(IN_USE)]] for number, first in enumerate(AT_FIRST)]
+        for _ in range(int(os.environ.get("GATEKEY_ROUNDS", "0"))):
+            for life in lives:
+                life.append(random.choice(IN_USE))
+        services = [self.gateway() for _ in lives]
+        with concurrent.futures.ThreadPoolExecutor(len(lives)) as crowd:
+            done = [crowd.submit(self.live, service, life) for service, life in zip(services, lives)]
+        for life, end in zip(lives, done):
+            with self.subTest(life=life):
+                end.result()
+        print(f"{len(services)} gateways, {sum(map(len, lives))} faults, {check_connects(self.ledger)} CONNECTs,",
+              f"{sum(len(talker.accepted) for talker in self.talkers)} messages accepted and arrived", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

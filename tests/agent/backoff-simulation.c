@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a hub sees of many gateways that lost it at the same instant: backoff-simulation GATEWAYS
+ * OUTAGE-SECONDS SPREAD-SECONDS FOLDER
+ *
+ * Each gateway's waits come from agent/budget.c itself, with a clock moved by hand, and so from the
+ * same file in FOLDER (best in memory), one gateway after the other: without a limit at the hub
+ * they know nothing of each other. A gateway does what gatekeyd does: it takes an attempt from the
+ * budget, gives it back where no CONNECT left (the hub is away), and counts a failure.
+ *
+ * Printed: one line a second, from the loss on, with the attempts to reach the hub and the CONNECTs
+ * in that second, then lines "NAME VALUE" of the whole.
+ */
+#include "agent/budget.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND_MS 1000
+#define LOST_MS (SECOND_MS * INT64_C(1000000)) /* since boot: long enough ago */
+#define SECONDS_MAX 3600
+#define ATTEMPTS_MAX 100
+#define RECORD_MAX 8
+
+struct run {
+    const char *folder;
+    int64_t back_ms; /* when the hub is there again */
+    int64_t spread_ms;
+    uint64_t random;
+    unsigned attempts[SECONDS_MAX], connects[SECONDS_MAX];
+    unsigned most_attempts, most_in_window;
+};
+
+/* The same numbers each time, so that the picture is the same; xorshift64*, Marsaglia and Vigna. */
+static uint32_t draw(struct run *run)
+{
+    run->random ^= run->random >> 12;
+    run->random ^= run->random << 25;
+    run->random ^= run->random >> 27;
+    return (uint32_t)((run->random * UINT64_C(2685821657736338717)) >> 32);
+}
+
+static void check(enum gk_status status, const struct gk_error *err)
+{
+    char sentence[800];
+
+    if (status != GK_OK) {
+        gk_error_sentence(err, "simulate", sentence, sizeof(sentence));
+        fprintf(stderr, "backoff-simulation: %s\n", sentence);
+        exit(1);
+    }
+}
+
+static void note(unsigned seconds[static SECONDS_MAX], int64_t now_ms)
+{
+    int64_t second = (now_ms - LOST_MS) / SECOND_MS;
+
+    if (second >= 0 && second < SECONDS_MAX) {
+        seconds[second]++;
+    }
+}
+
+/* The most of these that lie in any two minutes. */
+static unsigned count_window(const int64_t *times, unsigned count)
+{
+    unsigned most = 0;
+
+    for (unsigned first = 0, last = 0; last < count; last++) {
+        while (times[last] - times[first] >= AGENT_BUDGET_WINDOW_MS) {
+            first++;
+        }
+        most = last - first + 1 > most ? last - first + 1 : most;
+    }
+    return most;
+}
+
+static void begin_anew(const char *folder)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/connects", folder);
+    unlink(path);
+}
+
+/* One attempt at that moment; whether it is due, and otherwise how long to wait for it. */
+static bool take(const struct run *run, const struct agent_moment *now, int64_t *wait_ms)
+{
+    struct gk_error err = { 0 };
+
+    check(agent_budget_take(run->folder, now, true, wait_ms, &err), &err);
+    return *wait_ms == 0;
+}
+
+/* From the loss of the connection to the next one. */
+static void live(struct run *run)
+{
+    struct agent_moment now = { LOST_MS - 600 * SECOND_MS, "11111111-2222-3333-4444-555555555555" };
+    int64_t connects[RECORD_MAX] = { now.since_boot_ms };
+    struct gk_error err = { 0 };
+    unsigned count = 1;
+    unsigned attempts = 0;
+    int64_t wait_ms;
+
+    begin_anew(run->folder);
+    take(run, &now, &wait_ms);
+    now.since_boot_ms = LOST_MS - 480 * SECOND_MS;
+    check(agent_budget_lasted(run->folder, &now, &err), &err);
+    now.since_boot_ms = LOST_MS;
+    check(agent_budget_failed(run->folder, &now, draw(run), &wait_ms, &err), &err);
+    while (attempts < ATTEMPTS_MAX && count < RECORD_MAX) {
+        now.since_boot_ms += wait_ms;
+        if (!take(run, &now, &wait_ms)) {
+            continue;
+        }
+        attempts++;
+        note(run->attempts, now.since_boot_ms);
+        if (now.since_boot_ms >= run->back_ms) {
+            connects[count++] = now.since_boot_ms;
+            note(run->connects, now.since_boot_ms);
+            break;
+        }
+        check(agent_budget_give_back(run->folder, &now, &err), &err);
+        check(agent_budget_failed(run->folder, &now, draw(run), &wait_ms, &err), &err);
+    }
+    run->most_attempts = attempts > run->most_attempts ? attempts : run->most_attempts;
+    attempts = count_window(connects, count);
+    run->most_in_window = attempts > run->most_in_window ? attempts : run->most_in_window;
+}
+
+/* The second by which so many are back. */
+static unsigned by_when(const struct run *run, uint64_t wanted)
+{
+    uint64_t back = 0;
+    unsigned second = 0;
+
+    while (second < SECONDS_MAX && (back += run->connects[second]) < wanted) {
+        second++;
+    }
+    return second;
+}
+
+static void report(const struct run *run, unsigned gateways)
+{
+    unsigned end = by_when(run, gateways);
+    unsigned most = 0;
+
+    for (unsigned second = 0; second <= end && second < SECONDS_MAX; second++) {
+        printf("%u %u %u\n", second, run->attempts[second], run->connects[second]);
+        most = run->connects[second] > most ? run->connects[second] : most;
+    }
+    printf("most-connects-a-second %u\n", most);
+    printf("half-back-by %u\nall-back-by %u\n", by_when(run, (gateways + 1) / 2), end);
+    printf("most-attempts-of-one %u\nmost-connects-of-one-in-120-s %u\n", run->most_attempts,
+           run->most_in_window);
+}
+
+int main(int count, char **arguments)
+{
+    static struct run run = { .random = UINT64_C(0x9e3779b97f4a7c15) };
+    unsigned gateways;
+
+    if (count != 5) {
+        fputs("usage: backoff-simulation GATEWAYS OUTAGE-SECONDS SPREAD-SECONDS FOLDER\n", stderr);
+        return 2;
+    }
+    gateways = (unsigned)strtoul(arguments[1], NULL, 10);
+    run.back_ms = LOST_MS + strtol(arguments[2], NULL, 10) * SECOND_MS;
+    run.spread_ms = strtol(arguments[3], NULL, 10) * SECOND_MS;
+    run.folder = arguments[4];
+    for (unsigned i = 0; i < gateways; i++) {
+        live(&run);
+    }
+    report(&run, gateways);
+    return 0;
+}
