@@ -77,7 +77,9 @@ class Service:
         with open(self.config, "w", encoding="utf-8") as file:
             for section, keys in self.settings.items():
                 file.write(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
-            file.write(f"[local]\nsocket = {self.socket}\nstate_directory = {self.state}\n{self.local}")
+            # Never the machine's own broker.
+            local = self.local if "broker =" in self.local else "broker =\n" + self.local
+            file.write(f"[local]\nsocket = {self.socket}\nstate_directory = {self.state}\n{local}")
 
     def enrol(self):
         shutil.copy(self.device.cert, os.path.join(self.identity, "cert.pem"))

@@ -73,6 +73,7 @@ organization_id = $HUB_ORG_ID
 [local]
 socket = $PWD/$1/socket
 state_directory = $PWD/$1/state
+broker =
 END
 }
 
