@@ -189,15 +189,11 @@ static enum gk_status write_all(struct spool *spool, int64_t *oldest_ms, struct 
     return status == GK_OK ? spool_database_run(spool, "COMMIT", err) : status;
 }
 
-enum gk_status spool_commit(struct spool *spool, struct gk_error *err)
+enum gk_status spool_commit_only(struct spool *spool, struct gk_error *err)
 {
     int64_t oldest_ms = 0;
-    enum gk_status status;
+    enum gk_status status = write_all(spool, &oldest_ms, err);
 
-    if (!spool_is_dirty(spool) && !spool_has_settled(spool)) {
-        return GK_OK;
-    }
-    status = write_all(spool, &oldest_ms, err);
     if (status != GK_OK) {
         if (spool->db != NULL) {
             roll_back(spool);
@@ -209,4 +205,16 @@ enum gk_status spool_commit(struct spool *spool, struct gk_error *err)
     spool->oldest_ms = oldest_ms;
     spool_forget_verdicts(spool);
     return GK_OK;
+}
+
+enum gk_status spool_commit(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status;
+
+    if (!spool_is_dirty(spool) && !spool_has_settled(spool)) {
+        return GK_OK;
+    }
+    status = spool_commit_only(spool, err);
+    spool_mend(spool);
+    return status;
 }

@@ -5,36 +5,40 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#define QUOTED(text) #text
+#define STRING(text) QUOTED(text)
+
 /*
  * Exclusive before the first access, so that SQLite keeps the index of its log in memory and not in
  * a mapped file. What is deleted need not be overwritten: that would write pages that are free.
  * Checking cells costs little and finds damage before it spreads.
  */
-static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
-                               "PRAGMA page_size = 4096;"
-                               "PRAGMA journal_mode = WAL;"
-                               "PRAGMA synchronous = FULL;"
-                               "PRAGMA wal_autocheckpoint = 1000;"
-                               "PRAGMA journal_size_limit = 8388608;"
-                               "PRAGMA cache_size = -256;"
-                               "PRAGMA mmap_size = 0;"
-                               "PRAGMA temp_store = MEMORY;"
-                               "PRAGMA secure_delete = OFF;"
-                               "PRAGMA cell_size_check = ON;"
-                               "PRAGMA trusted_schema = OFF;";
+static const char settings[] =
+    "PRAGMA locking_mode = EXCLUSIVE;"
+    "PRAGMA page_size = " STRING(SPOOL_PAGE) ";"
+                                             "PRAGMA journal_mode = WAL;"
+                                             "PRAGMA synchronous = FULL;"
+                                             "PRAGMA wal_autocheckpoint = 1000;"
+                                             "PRAGMA journal_size_limit = 8388608;"
+                                             "PRAGMA cache_size = -256;"
+                                             "PRAGMA mmap_size = 0;"
+                                             "PRAGMA temp_store = MEMORY;"
+                                             "PRAGMA secure_delete = OFF;"
+                                             "PRAGMA cell_size_check = ON;"
+                                             "PRAGMA trusted_schema = OFF;";
 
 /* The body last, so that nothing before it needs the pages that a long one fills. */
 #define MESSAGE_COLUMNS                                                         \
     "id INTEGER PRIMARY KEY, accepted INTEGER NOT NULL, raw INTEGER NOT NULL, " \
     "topic TEXT, members TEXT, asked TEXT"
 
+/* The index comes after all of them, so that VACUUM would give each the page it has (header.c). */
 static const char tables[] = "CREATE TABLE owner (product_key TEXT, device_key TEXT);"
                              "CREATE TABLE points (" MESSAGE_COLUMNS ", body BLOB NOT NULL);"
                              "CREATE TABLE telemetry (" MESSAGE_COLUMNS ", body BLOB NOT NULL);"
                              "CREATE TABLE kept (" MESSAGE_COLUMNS ", body BLOB NOT NULL);"
                              "CREATE TABLE refused (" MESSAGE_COLUMNS ", refused INTEGER NOT NULL, "
                              "code INTEGER NOT NULL, reason TEXT, body BLOB NOT NULL);"
-                             "CREATE INDEX refused_when ON refused (refused);"
                              "PRAGMA user_version = 1;";
 
 /* The table stands between the two; of what a message costs in lane points the topic is known. */
@@ -80,15 +84,30 @@ static enum gk_status status_of(sqlite3 *db, int code, const char *path, const c
     }
 }
 
+/* A page that cannot be read is as good as damaged: what is on the others must not wait for it. */
+static bool is_damage(const char *path, int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return true;
+    case SQLITE_IOERR:
+        return code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ ||
+               code == SQLITE_IOERR_CORRUPTFS;
+    case SQLITE_READONLY:
+        return access(path, W_OK) == 0; /* its header says so */
+    default:
+        return false;
+    }
+}
+
 enum gk_status spool_database_fail(struct spool *spool, int code, const char *doing,
                                    struct gk_error *err)
 {
     struct gk_error why = { 0 };
     enum gk_status status = status_of(spool->db, code, spool->path, doing, &why);
 
-    if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
-        spool->damaged = true;
-    }
+    spool->damaged = spool->damaged || is_damage(spool->path, code);
     if (spool->in_transaction && spool->lost == GK_OK &&
         (spool->damaged || sqlite3_get_autocommit(spool->db) != 0)) {
         spool->lost = status;
@@ -100,11 +119,17 @@ enum gk_status spool_database_fail(struct spool *spool, int code, const char *do
     return status;
 }
 
+/* Our statements are right, so that it is the file that is not. */
+static int of_schema(int code)
+{
+    return code == SQLITE_ERROR ? SQLITE_CORRUPT : code;
+}
+
 enum gk_status spool_database_run(struct spool *spool, const char *sql, struct gk_error *err)
 {
     int code = sqlite3_exec(spool->db, sql, NULL, NULL, NULL);
 
-    return code == SQLITE_OK ? GK_OK : spool_database_fail(spool, code, "using it", err);
+    return code == SQLITE_OK ? GK_OK : spool_database_fail(spool, of_schema(code), "using it", err);
 }
 
 enum gk_status spool_database_prepare(struct spool *spool, const char *sql,
@@ -112,7 +137,7 @@ enum gk_status spool_database_prepare(struct spool *spool, const char *sql,
 {
     int code = sqlite3_prepare_v2(spool->db, sql, -1, statement, NULL);
 
-    return code == SQLITE_OK ? GK_OK : spool_database_fail(spool, code, "using it", err);
+    return code == SQLITE_OK ? GK_OK : spool_database_fail(spool, of_schema(code), "using it", err);
 }
 
 enum gk_status spool_database_statement(struct spool *spool, enum spool_lane lane,
@@ -132,7 +157,7 @@ enum gk_status spool_database_statement(struct spool *spool, enum spool_lane lan
             text = NULL;
         }
         if (code != SQLITE_OK) {
-            return spool_database_fail(spool, code, "using it", err);
+            return spool_database_fail(spool, of_schema(code), "using it", err);
         }
     }
     sqlite3_reset(*kept);
@@ -167,8 +192,11 @@ static enum gk_status make_tables(struct spool *spool, struct gk_error *err)
     sqlite3_bind_text(owner, 1, spool->settings.product_key, -1, SQLITE_STATIC);
     sqlite3_bind_text(owner, 2, spool->settings.device_key, -1, SQLITE_STATIC);
     code = sqlite3_step(owner);
-    return code == SQLITE_DONE ? spool_state_make(spool, err)
-                               : spool_database_fail(spool, code, "using it", err);
+    status = code == SQLITE_DONE ? spool_state_make(spool, err)
+                                 : spool_database_fail(spool, code, "using it", err);
+    return status == GK_OK
+               ? spool_database_run(spool, "CREATE INDEX refused_when ON refused (refused)", err)
+               : status;
 }
 
 /* SQLite would make it for everybody to read. */

@@ -6,7 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 
-GK_DEFINE_CLEANUP(DIR, closedir)
+static void close_directory(DIR *directory)
+{
+    if (directory != NULL) {
+        closedir(directory);
+    }
+}
+GK_DEFINE_CLEANUP(DIR, close_directory)
 
 /* spool.db, what SQLite keeps beside it, and what was set aside. */
 static bool is_of_the_spool(const char *name)
@@ -18,7 +24,7 @@ static bool is_of_the_spool(const char *name)
 
 enum gk_status spool_erase(const char *directory, struct gk_error *err)
 {
-    CLEANUP(closedirp) DIR *files = opendir(directory);
+    CLEANUP(close_directoryp) DIR *files = opendir(directory);
     enum gk_status status = GK_OK;
     const struct dirent *entry;
 

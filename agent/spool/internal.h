@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #define SPOOL_FILE "spool.db"
+#define SPOOL_PAGE 4096
 
 /*
  * An id is (minutes since 1970 when the database was begun) x SPOOL_EPOCH + lane x SPOOL_SHARE + a
@@ -59,7 +60,7 @@ struct spool {
     sqlite3_stmt *statements[SPOOL_LANES][STATEMENT_COUNT];
     sqlite3_stmt *state_write;
     struct gk_error failure;
-    bool damaged; /* SQLite said so: set it aside when the statement under way is done with */
+    bool damaged; /* SQLite said so; spool_mend() sets it aside */
 
     struct spool_state kept; /* as of the last commit */
     struct spool_state now;  /* with what is under way */
@@ -121,11 +122,55 @@ enum gk_status spool_state_make(struct spool *spool, struct gk_error *err) GK_MU
 /* The numbers of a database that begins now; before: when the last one did. */
 void spool_state_begin(struct spool_state *state, int64_t before);
 
+/* Messages that are neither here nor counted were dropped; those too many were accepted. */
+void spool_state_settle_accounts(struct spool_state *state);
+bool spool_state_is_sane(const struct spool_state *state);
+
+/* --- check.c ---------------------------------------------------------------------------------- */
+
+/* Sets damaged where it is; fails then. */
+enum gk_status spool_check(struct spool *spool, void (*alive)(void),
+                           struct gk_error *err) GK_MUST_CHECK;
+/* Count what is there, and go by that. */
+enum gk_status spool_recount(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
+
+/* --- rebuild.c and salvage.c ------------------------------------------------------------------ */
+
+/* Begin a damaged one anew with what can be read of it; it is closed afterwards. */
+enum gk_status spool_rebuild(struct spool *spool, void (*alive)(void),
+                             struct gk_error *err) GK_MUST_CHECK;
+/* Finish what a power cut left of that, before the database is opened. */
+enum gk_status spool_rebuild_finish(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status spool_put_away_foreign(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
+/* The greatest number that the name of one set aside carries: it began no later than that. */
+int64_t spool_last_set_aside(const struct spool *spool);
+/*
+ * Copy what can be read of path into an open, empty one, and count it there. *known is replaced
+ * by the damaged one's counters where it says nothing and those can be read.
+ */
+enum gk_status spool_salvage(const char *path, struct spool *to, void (*alive)(void),
+                             struct spool_state *known, int64_t *greatest,
+                             struct gk_error *err) GK_MUST_CHECK;
+/* Write the first page of another spool over that of this one. */
+enum gk_status spool_header_lend(const char *path, const char *fresh,
+                                 struct gk_error *err) GK_MUST_CHECK;
+
+/* --- spool.c ---------------------------------------------------------------------------------- */
+
+void spool_say(struct spool *spool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * One that turned out to be damaged is begun anew now, unless a transaction has messages in it: its
+ * commit must fail first. True when it was damaged and is open again.
+ */
+bool spool_mend(struct spool *spool);
+
 /* --- commit.c --------------------------------------------------------------------------------- */
 
 enum gk_status spool_begin(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 /* Delete what was settled and set aside what was refused, in the present transaction. */
 enum gk_status spool_apply(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
+/* Without mending it afterwards. */
+enum gk_status spool_commit_only(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 void spool_forget_verdicts(struct spool *spool);
 /* One more failure of a spool that is not open. */
 enum gk_status spool_is_closed(const struct spool *spool, struct gk_error *err) GK_MUST_CHECK;

@@ -22,33 +22,42 @@ struct spool_message spool_row(sqlite3_stmt *statement, int body)
                                    .size = (size_t)sqlite3_column_bytes(statement, body) };
 }
 
-enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t after,
-                          spool_visit *visit, void *context, struct gk_error *err)
+/* *after is the last one visited. */
+static enum gk_status visit_some(struct spool *spool, enum spool_lane lane, int64_t *after,
+                                 spool_visit *visit, void *context, struct gk_error *err)
 {
-    enum gk_status status = spool_is_closed(spool, err);
     sqlite3_stmt *next;
+    enum gk_status status = spool_database_statement(spool, lane, STATEMENT_NEXT, &next, err);
     bool more = true;
-    int code;
+    int code = SQLITE_DONE;
 
-    if (status == GK_OK && spool->kept.lanes[lane].count == 0) {
-        return GK_OK;
-    }
-    if (status == GK_OK) {
-        status = spool_database_statement(spool, lane, STATEMENT_NEXT, &next, err);
-    }
     if (status != GK_OK) {
         return status;
     }
-    sqlite3_bind_int64(next, 1, after);
+    sqlite3_bind_int64(next, 1, *after);
     sqlite3_bind_int64(next, 2, spool->kept.lanes[lane].next);
     while (more && (code = sqlite3_step(next)) == SQLITE_ROW) {
-        if (!spool_is_gone(spool, sqlite3_column_int64(next, 0))) {
-            struct spool_message message = spool_row(next, 6);
+        struct spool_message message = spool_row(next, 6);
 
-            more = visit(context, &message);
-        }
+        *after = message.id;
+        more = spool_is_gone(spool, message.id) || visit(context, &message);
     }
     sqlite3_reset(next);
     return !more || code == SQLITE_DONE ? GK_OK
                                         : spool_database_fail(spool, code, "reading it", err);
+}
+
+enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t after,
+                          spool_visit *visit, void *context, struct gk_error *err)
+{
+    enum gk_status status = spool_is_closed(spool, err);
+
+    if (status != GK_OK || spool->kept.lanes[lane].count == 0) {
+        return status;
+    }
+    status = visit_some(spool, lane, &after, visit, context, err);
+    if (status != GK_OK && spool_mend(spool)) {
+        status = visit_some(spool, lane, &after, visit, context, err);
+    }
+    return status;
 }

@@ -141,8 +141,11 @@ enum gk_status spool_refused(struct spool *spool, int64_t after, spool_visit_ref
 
         more = visit(context, &refusal);
     }
-    return !more || code == SQLITE_DONE ? GK_OK
-                                        : spool_database_fail(spool, code, "reading it", err);
+    status =
+        !more || code == SQLITE_DONE ? GK_OK : spool_database_fail(spool, code, "reading it", err);
+    sqlite3_finalize(TAKE(statement));
+    spool_mend(spool);
+    return status;
 }
 
 /* Take one from those refused back into its lane. */

@@ -5,7 +5,25 @@
 #include "agent/file.h"
 #include "config.h"
 
+#include <stdarg.h>
+#include <sys/stat.h>
 #include <time.h>
+
+/* Bytes that are read in less than a second everywhere. */
+#define CHECK_ALWAYS (8 * 1024 * 1024)
+
+void spool_say(struct spool *spool, const char *format, ...)
+{
+    char sentence[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof(sentence), format, arguments);
+    va_end(arguments);
+    if (spool->settings.said != NULL) {
+        spool->settings.said(spool->settings.context, sentence);
+    }
+}
 
 /* Of a database that begins now, later than any before it. No clock is believed that stands before
  * the build. */
@@ -59,24 +77,110 @@ static enum gk_status take_up(struct spool *spool, struct gk_error *err)
     spool->now = spool->kept;
     spool->own = spool->kept.reserved;
     status = spool_begin(spool, err);
-    return status == GK_OK ? spool_commit(spool, err) : status;
+    return status == GK_OK ? spool_commit_only(spool, err) : status;
 }
 
-static enum gk_status begin(struct spool *spool, struct gk_error *err)
+/*
+ * What was closed in good order has no log beside it. To check one is to read all of it; where
+ * that takes long, it is done after a crash or a power cut only.
+ */
+static bool must_check(const struct spool *spool)
 {
-    bool ours = false;
-    enum gk_status status;
+    CLEANUP(gk_freep) char *log = NULL;
+    struct stat found;
+
+    if (asprintf(&log, "%s-wal", spool->path) < 0) {
+        log = NULL;
+        return true;
+    }
+    return (stat(log, &found) == 0 && found.st_size > 0) ||
+           (stat(spool->path, &found) == 0 && found.st_size <= CHECK_ALWAYS);
+}
+
+/* Open the file, or make one where there is none. */
+static enum gk_status open_file(struct spool *spool, struct gk_error *err)
+{
+    int64_t last = spool_last_set_aside(spool);
 
     spool->now = (struct spool_state){ 0 };
-    spool_state_begin(&spool->now, spool->kept.began);
-    status = spool_database_open(spool, err);
+    spool_state_begin(&spool->now, last > spool->kept.began ? last : spool->kept.began);
+    return spool_database_open(spool, err);
+}
+
+static enum gk_status open_ours(struct spool *spool, struct gk_error *err)
+{
+    enum gk_status status = open_file(spool, err);
+    bool ours = false;
+
     if (status == GK_OK) {
         status = is_ours(spool, &ours, err);
     }
-    if (status == GK_OK && !ours) {
-        return gk_fail(err, GK_SPOOL_FAILED, "%s: it is another device's", spool->path);
+    if (status == GK_OK) {
+        status = spool_state_read(spool, &spool->kept, err);
+    }
+    if (status != GK_OK || ours) {
+        return status;
+    }
+    status = spool_put_away_foreign(spool, err);
+    if (status == GK_OK) {
+        spool->kept = (struct spool_state){ 0 };
+        status = open_file(spool, err);
+    }
+    return status == GK_OK ? spool_state_read(spool, &spool->kept, err) : status;
+}
+
+static enum gk_status open_and_check(struct spool *spool, void (*alive)(void), struct gk_error *err)
+{
+    bool check = must_check(spool);
+    enum gk_status status = open_ours(spool, err);
+
+    if (status == GK_OK && !spool_state_is_sane(&spool->kept)) {
+        status = spool_database_fail(spool, SQLITE_CORRUPT, "reading its counters", err);
+    }
+    if (status == GK_OK && check) {
+        status = spool_check(spool, alive, err);
+    }
+    if (status == GK_OK && check) {
+        status = spool_recount(spool, err);
     }
     return status == GK_OK ? take_up(spool, err) : status;
+}
+
+static enum gk_status begin(struct spool *spool, void (*alive)(void), struct gk_error *err)
+{
+    enum gk_status status = spool_rebuild_finish(spool, err);
+
+    if (status == GK_OK) {
+        status = open_and_check(spool, alive, err);
+    }
+    if (status != GK_OK && spool->damaged) {
+        status = spool_rebuild(spool, alive, err);
+        if (status == GK_OK) {
+            status = open_and_check(spool, alive, err);
+        }
+    }
+    if (status != GK_OK) {
+        spool_database_close(spool);
+        spool->in_transaction = spool->dirty = false;
+        spool->lost = GK_OK;
+    }
+    return status;
+}
+
+bool spool_mend(struct spool *spool)
+{
+    struct gk_error why = { 0 };
+
+    if (!spool->damaged || spool->in_transaction) {
+        return false;
+    }
+    if (spool_rebuild(spool, NULL, &why) == GK_OK && begin(spool, NULL, &why) == GK_OK) {
+        return true;
+    }
+    spool->failure = why;
+    spool_say(spool, "the spool was damaged, and cannot be begun anew: %s (%s)",
+              gk_status_cause(why.status), why.object);
+    return false;
 }
 
 static enum gk_status copy_settings(const struct spool_settings *settings, struct spool *spool,
@@ -117,15 +221,11 @@ enum gk_status spool_start(struct spool *spool, void (*alive)(void), struct gk_e
 {
     enum gk_status status = GK_OK;
 
-    (void)alive;
     if (spool->db == NULL) {
-        status = begin(spool, &spool->failure);
+        status = begin(spool, alive, &spool->failure);
     }
-    if (status != GK_OK) {
-        spool_database_close(spool);
-        if (err != NULL) {
-            *err = spool->failure;
-        }
+    if (status != GK_OK && err != NULL) {
+        *err = spool->failure;
     }
     return status;
 }
@@ -192,7 +292,7 @@ enum gk_status spool_forget(struct spool *spool, struct gk_error *err)
     spool->lost = GK_OK;
     spool->oldest_ms = 0;
     status = spool_erase(spool->settings.directory, err);
-    return status == GK_OK ? begin(spool, err) : status;
+    return status == GK_OK ? begin(spool, NULL, err) : status;
 }
 
 enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error *err)
@@ -208,6 +308,7 @@ enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error
     for (size_t i = 0; i < sizeof(lanes) / sizeof(lanes[0]) && status == GK_OK; i++) {
         status = spool_drop_before(spool, lanes[i], limit_ms, err);
     }
+    spool_mend(spool);
     return status;
 }
 

@@ -86,6 +86,12 @@ tests_agent_test_spool_SOURCES = tests/agent/test-spool.c $(spool_rig)
 tests_agent_test_spool_CPPFLAGS = $(spool_test_cppflags)
 tests_agent_test_spool_LDADD = $(spool_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-spool-damage
+TESTS += tests/agent/test-spool-damage
+tests_agent_test_spool_damage_SOURCES = tests/agent/test-spool-damage.c $(spool_rig)
+tests_agent_test_spool_damage_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_damage_LDADD = $(spool_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-state
 TESTS += tests/agent/test-state
 tests_agent_test_state_CPPFLAGS = $(agent_test_cppflags)
