@@ -24,6 +24,8 @@ libagent_la_SOURCES += \
     %D%/budget.c %D%/budget.h \
     %D%/conversation.c \
     %D%/enos/connect.c %D%/enos/connect.h \
+    %D%/enos/envelope.c %D%/enos/envelope.h \
+    %D%/enos/handed.c %D%/enos/handed.h \
     %D%/enos/message.c %D%/enos/message.h \
     %D%/link.c %D%/link.h %D%/link-internal.h %D%/link-verdict.c \
     %D%/local.c %D%/local.h \

@@ -85,7 +85,7 @@ static enum gk_status parse(const void *payload, size_t size, json_t **whole, st
     return GK_OK;
 }
 
-static bool id_is_valid(const json_t *id)
+bool enos_id_is_valid(const json_t *id)
 {
     return json_is_integer(id) || (json_is_string(id) && json_string_length(id) > 0 &&
                                    json_string_length(id) <= ENOS_ID_MAX);
@@ -105,7 +105,7 @@ enum gk_status enos_reply_parse(const void *payload, size_t size, struct enos_re
     }
     id = json_object_get(whole, "id");
     code = json_object_get(whole, "code");
-    if (!id_is_valid(id) || !json_is_integer(code)) {
+    if (!enos_id_is_valid(id) || !json_is_integer(code)) {
         return gk_fail(err, GK_HUB_GARBLED, "a reply without a usable id and code");
     }
     if (json_is_string(id)) {
@@ -139,7 +139,7 @@ enum gk_status enos_request_parse(const void *payload, size_t size, struct enos_
         return status;
     }
     id = json_object_get(whole, "id");
-    if (id != NULL && !id_is_valid(id)) {
+    if (id != NULL && !enos_id_is_valid(id)) {
         return gk_fail(err, GK_HUB_GARBLED, "a command with an unusable id");
     }
     method = json_string_value(json_object_get(whole, "method"));

@@ -73,6 +73,9 @@ enum gk_status enos_reply_parse(const void *payload, size_t size, struct enos_re
 enum gk_status enos_request_parse(const void *payload, size_t size, struct enos_request *request,
                                   struct gk_error *err) GK_MUST_CHECK;
 
+/* A number, or a text of 1 to ENOS_ID_MAX bytes. */
+bool enos_id_is_valid(const json_t *id);
+
 /* What a device may answer: 200, or 2000 and more. */
 bool enos_code_is_ours(int code);
 
