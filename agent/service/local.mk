@@ -10,6 +10,7 @@ libservice_la_SOURCES = \
     %D%/command.c %D%/command.h \
     %D%/commander.c %D%/commander-internal.h %D%/commander-take.c \
     %D%/commands.c %D%/commands.h \
+    %D%/connection.c %D%/connection.h \
     %D%/expiry.c \
     %D%/figures.c \
     %D%/handler.c %D%/handler.h \

@@ -439,10 +439,14 @@ enum gk_status server_new(struct service *service, struct server **server,
                           struct gk_error *err) GK_MUST_CHECK;
 void server_free(struct server *server); /* NULL is fine */
 
-/* Answer the client's request; its next line is read after that. */
+/* A client is one request of a connection; up to 64 of one are under way at a time and are answered
+ * in the order they were asked. Answering is the end of it. */
 void client_reply(struct client *client, const json_t *reply);
 void client_fail(struct client *client, const char *operation, const struct gk_error *err,
                  json_int_t code);
+/* The line it came in; lives as long as request_handle() runs. */
+const char *client_line(const struct client *client, size_t *size);
+struct service *client_service(const struct client *client);
 /* May change things: root, or the user that gatekeyd runs as. */
 bool client_is_privileged(const struct client *client);
 
