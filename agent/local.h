@@ -3,11 +3,18 @@
  * Talking to gatekeyd on its socket ([local] socket): a JSON object per line, one answer per
  * request.
  *
+ * Up to 64 requests of one connection are under way at a time; the answers come in the order of the
+ * requests. Who writes many lines before he reads gets them stored together, and far more of them.
+ *
  *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
  *         topic is what follows /sys/PK/DK/; the answer comes when the message is in the spool, on
  *         disk: {"ok":true,"id":"2992..."}; with "wait":true when the hub answered, which may take
  *         long: {"ok":true,"id":"2992...","code":200,"data":{}}. Who is gone by then has handed
- *         it over all the same.
+ *         it over all the same. Numbers in params reach the hub as they are written.
+ *         thing/event/certificateRequest, certificateSuperseded and revokeMe: uid 0 or the
+ *         service's own, since the application beside the hub acts on them.
+ *         "now":true, for the same uids: sent if there is a connection, and not kept; the answer is
+ *         the hub's
  *     {"op":"relay","topic":"gatekey/up/thing/measurepoint/post","payload":"{...}"}
  *         the local broker's plugin: a message as it came, "base64":true where it is no UTF-8;
  *         {"ok":true,"id":"2992..."} once it is in the spool; "ok":false with "final":true when it
@@ -16,9 +23,7 @@
  *         the same uids: {"ok":true} if that is how gatekeyd proves itself to the broker
  *     {"op":"spool","do":"list","lane":"refused","after":0,"limit":100}
  *         list, show, retry, drop; lane refused, points, telemetry or kept. To change takes the
- *         uids below.
- *         thing/event/certificateRequest, certificateSuperseded and revokeMe: uid 0 or the
- *         service's own, since the application beside the hub acts on them
+ *         uids below
  *     {"op":"status"}
  *         {"ok":true,"state":"connected","connected":true,"since":1795..., ...}
  *     {"op":"reconnect","directory":"/var/lib/gatekey","product_key":"PK","device_key":"DK"}

@@ -26,7 +26,8 @@ static void free_pkeyp(EVP_PKEY **key)
 /* --- events -------------------------------------------------------------------------------------
  */
 
-/* Hand an event to gatekeyd; done when the hub has it. events is consumed. */
+/* Hand an event to gatekeyd; done when the hub has it. It does not wait in the spool: by the next
+ * run the question may be another. events is consumed. */
 static enum gk_status post(struct renewal *r, const char *event, json_t *events,
                            struct gk_error *err)
 {
@@ -39,8 +40,9 @@ static enum gk_status post(struct renewal *r, const char *event, json_t *events,
 
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(topic, sizeof(topic), "thing/event/%s/post", event);
-    request = json_pack("{ss ss s{so sI}}", "op", "publish", "topic", topic, "params", "events",
-                        events, "time", (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    request =
+        json_pack("{ss ss sb s{so sI}}", "op", "publish", "topic", topic, "now", 1, "params",
+                  "events", events, "time", (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
     if (request == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }

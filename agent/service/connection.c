@@ -49,6 +49,8 @@ static void client_free(struct client *client)
 {
     struct service *service = client->connection->service;
 
+    intake_forget(service->intake, client);
+    uplink_forget(service->uplink, client);
     publisher_forget(service->publisher, client);
     session_forget(service->session, client);
     free(client->reply);

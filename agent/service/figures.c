@@ -113,6 +113,12 @@ static void describe_parts(const struct service *service, json_t *figures)
     if (service->session != NULL) {
         session_describe(service->session, figures);
     }
+    if (service->intake != NULL) {
+        intake_describe(service->intake, figures);
+    }
+    if (service->uplink != NULL) {
+        uplink_describe(service->uplink, figures);
+    }
     if (service->publisher != NULL) {
         publisher_describe(service->publisher, figures);
     }

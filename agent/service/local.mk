@@ -4,7 +4,6 @@
 noinst_LTLIBRARIES += libservice.la
 libservice_la_SOURCES = \
     %D%/certificate.c \
-    %D%/absent.c \
     %D%/answers.c %D%/answers.h \
     %D%/clock.c \
     %D%/command.c %D%/command.h \
@@ -16,6 +15,7 @@ libservice_la_SOURCES = \
     %D%/handler.c %D%/handler.h \
     %D%/identity.c \
     %D%/inbox.c \
+    %D%/intake.c \
     %D%/lists.c \
     %D%/log.c %D%/log.h \
     %D%/metrics.c %D%/metrics-internal.h \
@@ -35,6 +35,8 @@ libservice_la_SOURCES = \
     %D%/traffic.c %D%/traffic.h \
     %D%/session-link.c %D%/session-phase.c %D%/session-resume.c \
     %D%/session-secret.c %D%/session-use.c \
+    %D%/uplink.c %D%/uplink-flight.c %D%/uplink-internal.h %D%/uplink-outcome.c \
+    %D%/uplink-verdict.c %D%/uplink-verdict.h %D%/uplink-wait.c \
     %D%/storage.c \
     %D%/watch.c
 libservice_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(MOSQUITTO_CFLAGS) \

@@ -140,6 +140,23 @@ static enum gk_status check_config(const struct agent_config *config, struct gk_
     return status;
 }
 
+/* What programs hand over, and its way to the hub. */
+static enum gk_status start_messages(struct service *service, struct gk_error *err)
+{
+    enum gk_status status = storage_new(service, &service->storage, err);
+
+    if (status == GK_OK) {
+        status = intake_new(service, &service->intake, err);
+    }
+    if (status == GK_OK) {
+        status = uplink_new(service, &service->uplink, err);
+    }
+    if (status == GK_OK) {
+        status = metrics_new(service, &service->metrics, err);
+    }
+    return status == GK_OK ? publisher_new(service, &service->publisher, err) : status;
+}
+
 /* The socket first: it tells whether another gatekeyd is at work. The session last: it uses the
  * rest. */
 static enum gk_status start_parts(struct service *service, struct gk_error *err)
@@ -147,13 +164,7 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
     enum gk_status status = server_new(service, &service->server, err);
 
     if (status == GK_OK) {
-        status = storage_new(service, &service->storage, err);
-    }
-    if (status == GK_OK) {
-        status = metrics_new(service, &service->metrics, err);
-    }
-    if (status == GK_OK) {
-        status = publisher_new(service, &service->publisher, err);
+        status = start_messages(service, err);
     }
     if (status == GK_OK) {
         status = commander_new(service, &service->commander, err);
@@ -182,15 +193,20 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
 static void stop_parts(struct service *service)
 {
     server_free(service->server);
+    if (service->uplink != NULL) {
+        uplink_down(service->uplink);
+    }
     session_free(TAKE(service->session));
     metrics_free(TAKE(service->metrics));
     clock_watch_free(service->clock);
     relay_free(TAKE(service->relay));
     commander_free(service->commander);
+    uplink_free(service->uplink);
     publisher_free(service->publisher);
     notices_free(service->notices);
     expiry_free(service->expiry);
     lists_free(service->lists);
+    intake_free(service->intake);
     storage_free(service->storage);
 }
 

@@ -2,8 +2,11 @@
 /* Events of our own for the hub: each is told until the hub has taken it. */
 #include "agent/service/service.h"
 
+#include "agent/enos/message.h"
 #include "agent/service/log.h"
+#include "agent/spool/spool.h"
 
+#include <inttypes.h>
 #include <time.h>
 
 #define KINDS_MAX 8
@@ -14,6 +17,7 @@ struct notice {
     const char *event; /* NULL: this place is free */
     json_t *params;    /* what is to be told; NULL: the hub has it */
     json_t *sent;      /* what the hub has not answered yet; a newer one may stand in params */
+    char id[24];       /* of params: sent again it is told by that; empty: it has none yet */
     void (*told)(void *context); /* called when the hub has params; may be NULL */
     void *context;
 };
@@ -65,18 +69,36 @@ static void on_answered(void *context, const char *id, json_int_t code, json_t *
     }
 }
 
+/* These do not wait in the spool: of each kind the newest is enough. */
+static enum gk_status post(struct notice *notice)
+{
+    struct service *service = notice->notices->service;
+    CLEANUP(gk_freep) char *text = NULL;
+    struct publisher_request request = { .id = notice->id };
+    char topic[128];
+    enum gk_status status;
+
+    snprintf(topic, sizeof(topic), "thing/event/%s/post", notice->event);
+    if (notice->id[0] == '\0') {
+        snprintf(notice->id, sizeof(notice->id), "%" PRId64,
+                 spool_number(service->spool, SPOOL_KEPT));
+    }
+    status = enos_request_format(notice->id, topic, notice->params, &text, &request.size, NULL);
+    if (status != GK_OK) {
+        return status;
+    }
+    request.rest = topic;
+    request.text = text;
+    return publisher_send(service->publisher, &request, on_answered, notice, NULL);
+}
+
 /* One answer is waited for at a time. */
 static void tell(struct notice *notice)
 {
-    struct publisher *publisher;
-    char topic[128];
-
     if (notice->params == NULL || notice->sent != NULL) {
         return;
     }
-    publisher = notice->notices->service->publisher;
-    snprintf(topic, sizeof(topic), "thing/event/%s/post", notice->event);
-    if (publisher_send_own(publisher, topic, notice->params, on_answered, notice, NULL) == GK_OK) {
+    if (post(notice) == GK_OK) {
         notice->sent = json_incref(notice->params);
     } else {
         retry_later(notice->notices);
@@ -152,6 +174,7 @@ enum gk_status service_notify_until(struct service *service, const char *event, 
     json_decref(notice->params);
     notice->event = event;
     notice->params = params;
+    notice->id[0] = '\0';
     notice->told = told;
     notice->context = context;
     /* Soon, but not from within whatever noticed it. */

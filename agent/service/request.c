@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be asked for on the local socket (agent/local.h). */
 #include "agent/clock.h"
+#include "agent/enos/connect.h"
+#include "agent/enos/handed.h"
 #include "agent/service/service.h"
+#include "agent/spool/spool.h"
 
+#include <inttypes.h>
 #include <sys/stat.h>
 
 typedef void handle(struct service *service, struct client *client, const json_t *request);
@@ -23,44 +27,89 @@ static void on_published(void *context, const char *id, json_int_t code, json_t 
     client_reply(context, reply);
 }
 
-/*
- * Events that the application beside the hub acts on: whoever sends them has this gateway's
- * certificate revoked, or one issued for a key of his.
- */
-static bool is_about_certificates(const char *topic)
+static void on_stored(void *context, int64_t id, const struct gk_error *err)
 {
-    static const char *const events[] = { "certificateRequest", "certificateSuperseded",
-                                          "revokeMe" };
-    static const char folder[] = "thing/event/";
+    CLEANUP(json_freep) json_t *reply = NULL;
+    char text[24];
 
-    if (strncasecmp(topic, folder, strlen(folder)) != 0) {
-        return false;
+    if (err != NULL) {
+        client_fail(context, "publish", err, 0);
+        return;
     }
-    topic += strlen(folder);
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-        size_t size = strlen(events[i]);
+    snprintf(text, sizeof(text), "%" PRId64, id);
+    reply = json_pack("{s:b, s:s}", "ok", 1, "id", text);
+    client_reply(context, reply);
+}
 
-        if (strncasecmp(topic, events[i], size) == 0 &&
-            (topic[size] == '/' || topic[size] == '\0')) {
-            return true;
-        }
+static void on_stored_wait(void *context, int64_t id, const struct gk_error *err)
+{
+    struct gk_error why = { 0 };
+
+    if (err != NULL) {
+        client_fail(context, "publish", err, 0);
+    } else if (uplink_wait(client_service(context)->uplink, id, on_published, context, &why) !=
+               GK_OK) {
+        client_fail(context, "wait for the hub", &why, 0);
     }
-    return false;
+}
+
+static enum gk_status hand_over(struct service *service, struct client *client, const char *topic,
+                                bool wait, struct gk_error *err)
+{
+    struct intake_message message = { .topic = topic,
+                                      .is_params = true,
+                                      .trusted = client_is_privileged(client) };
+    const char *text = NULL, *line;
+    size_t size;
+
+    /* As it was written: a number that was read and printed again may be another. */
+    line = client_line(client, &size);
+    if (!enos_member_find(line, size, "params", &text, &message.size)) {
+        return gk_fail(err, GK_USAGE, "params must be written without \\u");
+    }
+    message.payload = text;
+    return intake_take(service->intake, &message, wait ? on_stored_wait : on_stored, client, err);
+}
+
+/* Past the spool: what is of no use later is better not kept. */
+static enum gk_status send_now(struct service *service, struct client *client, const char *topic,
+                               json_t *params, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    struct publisher_request request = { .rest = topic };
+    char id[24];
+    enum gk_status status;
+
+    if (!client_is_privileged(client)) {
+        return gk_fail(err, GK_REFUSED, "\"now\": only root and gatekeyd's own user may");
+    }
+    if (!enos_rest_is_publishable(topic)) {
+        return gk_fail(err, GK_USAGE, "topic %.130s", topic);
+    }
+    snprintf(id, sizeof(id), "%" PRId64, spool_number(service->spool, spool_lane_of(topic)));
+    status = enos_request_format(id, topic, params, &text, &request.size, err);
+    if (status != GK_OK) {
+        return status;
+    }
+    request.id = id;
+    request.text = text;
+    return publisher_send(service->publisher, &request, on_published, client, err);
 }
 
 static void publish(struct service *service, struct client *client, const json_t *request)
 {
     const char *topic = json_string_value(json_object_get(request, "topic"));
     json_t *params = json_object_get(request, "params");
+    bool wait = json_is_true(json_object_get(request, "wait"));
     struct gk_error err = { 0 };
     enum gk_status status;
 
     if (topic == NULL || params == NULL) {
         status = gk_fail(&err, GK_USAGE, "topic and params are needed");
-    } else if (is_about_certificates(topic) && !client_is_privileged(client)) {
-        status = gk_fail(&err, GK_REFUSED, "%.60s: only root and gatekeyd's own user may", topic);
+    } else if (json_is_true(json_object_get(request, "now"))) {
+        status = send_now(service, client, topic, params, &err);
     } else {
-        status = publisher_send(service->publisher, topic, params, on_published, client, &err);
+        status = hand_over(service, client, topic, wait, &err);
     }
     if (status != GK_OK) {
         client_fail(client, "publish", &err, 0);

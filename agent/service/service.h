@@ -231,6 +231,8 @@ enum gk_status intake_take(struct intake *intake, const struct intake_message *m
  * nothing of it is in the spool then. */
 enum gk_status intake_commit(struct intake *intake, struct gk_error *err) GK_MUST_CHECK;
 void intake_forget(struct intake *intake, const void *context); /* whoever asked is gone */
+/* UNIX time, ms, as agent_clock_now() judges it. */
+int64_t intake_time_ms(struct intake *intake);
 void intake_describe(const struct intake *intake, json_t *status);
 
 /* --- uplink.c -------------------------------------------------------------------------------- */
@@ -241,6 +243,8 @@ void uplink_free(struct uplink *uplink);   /* NULL is fine */
 void uplink_up(struct uplink *uplink);     /* there is a connection */
 void uplink_down(struct uplink *uplink);   /* there is none: what is under way is sent again */
 void uplink_stored(struct uplink *uplink); /* the spool has something new */
+/* The hub has acknowledged something: there is room in the link's window. */
+void uplink_acknowledged(struct uplink *uplink);
 /* Tell when the hub answered to this message; at most once, and not any more after forget. */
 enum gk_status uplink_wait(struct uplink *uplink, int64_t id, publisher_done *done, void *context,
                            struct gk_error *err) GK_MUST_CHECK;
@@ -294,31 +298,31 @@ json_t *metrics_status(const struct metrics *metrics); /* what op "status" answe
 
 /* --- publisher.c ----------------------------------------------------------------------------- */
 
+/* One request as it goes to the hub; all is borrowed for the call. */
+struct publisher_request {
+    const char *id, *rest; /* id: what the envelope says; rest: what follows /sys/PK/DK/ */
+    const void *text;
+    size_t size;
+    bool raw; /* no envelope: the hub does not answer, its PUBACK is what there is (as code 200) */
+};
+
 enum gk_status publisher_new(struct service *service, struct publisher **publisher,
                              struct gk_error *err) GK_MUST_CHECK;
 void publisher_free(struct publisher *publisher); /* NULL is fine */
 
 /*
- * Send params on a topic (what follows /sys/PK/DK/) and call done once when the hub answered, did
- * not in time, or was lost. During a planned reconnect it is kept until there is a connection
- * again. Fails with GK_USAGE (topic or size), GK_BUSY (too many wait), and as session_publish()
- * does; done is not called then.
+ * Send a request now and call done once: when the hub answered, when it did not within half a
+ * minute (longer for what is large), or when the connection ended, which is code 0. Nothing is
+ * kept for another connection. Fails with GK_BUSY (too many wait), GK_NO_MEMORY, and as
+ * session_publish() does; done is not called then.
  */
-enum gk_status publisher_send(struct publisher *publisher, const char *rest, json_t *params,
+enum gk_status publisher_send(struct publisher *publisher, const struct publisher_request *request,
                               publisher_done *done, void *context,
                               struct gk_error *err) GK_MUST_CHECK;
-/* The same for what nobody handed over: it is not counted. */
-enum gk_status publisher_send_own(struct publisher *publisher, const char *rest, json_t *params,
-                                  publisher_done *done, void *context,
-                                  struct gk_error *err) GK_MUST_CHECK;
 /* Whoever asked is gone; the answer will be dropped. */
 void publisher_forget(struct publisher *publisher, const void *context);
 
-/* There is a connection: what was kept is sent, with the ids it had. */
-void publisher_up(struct publisher *publisher);
-/* A planned reconnect begins: keep what is unanswered. */
-void publisher_hold(struct publisher *publisher);
-/* There is none, and nobody knows when: all that wait are told why. */
+/* The connection ended: all that wait are told why. */
 void publisher_down(struct publisher *publisher, const struct gk_error *err);
 /* True when the message was an answer that somebody waits for, or waited for. */
 bool publisher_receive(struct publisher *publisher, const char *rest, const void *payload,

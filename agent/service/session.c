@@ -71,6 +71,7 @@ static void stop_waiting(struct session *session)
 static void give_up(struct session *session, const struct gk_error *why)
 {
     session->moving = false;
+    uplink_down(session->service->uplink);
     publisher_down(session->service->publisher, why);
 }
 
@@ -128,10 +129,10 @@ static void arrive(struct session *session)
 {
     session->accepted = false;
     session->moving = false;
-    publisher_up(session->service->publisher);
     commander_up(session->service->commander);
     expiry_check(session->service->expiry);
     notices_up(session->service->notices);
+    uplink_up(session->service->uplink);
     /* Whoever wants to know of the next pair is not told of this one. */
     if (session->plan != PLAN_TRY) {
         session_tell(session, NULL);
@@ -332,13 +333,17 @@ void session_attempt(struct session *session, bool patient)
 
 void session_move(struct session *session, enum agent_pair pair)
 {
+    const struct gk_error between = { .status = GK_UNREACHABLE,
+                                      .object = "between two connections" };
+
     if (session->phase == CONNECTED) {
         session->moving = true;
     }
     session_say_goodbye(session);
     stop_waiting(session);
     if (session->moving) {
-        publisher_hold(session->service->publisher);
+        uplink_down(session->service->uplink);
+        publisher_down(session->service->publisher, &between);
     }
     session->plan = NO_PLAN;
     session->pair = pair;
