@@ -78,6 +78,23 @@ static void describe_spool(const struct service *service, json_t *figures)
                                   (json_int_t)c.dropped));
 }
 
+/* What is counted on the way into the spool and out of it, beside what the spool itself counts. */
+static void describe_way(json_t *figures)
+{
+    static const struct {
+        const char *name, *member;
+    } table[] = { { "rejected", "turned_away" }, { "sent", "sent" }, { "resent", "sent_again" } };
+    json_t *counters = json_object_get(figures, "counters");
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        json_t *value = json_object_get(figures, table[i].member);
+
+        if (counters != NULL && value != NULL) {
+            json_object_set(counters, table[i].name, value);
+        }
+    }
+}
+
 /* Other providers do not count: then each handshake that was no resumption took one. */
 static void describe_signatures(const struct service *service, json_t *figures)
 {
@@ -131,7 +148,17 @@ static void describe_parts(const struct service *service, json_t *figures)
     if (service->clock != NULL) {
         clock_watch_describe(service->clock, figures);
     }
+    if (service->intake != NULL) {
+        intake_describe(service->intake, figures);
+    }
+    if (service->uplink != NULL) {
+        uplink_describe(service->uplink, figures);
+    }
+    if (service->relay != NULL) {
+        relay_describe(service->relay, figures);
+    }
     describe_spool(service, figures);
+    describe_way(figures);
 }
 
 json_t *figures_gather(const struct service *service, uint64_t started_ms)
@@ -156,6 +183,39 @@ json_t *figures_gather(const struct service *service, uint64_t started_ms)
 }
 
 /* --- shorter --------------------------------------------------------------------------------- */
+
+static void copy(json_t *to, const json_t *from, const char *name)
+{
+    json_t *value = json_object_get(from, name);
+
+    if (value != NULL) {
+        json_object_set(to, name, value);
+    }
+}
+
+json_t *figures_for_applications(const json_t *figures)
+{
+    static const char *const members[] = { "state",      "connected", "since",
+                                           "last_error", "counters",  "certificate" };
+    static const char *const of_spool[] = { "queued", "bytes", "max_bytes", "oldest" };
+    const json_t *spool = json_object_get(figures, "spool");
+    json_t *cut = json_object();
+    json_t *spool_cut = json_object();
+
+    if (cut == NULL || spool_cut == NULL) {
+        json_decref(cut);
+        json_decref(spool_cut);
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        copy(cut, figures, members[i]);
+    }
+    for (size_t i = 0; i < sizeof(of_spool) / sizeof(of_spool[0]); i++) {
+        copy(spool_cut, spool, of_spool[i]);
+    }
+    json_object_set_new(cut, "spool", spool_cut);
+    return cut;
+}
 
 static void say_connection(const json_t *figures, char *text, size_t size)
 {

@@ -11,6 +11,10 @@
  * boot. NULL: no memory. */
 json_t *figures_gather(const struct service *service, uint64_t started_ms);
 
+/* What of it applications on the local broker are told; without the time, so that two can be
+ * compared. */
+json_t *figures_for_applications(const json_t *figures);
+
 /* One line for systemctl status. It names no duration, which would not grow while nothing changes.
  */
 void figures_sentence(const json_t *figures, char *sentence, size_t size);

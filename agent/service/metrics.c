@@ -19,6 +19,7 @@
 /* What can be compared at every turn of the loop. */
 struct glance {
     uint64_t accepted, acknowledged, refused, dropped;
+    bool broker;
 };
 
 struct metrics {
@@ -27,7 +28,8 @@ struct metrics {
     uint64_t started_ms, told_ms, due_ms; /* since boot; due: UINT64_MAX for never */
     bool soon, changed;
     struct glance seen;
-    char *sentence; /* what systemd was told */
+    json_t *published; /* what gatekey/status says */
+    char *sentence;    /* what systemd was told */
     bool file_failed;
 };
 
@@ -75,6 +77,33 @@ static void tell_systemd(struct metrics *metrics, const json_t *figures)
     metrics->sentence = strdup(sentence);
 }
 
+/* Without a broker the relay keeps it for when there is one. */
+static void publish(struct metrics *metrics, json_t *status)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    CLEANUP(json_freep) json_t *dated = json_copy(status);
+
+    if (metrics->published != NULL && json_equal(metrics->published, status)) {
+        return;
+    }
+    json_object_set_new(dated, "time", json_integer((json_int_t)time(NULL)));
+    text = json_dumps(dated, JSON_COMPACT);
+    if (text != NULL &&
+        relay_publish(metrics->service->relay, "status", text, strlen(text), true, NULL) == GK_OK) {
+        json_decref(metrics->published);
+        metrics->published = json_incref(status);
+    }
+}
+
+static void tell_applications(struct metrics *metrics, const json_t *figures)
+{
+    CLEANUP(json_freep) json_t *status = figures_for_applications(figures);
+
+    if (status != NULL && metrics->service->relay != NULL && relay_is_up(metrics->service->relay)) {
+        publish(metrics, status);
+    }
+}
+
 static void tell(struct metrics *metrics)
 {
     CLEANUP(json_freep) json_t *figures = metrics_status(metrics);
@@ -84,6 +113,7 @@ static void tell(struct metrics *metrics)
     metrics->changed = false;
     if (figures != NULL) {
         tell_systemd(metrics, figures);
+        tell_applications(metrics, figures);
         write_file(metrics, figures);
     }
 }
@@ -132,6 +162,7 @@ static struct glance glance_at(const struct service *service)
         glance.refused = counters.refused;
         glance.dropped = counters.dropped;
     }
+    glance.broker = service->relay != NULL && relay_is_up(service->relay);
     return glance;
 }
 
@@ -148,6 +179,7 @@ static int on_prepare(sd_event_source *source, void *context)
     struct glance now = glance_at(metrics->service);
 
     (void)source;
+    metrics->soon = metrics->soon || now.broker != metrics->seen.broker;
     metrics->changed = metrics->changed || !is_same_traffic(&now, &metrics->seen);
     metrics->seen = now;
     plan(metrics);
@@ -212,6 +244,10 @@ static void say_goodbye(struct metrics *metrics)
                                 config->product_key, "device_key", config->device_key, "time",
                                 (json_int_t)time(NULL));
 
+    if (metrics->service->relay != NULL) {
+        (void)!relay_publish(metrics->service->relay, "status", METRICS_ENDED,
+                             strlen(METRICS_ENDED), true, NULL);
+    }
     if (figures != NULL) {
         write_file(metrics, figures);
     }
@@ -224,6 +260,7 @@ void metrics_free(struct metrics *metrics)
     }
     say_goodbye(metrics);
     sd_event_source_disable_unref(metrics->source);
+    json_decref(metrics->published);
     free(metrics->sentence);
     free(metrics);
 }

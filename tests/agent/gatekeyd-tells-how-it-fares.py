@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What gatekeyd says of itself: op status, the file for Prometheus, systemd's status line, gatekey status and its --watch."""
+"""What gatekeyd says of itself: op status, Prometheus' file, gatekey/status, systemd's status line, gatekey status and its --watch."""
 
 import fcntl
 import json
@@ -19,6 +19,7 @@ import unittest
 
 from service import BUILD, GatekeydTest, PATIENCE, wait_until
 
+from localbroker import LocalBroker
 import prometheus
 
 ENTER, LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
@@ -177,6 +178,83 @@ class Systemd(Told):
             service.reset()
             told.clear()
             heard("STATUS=not-enrolled")
+
+
+class Applications(Told):
+    def setUp(self):
+        super().setUp()
+        self.brokers, self.applications = [], []
+
+    def tearDown(self):
+        for application in self.applications:
+            application.close()
+        for broker in self.brokers:
+            broker.stop()
+        super().tearDown()
+
+    def with_broker(self):
+        service = self.service()
+        broker = LocalBroker(service)
+        self.brokers.append(broker)
+        service.local = f"broker = {broker.path}\n"
+        service.configure()
+        return service, broker
+
+    def application(self, broker, name):
+        """One that hears gatekey/status."""
+        application = broker.application(name, patience=PATIENCE)
+        self.applications.append(application)
+        self.assertEqual(application.subscribe("gatekey/status"), 1)
+        return application
+
+    def hears(self, application, **members):
+        """The next state that has all these."""
+        while True:
+            topic, payload = application.receive()
+            said = json.loads(payload)
+            self.assertEqual(topic, "gatekey/status")
+            if members.items() <= said.items():
+                return said
+
+    def test_hear_each_state_and_find_the_last(self):
+        service, broker = self.with_broker()
+        broker.start()
+        service.start()
+        application = self.application(broker, "first")
+        said = self.hears(application, state="not-enrolled", connected=False)
+        self.assertLess(abs(said["time"] - time.time()), PATIENCE)
+        service.enrol()
+        said = self.hears(application, state="connected", connected=True)
+        self.assertGreaterEqual(said["spool"]["max_bytes"], 1 << 20)
+        self.assertEqual(said["spool"]["queued"], 0)
+        self.assertEqual(set(said["counters"]) & {"accepted", "acknowledged", "refused", "dropped", "stored"},
+                         {"accepted", "acknowledged", "refused", "dropped", "stored"})
+        late = self.application(broker, "second")
+        self.hears(late, state="connected")
+        self.assertEqual(service.stop(), 0)
+        self.hears(application, state="not-running", connected=False)
+
+    def test_hear_of_a_death(self):
+        service, broker = self.with_broker()
+        broker.start()
+        service.enrol().start().connected()
+        application = self.application(broker, "first")
+        self.hears(application, state="connected")
+        service.process.kill()
+        service.process.wait(PATIENCE)
+        self.hears(application, state="not-running", connected=False)
+        service.another_day()
+        service.start()
+        self.hears(application, state="connected")
+
+    def test_are_told_by_a_broker_that_comes_late(self):
+        service, broker = self.with_broker()
+        service.enrol().start().connected()
+        self.assertFalse(service.status()["broker"]["connected"])
+        broker.start()
+        wait_until("the broker is used", lambda: service.status()["broker"]["connected"])
+        application = self.application(broker, "first")
+        self.hears(application, state="connected")
 
 
 class Screen:
