@@ -90,7 +90,7 @@ class Application(threading.Thread):
                 try:
                     self.serve(link)
                 except OSError:
-                    pass
+                    self.enough.wait(0.02)
                 finally:
                     link.close()
         except BaseException as failure:  # pylint: disable=broad-except
