@@ -41,6 +41,12 @@ class LocalBroker:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
 
+    def join(self, service):
+        """Have the service, which is yet to be started, use this broker."""
+        service.local += f"broker = {self.path}\n"
+        service.configure()
+        return self
+
     def start(self, **popen):
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=log, stdout=log, **popen)

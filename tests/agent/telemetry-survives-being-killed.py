@@ -93,7 +93,7 @@ class Killed(GatekeydTest):
     def test_loses_nothing_that_was_accepted(self):
         print(f"seed {SEED}", flush=True)
         service = self.service()
-        broker = LocalBroker(service)
+        broker = LocalBroker(service).join(service)
         service.enrol().start().connected()
         broker.start()
         ledger = Ledger(self.hub, service.name)

@@ -386,7 +386,7 @@ class Scene:
         self.arrivals = Arrivals(self.hub)
         self.service = Service(self.hub, os.path.abspath("durable"), "gateway")
         self.service.settings["spool"] = {"rate": 0}
-        self.broker = LocalBroker(self.service)
+        self.broker = LocalBroker(self.service).join(self.service)
         self.service.enrol().start()
         self.broker.start()
         self.straight = Straight(self.arrivals, self.hub)
