@@ -98,7 +98,7 @@ enum gk_status relay_new(struct service *service, struct relay **relay, struct g
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     made->service = service;
-    made->path = service->config->broker;
+    made->path = service->config->broker[0] != '\0' ? service->config->broker : NULL;
     status = make_password(made, err);
     if (status == GK_OK && made->path != NULL) {
         status = find_folders(made, err);
