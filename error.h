@@ -57,6 +57,7 @@
     ROW(GK_NOT_ENROLLED, "this gateway is not enrolled", "run gatekey enroll")                      \
     ROW(GK_REVOKED, "the certificate is revoked", "find out why, then run gatekey reset and enrol again") \
     ROW(GK_UNREACHABLE, "the hub cannot be reached", "check the network and the address, then run it again") \
+    ROW(GK_PROXY, "the proxy does not let us through", "check [hub] proxy and proxy_password_file") \
     ROW(GK_UNTRUSTED, "the hub's certificate does not prove that it is the hub", "check ca_file and the host name; do not go on until it is understood") \
     ROW(GK_HUB_REFUSED, "the hub refused", "see its code and message")                              \
     ROW(GK_HUB_CREDENTIALS, "the hub does not accept these credentials", "check the key and the secret file, and the clock") \

@@ -270,6 +270,10 @@ static enum gk_status until_done(struct conversation *talk, struct gk_error *err
             talk->cut = true;
             return was_said(talk) ? GK_OK : status;
         }
+        /* Until then the link itself is patient for so long, and no longer. */
+        if (!agent_link_is_up(talk->link)) {
+            end = seconds() + AGENT_LINK_TIMEOUT_S;
+        }
         if (seconds() > end) {
             return gk_fail(err, GK_UNREACHABLE, "%s let us in and then said nothing",
                            talk->config->host);
@@ -307,7 +311,7 @@ static enum gk_status converse(struct conversation *talk, struct agent_openssl *
                                enum enos_mode mode, enum agent_pair pair, const char *secret,
                                struct gk_error *err)
 {
-    const struct agent_link_options options = { mode, pair, secret, NULL, &events, talk };
+    const struct agent_link_options options = { mode, pair, secret, NULL, NULL, &events, talk };
     CLEANUP(agent_link_freep) struct agent_link *link = NULL;
     struct agent_moment now;
     struct gk_error own = { 0 };

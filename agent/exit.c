@@ -15,6 +15,7 @@ enum agent_exit agent_exit_code(enum gk_status status)
     case GK_REVOKED:
         return AGENT_EXIT_REVOKED;
     case GK_UNREACHABLE:
+    case GK_PROXY:
     case GK_THROTTLED:
         return AGENT_EXIT_UNREACHABLE;
     case GK_NO_TPM:

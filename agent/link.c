@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection to the hub, from its name to its end. */
+/* One connection to the hub, from its making to its end. */
 #include "agent/link-internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <mosquitto.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#define ADDRESS_TIMEOUT_S 15 /* TCP and TLS with one address, before the next is tried */
-#define CONNACK_TIMEOUT_S 30 /* the whole way to the CONNACK */
-#define READS_MAX 256        /* packets at a time, so that a flood leaves time for the rest */
+#define READS_MAX 256 /* packets at a time, so that a flood leaves time for the rest */
 
 enum gk_status agent_link_init(struct gk_error *err)
 {
@@ -26,80 +22,12 @@ enum gk_status agent_link_init(struct gk_error *err)
     return GK_OK;
 }
 
-static time_t monotonic(void)
+int64_t agent_link_now_ms(void)
 {
     struct timespec now = { 0 };
 
     clock_gettime(CLOCK_BOOTTIME, &now);
-    return now.tv_sec;
-}
-
-/* --- what libmosquitto calls ----------------------------------------------------------------- */
-
-static void on_connect(struct mosquitto *mosquitto, void *context, int code)
-{
-    struct agent_link *link = context;
-
-    link->connack = code;
-    if (code != 0) {
-        agent_tls_session_forget(link->options.session);
-    } else {
-        agent_tls_accepted(link->tls, mosquitto_ssl_get(mosquitto));
-        link->phase = UP;
-        link->options.events->up(link->options.context);
-    }
-}
-
-static void on_disconnect(struct mosquitto *mosquitto, void *context, int code)
-{
-    struct agent_link *link = context;
-
-    (void)mosquitto;
-    (void)code; /* tells a pulled plug from nothing */
-    link->closed = true;
-}
-
-static void on_message(struct mosquitto *mosquitto, void *context,
-                       const struct mosquitto_message *message)
-{
-    struct agent_link *link = context;
-
-    (void)mosquitto;
-    if (message->payloadlen >= 0) {
-        link->options.events->message(link->options.context, message->topic, message->payload,
-                                      (size_t)message->payloadlen);
-    }
-}
-
-static void on_publish(struct mosquitto *mosquitto, void *context, int mid)
-{
-    struct agent_link *link = context;
-
-    (void)mosquitto;
-    if (link->unacknowledged > 0) {
-        link->unacknowledged--;
-    }
-    if (link->options.events->acknowledged != NULL) {
-        link->options.events->acknowledged(link->options.context, mid);
-    }
-}
-
-static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, int count,
-                         const int *granted)
-{
-    struct agent_link *link = context;
-
-    (void)mosquitto;
-    for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) {
-        if (link->subscriptions[i].topic != NULL && link->subscriptions[i].mid == mid) {
-            CLEANUP(gk_freep) char *topic = TAKE(link->subscriptions[i].topic);
-
-            if (count > 0 && granted[0] > 2 && link->options.events->unsubscribed != NULL) {
-                link->options.events->unsubscribed(link->options.context, topic);
-            }
-            return;
-        }
-    }
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- making it ------------------------------------------------------------------------------- */
@@ -141,7 +69,6 @@ enum gk_status agent_link_start(const struct agent_config *config, struct agent_
     made->config = config;
     made->options = *options;
     made->port = mutual ? config->port : config->activation_port;
-    made->begun = monotonic();
     made->connack = -1;
     if (config->device_key == NULL || config->product_key == NULL) {
         return gk_fail(err, GK_BAD_CONFIG, "[device] product_key or device_key is missing");
@@ -153,7 +80,10 @@ enum gk_status agent_link_start(const struct agent_config *config, struct agent_
                                options->session, &made->tls, err);
     }
     if (status == GK_OK) {
-        status = agent_resolve_start(config->host, &made->resolve, err);
+        status = agent_link_plan(made, err);
+    }
+    if (status == GK_OK) {
+        status = agent_link_begin_host(made, err);
     }
     if (status == GK_OK) {
         *link = TAKE(made);
@@ -167,7 +97,10 @@ void agent_link_free(struct agent_link *link)
         return;
     }
     mosquitto_destroy(link->mosquitto);
+    agent_tunnel_free(link->tunnel);
     agent_resolve_free(link->resolve);
+    agent_proxy_clear(&link->proxy);
+    free(link->fallback);
     agent_tls_free(link->tls);
     enos_connect_clear(&link->connect);
     for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) {
@@ -176,80 +109,7 @@ void agent_link_free(struct agent_link *link)
     free(link);
 }
 
-/* One struct mosquitto per address: a fresh one has no state of a failed attempt. */
-static enum gk_status make_client(struct agent_link *link, struct gk_error *err)
-{
-    struct mosquitto *client = mosquitto_new(link->connect.client_id, true, link);
-
-    mosquitto_destroy(link->mosquitto);
-    link->mosquitto = client;
-    if (client == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    mosquitto_connect_callback_set(client, on_connect);
-    mosquitto_disconnect_callback_set(client, on_disconnect);
-    mosquitto_message_callback_set(client, on_message);
-    mosquitto_publish_callback_set(client, on_publish);
-    mosquitto_subscribe_callback_set(client, on_subscribe);
-    /*
-     * "Threaded" though there is one thread: then a PUBACK is only queued while on_message runs,
-     * and leaves after it. Without the defaults libmosquitto leaves our SSL_CTX as it is.
-     */
-    if (mosquitto_threaded_set(client, true) != MOSQ_ERR_SUCCESS ||
-        mosquitto_username_pw_set(client, link->connect.user_name, link->connect.password) !=
-            MOSQ_ERR_SUCCESS ||
-        mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311) !=
-            MOSQ_ERR_SUCCESS ||
-        mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1) != MOSQ_ERR_SUCCESS ||
-        mosquitto_int_option(client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0) != MOSQ_ERR_SUCCESS ||
-        mosquitto_void_option(client, MOSQ_OPT_SSL_CTX, agent_tls_context(link->tls)) !=
-            MOSQ_ERR_SUCCESS) {
-        return gk_fail(err, GK_INTERNAL, "setting up libmosquitto");
-    }
-    return GK_OK;
-}
-
 /* --- driving it ------------------------------------------------------------------------------ */
-
-static enum gk_status try_next_address(struct agent_link *link, struct gk_error *err);
-
-/* TCP failed, or TLS without a word: another address may do better. A hub that spoke is the hub. */
-static enum gk_status down(struct agent_link *link, int code, struct gk_error *err)
-{
-    bool mute = link->connack < 0 && !agent_tls_is_established(link->tls) &&
-                agent_tls_explain(link->tls, NULL) == GK_OK;
-
-    agent_tls_failed(link->tls);
-    if (mute && link->phase == CONNECTING && link->next_address < link->address_count) {
-        return try_next_address(link, err);
-    }
-    return agent_link_explain(link, code, err);
-}
-
-static enum gk_status try_next_address(struct agent_link *link, struct gk_error *err)
-{
-    const char *address = link->addresses[link->next_address++];
-    enum gk_status status = make_client(link, err);
-    int code;
-
-    if (status != GK_OK) {
-        return status;
-    }
-    agent_tls_reset(link->tls);
-    link->closed = false;
-    link->system_error = 0;
-    link->address_begun = monotonic();
-    link->phase = CONNECTING;
-    errno = 0;
-    /* Numeric by now, so this does not block: TCP and TLS go on in agent_link_step(). */
-    code = mosquitto_connect_async(link->mosquitto, address, link->port,
-                                   (int)link->config->keepalive_s);
-    if (code > 0) {
-        link->system_error = code == MOSQ_ERR_ERRNO ? errno : 0;
-        return down(link, code, err);
-    }
-    return GK_OK;
-}
 
 /* libmosquitto 2.0.11 would go round and round on a socket whose TCP connection failed. */
 static bool tcp_failed(struct agent_link *link, short revents)
@@ -265,6 +125,18 @@ static bool tcp_failed(struct agent_link *link, short revents)
         link->system_error = error != 0 ? error : agent_tls_system_error(link->tls);
     }
     return link->system_error != 0;
+}
+
+/* libmosquitto tells refusals of a SOCKS5 proxy apart no further than by half. */
+static void listen_to_proxy(struct agent_link *link)
+{
+    ssize_t size;
+
+    if (link->proxy.kind == AGENT_PROXY_SOCKS5 && mosquitto_ssl_get(link->mosquitto) == NULL) {
+        size = recv(mosquitto_socket(link->mosquitto), link->socks_said, sizeof(link->socks_said),
+                    MSG_PEEK | MSG_DONTWAIT);
+        link->socks_said_size = size > 0 ? (size_t)size : 0;
+    }
 }
 
 /* Read until nothing is left inside of OpenSSL, since poll(2) does not know of that. */
@@ -285,6 +157,28 @@ static int read_all(struct agent_link *link)
     return code;
 }
 
+/* A ping is due, or its answer is too late; a ping that was queued counts as one that was sent. */
+static int keep_alive(struct agent_link *link)
+{
+    bool was_idle = !mosquitto_want_write(link->mosquitto);
+    int code = mosquitto_loop_misc(link->mosquitto);
+
+    if (code == MOSQ_ERR_SUCCESS && was_idle && mosquitto_want_write(link->mosquitto)) {
+        link->sent_s = link->received_s = agent_link_now_ms() / 1000;
+    }
+    return code;
+}
+
+static int write_all(struct agent_link *link)
+{
+    int code = mosquitto_loop_write(link->mosquitto, READS_MAX);
+
+    if (code == MOSQ_ERR_SUCCESS && !link->closed && !mosquitto_want_write(link->mosquitto)) {
+        link->sent_s = agent_link_now_ms() / 1000;
+    }
+    return code;
+}
+
 static int drive(struct agent_link *link, short revents)
 {
     SSL *ssl = mosquitto_ssl_get(link->mosquitto);
@@ -293,78 +187,104 @@ static int drive(struct agent_link *link, short revents)
     /* Reading first: the alert that says why is in there, and a write would fail before it is seen.
      */
     if (revents != 0 || (ssl != NULL && SSL_pending(ssl) > 0)) {
+        listen_to_proxy(link);
         code = read_all(link);
+    }
+    if ((revents & POLLIN) != 0) {
+        link->received_s = agent_link_now_ms() / 1000;
     }
     if (agent_tls_is_established(link->tls)) {
         link->sent_connect = true;
     }
     if (code == MOSQ_ERR_SUCCESS && !link->closed && mosquitto_want_write(link->mosquitto)) {
-        code = mosquitto_loop_write(link->mosquitto, READS_MAX);
+        code = write_all(link);
     }
     if (code == MOSQ_ERR_SUCCESS && !link->closed) {
-        code = mosquitto_loop_misc(link->mosquitto);
+        code = keep_alive(link);
     }
     return code;
 }
 
-static enum gk_status step_resolving(struct agent_link *link, short revents, struct gk_error *err)
+/* Behind a tunnel what happened to it is not what happened to libmosquitto's end of it. */
+static short step_tunnel(struct agent_link *link, short revents)
 {
-    enum gk_status status;
+    struct pollfd poller = { mosquitto_socket(link->mosquitto), POLLIN, 0 };
 
-    if (revents == 0) {
-        return GK_OK;
+    if (link->tunnel == NULL) {
+        return revents;
     }
-    status = agent_resolve_take(link->resolve, link->addresses, &link->address_count, err);
-    if (status != GK_OK) {
-        return status;
-    }
-    agent_resolve_free(TAKE(link->resolve));
-    return try_next_address(link, err);
+    (void)!agent_tunnel_step(link->tunnel,
+                             NULL); /* what goes wrong, libmosquitto reads as the end */
+    poller.events = (short)(POLLIN | (mosquitto_want_write(link->mosquitto) ? POLLOUT : 0));
+    return poll(&poller, 1, 0) > 0 ? poller.revents : 0;
 }
 
 static enum gk_status step_connection(struct agent_link *link, short revents, struct gk_error *err)
 {
+    short own = step_tunnel(link, revents);
     int code;
 
-    if (link->phase == CONNECTING && tcp_failed(link, revents)) {
-        return down(link, MOSQ_ERR_ERRNO, err);
+    if (link->phase == CONNECTING && tcp_failed(link, own)) {
+        return agent_link_down(link, MOSQ_ERR_ERRNO, err);
     }
-    code = drive(link, revents);
+    code = drive(link, own);
+    if (link->tunnel != NULL) {
+        (void)!agent_tunnel_step(link->tunnel, NULL);
+    }
     if (code != MOSQ_ERR_SUCCESS || link->closed || mosquitto_socket(link->mosquitto) < 0) {
-        return down(link, code, err);
+        return agent_link_down(link, code, err);
     }
-    if (link->connack > 0) {
-        return agent_link_explain(link, MOSQ_ERR_SUCCESS, err);
-    }
-    if (link->phase == CONNECTING && !link->sent_connect &&
-        monotonic() - link->address_begun > ADDRESS_TIMEOUT_S) {
-        link->system_error = ETIMEDOUT;
-        return down(link, MOSQ_ERR_ERRNO, err);
-    }
-    return GK_OK;
+    return link->connack > 0 ? agent_link_explain(link, MOSQ_ERR_SUCCESS, err) : GK_OK;
 }
 
 enum gk_status agent_link_step(struct agent_link *link, short revents, struct gk_error *err)
 {
-    if (link->phase != UP && monotonic() - link->begun > CONNACK_TIMEOUT_S) {
-        return gk_fail(err, GK_UNREACHABLE, "%s port %u does not answer", link->config->host,
-                       link->port);
+    enum gk_status status = GK_OK;
+
+    switch (link->phase) {
+    case RESOLVING:
+        status = agent_link_step_resolving(link, revents, err);
+        break;
+    case TUNNELLING:
+        status = agent_link_step_tunnelling(link, err);
+        break;
+    case CONNECTING:
+    case UP:
+        status = step_connection(link, revents, err);
+        break;
     }
-    return link->phase == RESOLVING ? step_resolving(link, revents, err)
-                                    : step_connection(link, revents, err);
+    return status == GK_OK && link->phase != UP ? agent_link_check_time(link, err) : status;
 }
 
 int agent_link_fd(const struct agent_link *link)
 {
-    return link->phase == RESOLVING ? agent_resolve_fd(link->resolve)
-                                    : mosquitto_socket(link->mosquitto);
+    if (link->phase == RESOLVING) {
+        return agent_resolve_fd(link->resolve);
+    }
+    return link->tunnel != NULL ? agent_tunnel_fd(link->tunnel) : mosquitto_socket(link->mosquitto);
 }
 
 short agent_link_poll(const struct agent_link *link)
 {
-    bool writing = link->phase != RESOLVING && mosquitto_want_write(link->mosquitto);
+    bool ours = link->phase == CONNECTING || link->phase == UP;
+    short events = (short)(POLLIN | (ours && mosquitto_want_write(link->mosquitto) ? POLLOUT : 0));
 
-    return (short)(POLLIN | (writing ? POLLOUT : 0));
+    if (ours && link->tunnel != NULL) {
+        agent_tunnel_watch(link->tunnel, mosquitto_socket(link->mosquitto), events);
+        return POLLIN;
+    }
+    return events;
+}
+
+/* libmosquitto counts whole seconds. */
+uint64_t agent_link_next_ms(const struct agent_link *link)
+{
+    int64_t last_s = link->sent_s < link->received_s ? link->sent_s : link->received_s;
+    int64_t now = agent_link_now_ms();
+    int64_t due = link->phase == UP ? (last_s + (int64_t)link->config->keepalive_s + 1) * 1000
+                                    : agent_link_deadline(link) + 1;
+
+    return due - now > 1000 ? (uint64_t)(due - now) : 1000;
 }
 
 bool agent_link_is_up(const struct agent_link *link)
@@ -377,6 +297,11 @@ bool agent_link_is_resumed(const struct agent_link *link)
     return agent_tls_is_resumed(link->tls);
 }
 
+const char *agent_link_host(const struct agent_link *link)
+{
+    return link->hosts[link->host];
+}
+
 const char *agent_link_remark(const struct agent_link *link)
 {
     return agent_tls_remark(link->tls);
@@ -384,99 +309,10 @@ const char *agent_link_remark(const struct agent_link *link)
 
 bool agent_link_has_sent_connect(const struct agent_link *link)
 {
-    return link->sent_connect;
+    return link->sent_connect || agent_tls_is_refused(link->tls);
 }
 
 unsigned agent_link_unacknowledged(const struct agent_link *link)
 {
     return link->unacknowledged;
-}
-
-/* --- talking --------------------------------------------------------------------------------- */
-
-static enum gk_status require_up(const struct agent_link *link, struct gk_error *err)
-{
-    /* libmosquitto would keep what it is given and send it some day, without anybody knowing. */
-    return link->phase == UP && !link->closed
-               ? GK_OK
-               : gk_fail(err, GK_UNREACHABLE, "not connected to %s", link->config->host);
-}
-
-static enum gk_status fail_mosquitto(const struct agent_link *link, int code, struct gk_error *err)
-{
-    switch (code) {
-    case MOSQ_ERR_SUCCESS:
-        return GK_OK;
-    case MOSQ_ERR_NOMEM:
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    case MOSQ_ERR_NO_CONN:
-    case MOSQ_ERR_CONN_LOST:
-        return gk_fail(err, GK_UNREACHABLE, "not connected to %s", link->config->host);
-    default:
-        return gk_fail(err, GK_INTERNAL, "libmosquitto: %s", mosquitto_strerror(code));
-    }
-}
-
-enum gk_status agent_link_subscribe(struct agent_link *link, const char *topic,
-                                    struct gk_error *err)
-{
-    enum gk_status status = require_up(link, err);
-    size_t slot = 0;
-
-    if (status != GK_OK) {
-        return status;
-    }
-    while (slot < SUBSCRIPTIONS_MAX && link->subscriptions[slot].topic != NULL) {
-        slot++;
-    }
-    if (slot == SUBSCRIPTIONS_MAX) {
-        return gk_fail(err, GK_BUSY, "%d subscriptions wait for the hub", SUBSCRIPTIONS_MAX);
-    }
-    link->subscriptions[slot].topic = strdup(topic);
-    if (link->subscriptions[slot].topic == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    status = fail_mosquitto(
-        link, mosquitto_subscribe(link->mosquitto, &link->subscriptions[slot].mid, topic, 1), err);
-    if (status != GK_OK) {
-        free(TAKE(link->subscriptions[slot].topic));
-    }
-    return status;
-}
-
-enum gk_status agent_link_unsubscribe(struct agent_link *link, const char *topic,
-                                      struct gk_error *err)
-{
-    enum gk_status status = require_up(link, err);
-
-    return status == GK_OK
-               ? fail_mosquitto(link, mosquitto_unsubscribe(link->mosquitto, NULL, topic), err)
-               : status;
-}
-
-enum gk_status agent_link_publish(struct agent_link *link, const char *topic, const void *payload,
-                                  size_t size, int *mid, struct gk_error *err)
-{
-    enum gk_status status = require_up(link, err);
-
-    if (status != GK_OK) {
-        return status;
-    }
-    if (link->unacknowledged >= AGENT_LINK_WINDOW) {
-        return gk_fail(err, GK_BUSY, "%u messages wait for the hub's acknowledgement",
-                       link->unacknowledged);
-    }
-    status = fail_mosquitto(
-        link, mosquitto_publish(link->mosquitto, mid, topic, (int)size, payload, 1, false), err);
-    if (status == GK_OK) {
-        link->unacknowledged++;
-    }
-    return status;
-}
-
-void agent_link_disconnect(struct agent_link *link)
-{
-    if (link->phase == UP && !link->closed) {
-        mosquitto_disconnect(link->mosquitto);
-    }
 }

@@ -48,6 +48,7 @@ struct agent_link_options {
     enum enos_mode mode;  /* ENOS_STATIC: [hub] port, mutual TLS; ENOS_DYNAMIC: activation_port */
     enum agent_pair pair; /* what mutual TLS shows; ENOS_DYNAMIC shows nothing */
     const char *secret;   /* the device's or the product's; looked at in agent_link_start() only */
+    const char *first_host; /* of [hub] host and fallback, the one to begin with; NULL: host */
     struct agent_tls_session *session; /* to be resumed, and kept; NULL: prove the key */
     const struct agent_link_events *events;
     void *context;
@@ -77,14 +78,22 @@ short agent_link_poll(const struct agent_link *link);
 
 /*
  * Do what can be done without waiting; revents as poll(2) gave them, 0 for the passing of time.
- * Call it once a second at least. Anything but GK_OK means down: err says why, and the link is to
- * be freed. Fails with GK_UNREACHABLE, GK_UNTRUSTED, GK_REVOKED, GK_EXPIRED, GK_HUB_CREDENTIALS,
- * GK_HUB_REFUSED, GK_HUB_GARBLED, and the device key's failures (GK_NO_TPM and so on).
+ * Call it when agent_link_next_ms() are over at the latest. Anything but GK_OK means down: err says
+ * why, and the link is to be freed. Fails with GK_UNREACHABLE, GK_PROXY, GK_UNTRUSTED, GK_REVOKED,
+ * GK_EXPIRED, GK_HUB_CREDENTIALS, GK_HUB_REFUSED, GK_HUB_GARBLED, and the device key's failures
+ * (GK_NO_TPM and so on).
  */
 enum gk_status agent_link_step(struct agent_link *link, short revents,
                                struct gk_error *err) GK_MUST_CHECK;
 
+/* How long nothing but the descriptor need be waited for: until a ping is due, or its answer, or
+ * patience with an address is over. Anew after each step. */
+uint64_t agent_link_next_ms(const struct agent_link *link);
+
 bool agent_link_is_up(const struct agent_link *link);
+
+/* To which host it goes, or went last; lives as long as the link. */
+const char *agent_link_host(const struct agent_link *link);
 
 /* It took no proof of the key: a TLS session was resumed. */
 bool agent_link_is_resumed(const struct agent_link *link);
@@ -92,8 +101,8 @@ bool agent_link_is_resumed(const struct agent_link *link);
 /* What the owner should be told of a connection that is up, or NULL; see agent_tls_remark(). */
 const char *agent_link_remark(const struct agent_link *link);
 
-/* True once a CONNECT may have reached the hub; before that the budget's entry can be given back.
- */
+/* True once a CONNECT may have reached the hub, or the hub has refused our certificate; before that
+ * the budget's entry can be given back. */
 bool agent_link_has_sent_connect(const struct agent_link *link);
 
 /*

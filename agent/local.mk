@@ -27,12 +27,16 @@ libagent_la_SOURCES += \
     %D%/enos/envelope.c %D%/enos/envelope.h \
     %D%/enos/handed.c %D%/enos/handed.h \
     %D%/enos/message.c %D%/enos/message.h \
-    %D%/link.c %D%/link.h %D%/link-internal.h %D%/link-verdict.c \
+    %D%/link.c %D%/link.h %D%/link-callbacks.c %D%/link-internal.h \
+    %D%/link-talk.c %D%/link-verdict.c %D%/link-way.c \
     %D%/local.c %D%/local.h \
     %D%/pair.c %D%/pair.h \
+    %D%/proxy.c %D%/proxy.h \
     %D%/resolve.c %D%/resolve.h \
+    %D%/socket.h \
     %D%/tls.c %D%/tls-handshake.c %D%/tls.h %D%/tls-internal.h \
-    %D%/tls-session.c %D%/tls-session.h
+    %D%/tls-session.c %D%/tls-session.h \
+    %D%/tunnel.c %D%/tunnel.h
 libagent_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(INIH_CFLAGS) $(JANSSON_CFLAGS) \
     $(MOSQUITTO_CFLAGS) $(SSL_CFLAGS) \
     -DGK_PROVIDERDIR='"$(providerdir)"' -DGK_SYSCONFDIR='"$(sysconfdir)"'

@@ -228,6 +228,11 @@ void agent_tls_failed(struct agent_tls *tls)
     }
 }
 
+bool agent_tls_is_refused(const struct agent_tls *tls)
+{
+    return tls->shown && tls->alert >= 0;
+}
+
 bool agent_tls_is_resumed(const struct agent_tls *tls)
 {
     return tls->resumed;

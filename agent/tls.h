@@ -68,6 +68,9 @@ void agent_tls_accepted(struct agent_tls *tls, SSL *ssl);
  * not offered it again. */
 void agent_tls_failed(struct agent_tls *tls);
 
+/* The hub has seen our certificate, and said no by an alert. */
+bool agent_tls_is_refused(const struct agent_tls *tls);
+
 /* It resumed a session: no certificate was shown, and nothing signed. */
 bool agent_tls_is_resumed(const struct agent_tls *tls);
 

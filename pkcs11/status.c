@@ -79,6 +79,7 @@ CK_RV p11_status_code(enum gk_status status)
     case GK_SPOOL_FAILED:
     case GK_NO_MESSAGE:
     case GK_THROTTLED:
+    case GK_PROXY:
     case GK_NO_SERVICE:
     case GK_SERVICE_RUNS:
     case GK_BUSY:
