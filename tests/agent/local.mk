@@ -132,6 +132,9 @@ TESTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 
 # gatekeyd against a whole hub; it seals the device secret, so it needs a TPM.
 EXTRA_DIST += tests/agent/badhub.py tests/agent/prometheus.py tests/agent/service.py
+check_PROGRAMS += tests/agent/fill-spool
+tests_agent_fill_spool_CPPFLAGS = $(AM_CPPFLAGS)
+tests_agent_fill_spool_LDADD = libspool.la
 check_PROGRAMS += tests/agent/hand-over
 tests_agent_hand_over_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_hand_over_LDADD = $(agent_test_ldadd)
