@@ -22,8 +22,15 @@
  *     {"op":"relay","password":"..."}
  *         the same uids: {"ok":true} if that is how gatekeyd proves itself to the broker
  *     {"op":"spool","do":"list","lane":"refused","after":0,"limit":100}
- *         list, show, retry, drop; lane refused, points, telemetry or kept. To change takes the
- *         uids below
+ *         lane is refused, points, telemetry or kept, limit 100 at most, after the last id seen:
+ *         {"ok":true,"messages":[{"id":"2992...","lane":"refused","topic":...,"accepted":UNIXMS,
+ *         "size":BYTES,"raw":false,"refused":UNIXMS,"code":1202,"reason":"..."}],"more":false}
+ *     {"op":"spool","do":"show","id":"2992..."}
+ *         uid 0 or the service's own, as for retry and drop: {"ok":true,"message":{...,"body":
+ *         "..."}}, or "base64" for "body"; with "cut":true the first 160 KiB of it
+ *     {"op":"spool","do":"retry","id":"2992..."}
+ *         put a refused one back into its lane, under a new id; "drop": drop a refused or a waiting
+ *         one. With "all":true for id each that was refused. {"ok":true,"count":1}
  *     {"op":"status"}
  *         {"ok":true,"state":"connected","connected":true,"since":1795..., ...}
  *     {"op":"reconnect","directory":"/var/lib/gatekey","product_key":"PK","device_key":"DK"}

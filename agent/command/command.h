@@ -43,6 +43,7 @@ command_run command_key_create, command_key_show, command_key_delete, command_ke
 command_run command_clock_accept;
 command_run command_csr, command_install, command_provision, command_enroll, command_publish;
 command_run command_status, command_renew, command_refresh, command_reset, command_mosquitto_config;
+command_run command_spool_list, command_spool_show, command_spool_retry, command_spool_drop;
 command_run command_ca_list, command_ca_add, command_ca_remove, command_doctor;
 
 /* --- what is said -------------------------------------------------------------------------------

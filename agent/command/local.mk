@@ -46,6 +46,7 @@ gatekey_SOURCES = \
     %D%/reset-revoke.c \
     %D%/service.c %D%/service.h \
     %D%/sibling.c %D%/sibling.h \
+    %D%/spool.c \
     %D%/status-clock.c \
     %D%/status.c %D%/status.h %D%/status-renewal.c %D%/status-trust.c \
     %D%/status-watch.c \

@@ -11,6 +11,7 @@
 #include "agent/clock.h"
 #include "agent/command/service.h"
 #include "agent/file.h"
+#include "agent/spool/spool.h"
 #include "identity/identity.h"
 
 #include <dirent.h>
@@ -27,9 +28,6 @@ static const char *const files[] = {
     GK_FILE_SERVER_CRL, GK_FILE_SERVER_CA,   GK_FILE_PENDING_CA, GK_FILE_LINK_CA,   GK_FILE_REFRESH,
     GK_FILE_DEVICE_OLD, GK_FILE_DEVICE_NEW,  GK_FILE_DEVICE,
 };
-
-/* In gatekeyd's directory. */
-static const char *const service_files[] = { "spool.db", "spool.db-wal", "spool.db-shm" };
 
 static void closedirp(DIR **folder)
 {
@@ -121,12 +119,6 @@ static enum gk_status erase_service(const struct reset *reset, struct gk_error *
                  "%s/" INBOX " holds folders that could not be removed; remove it yourself",
                  config->state_directory);
     }
-    for (size_t i = 0; status == GK_OK && i < sizeof(service_files) / sizeof(service_files[0]);
-         i++) {
-        if (unlinkat(folder, service_files[i], 0) != 0 && errno != ENOENT) {
-            status = fail(err, config->state_directory, service_files[i]);
-        }
-    }
     return status == GK_OK && fsync(folder) != 0 ? gk_fail_file(err, errno, config->state_directory)
                                                  : status;
 }
@@ -135,7 +127,11 @@ enum gk_status reset_forget_service(struct reset *reset, struct gk_error *err)
 {
     enum gk_status status = service_stop(reset->run->config, true, RESET_SERVICE_S, err);
 
-    if (status != GK_OK && status != GK_NO_SERVICE) {
+    /* What a service that runs has open it erases itself. */
+    if (status == GK_NO_SERVICE) {
+        status = spool_erase(reset->run->config->state_directory, err);
+    }
+    if (status != GK_OK) {
         return status;
     }
     status = erase_service(reset, err);

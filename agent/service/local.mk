@@ -26,7 +26,7 @@ libservice_la_SOURCES = \
     %D%/publisher.c \
     %D%/relay.c %D%/relay-internal.h %D%/relay-link.c %D%/relay-queue.c %D%/relay-take.c \
     %D%/replies.c %D%/replies.h \
-    %D%/request.c %D%/request-relay.c \
+    %D%/request.c %D%/request-relay.c %D%/request-spool.c \
     %D%/revocation.c \
     %D%/seen.c %D%/seen.h \
     %D%/server.c \

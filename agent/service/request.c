@@ -227,6 +227,11 @@ static enum gk_status forget(struct service *service, struct gk_error *err)
     enum gk_status status = inbox_empty(service->config, err);
 
     notices_forget(service->notices);
+    /* Whoever handed something over in this moment is told before it goes with the rest. */
+    (void)!intake_commit(service->intake, NULL);
+    if (status == GK_OK) {
+        status = spool_forget(service->spool, err);
+    }
     return status == GK_OK ? agent_clock_forget(service->config, err) : status;
 }
 
@@ -257,8 +262,9 @@ static const struct {
     const char *name;
     handle *handle;
 } operations[] = {
-    { "publish", publish },     { "status", status }, { "reconnect", reconnect },
-    { "relay", request_relay }, { "stop", stop },     { "try", try_next },
+    { "publish", publish },     { "status", status },       { "reconnect", reconnect },
+    { "relay", request_relay }, { "spool", request_spool }, { "stop", stop },
+    { "try", try_next },
 };
 
 void request_handle(struct service *service, struct client *client, const char *line, size_t size)

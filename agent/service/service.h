@@ -460,6 +460,8 @@ bool client_is_privileged(const struct client *client);
 void request_handle(struct service *service, struct client *client, const char *line, size_t size);
 /* Op "relay"; request-relay.c. */
 void request_relay(struct service *service, struct client *client, const json_t *request);
+/* Op "spool", in request-spool.c. */
+void request_spool(struct service *service, struct client *client, const json_t *request);
 
 /* --- time ------------------------------------------------------------------------------------ */
 

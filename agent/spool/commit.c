@@ -10,14 +10,18 @@ static enum gk_status fail_as(const struct gk_error *why, struct gk_error *err)
     return why->status;
 }
 
-enum gk_status spool_is_closed(const struct spool *spool, struct gk_error *err)
+enum gk_status spool_need(struct spool *spool, struct gk_error *err)
 {
+    if (spool->forgotten && spool_begin_file(spool, NULL, &spool->failure) != GK_OK) {
+        spool_say(spool, "the spool cannot be begun: %s (%s)",
+                  gk_status_cause(spool->failure.status), spool->failure.object);
+    }
     return spool->db != NULL ? GK_OK : fail_as(&spool->failure, err);
 }
 
 enum gk_status spool_begin(struct spool *spool, struct gk_error *err)
 {
-    enum gk_status status = spool_is_closed(spool, err);
+    enum gk_status status = spool_need(spool, err);
 
     if (status != GK_OK) {
         return status;
@@ -125,7 +129,11 @@ enum gk_status spool_refuse(struct spool *spool, int64_t id, int64_t now_ms, int
         return GK_OK;
     }
     if (spool->refused_count >= SPOOL_VERDICTS_MAX) {
-        enum gk_status status = spool_commit(spool, err);
+        /* Were it to fail here, those whose messages are in it would not learn of it. */
+        enum gk_status status =
+            spool_is_dirty(spool)
+                ? gk_fail(err, GK_BUSY, "%d refusals wait for the disk", SPOOL_VERDICTS_MAX)
+                : spool_commit(spool, err);
 
         if (status != GK_OK) {
             return status;

@@ -60,7 +60,8 @@ struct spool {
     sqlite3_stmt *statements[SPOOL_LANES][STATEMENT_COUNT];
     sqlite3_stmt *state_write;
     struct gk_error failure;
-    bool damaged; /* SQLite said so; spool_mend() sets it aside */
+    bool forgotten; /* there is none until something is put */
+    bool damaged;   /* SQLite said so; spool_mend() sets it aside */
 
     struct spool_state kept; /* as of the last commit */
     struct spool_state now;  /* with what is under way */
@@ -157,6 +158,9 @@ enum gk_status spool_header_lend(const char *path, const char *fresh,
 
 /* --- spool.c ---------------------------------------------------------------------------------- */
 
+/* Open what is in the directory, or begin one there. */
+enum gk_status spool_begin_file(struct spool *spool, void (*alive)(void),
+                                struct gk_error *err) GK_MUST_CHECK;
 void spool_say(struct spool *spool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /*
  * One that turned out to be damaged is begun anew now, unless a transaction has messages in it: its
@@ -172,8 +176,8 @@ enum gk_status spool_apply(struct spool *spool, struct gk_error *err) GK_MUST_CH
 /* Without mending it afterwards. */
 enum gk_status spool_commit_only(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 void spool_forget_verdicts(struct spool *spool);
-/* One more failure of a spool that is not open. */
-enum gk_status spool_is_closed(const struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
+/* One more failure of a spool that is not open; one that was forgotten is opened for it. */
+enum gk_status spool_need(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 bool spool_is_gone(const struct spool *spool, int64_t id); /* settled or refused, not yet written */
 /* --- room.c ----------------------------------------------------------------------------------- */
 

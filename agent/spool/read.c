@@ -50,7 +50,7 @@ static enum gk_status visit_some(struct spool *spool, enum spool_lane lane, int6
 enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t after,
                           spool_visit *visit, void *context, struct gk_error *err)
 {
-    enum gk_status status = spool_is_closed(spool, err);
+    enum gk_status status = spool->forgotten ? GK_OK : spool_need(spool, err);
 
     if (status != GK_OK || spool->kept.lanes[lane].count == 0) {
         return status;

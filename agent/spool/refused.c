@@ -116,10 +116,13 @@ enum gk_status spool_refused(struct spool *spool, int64_t after, spool_visit_ref
                              void *context, struct gk_error *err)
 {
     CLEANUP(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
-    enum gk_status status = spool_is_closed(spool, err);
+    enum gk_status status = spool->forgotten ? GK_OK : spool_need(spool, err);
     bool more = true;
     int code;
 
+    if (status == GK_OK && spool->kept.refused == 0) {
+        return GK_OK;
+    }
     if (status == GK_OK) {
         status = spool_database_prepare(
             spool,

@@ -146,10 +146,11 @@ static enum gk_status open_and_check(struct spool *spool, void (*alive)(void), s
     return status == GK_OK ? take_up(spool, err) : status;
 }
 
-static enum gk_status begin(struct spool *spool, void (*alive)(void), struct gk_error *err)
+enum gk_status spool_begin_file(struct spool *spool, void (*alive)(void), struct gk_error *err)
 {
     enum gk_status status = spool_rebuild_finish(spool, err);
 
+    spool->forgotten = false;
     if (status == GK_OK) {
         status = open_and_check(spool, alive, err);
     }
@@ -174,7 +175,7 @@ bool spool_mend(struct spool *spool)
     if (!spool->damaged || spool->in_transaction) {
         return false;
     }
-    if (spool_rebuild(spool, NULL, &why) == GK_OK && begin(spool, NULL, &why) == GK_OK) {
+    if (spool_rebuild(spool, NULL, &why) == GK_OK && spool_begin_file(spool, NULL, &why) == GK_OK) {
         return true;
     }
     spool->failure = why;
@@ -221,8 +222,8 @@ enum gk_status spool_start(struct spool *spool, void (*alive)(void), struct gk_e
 {
     enum gk_status status = GK_OK;
 
-    if (spool->db == NULL) {
-        status = begin(spool, alive, &spool->failure);
+    if (!spool_is_open(spool)) {
+        status = spool_begin_file(spool, alive, &spool->failure);
     }
     if (status != GK_OK && err != NULL) {
         *err = spool->failure;
@@ -232,7 +233,7 @@ enum gk_status spool_start(struct spool *spool, void (*alive)(void), struct gk_e
 
 bool spool_is_open(const struct spool *spool)
 {
-    return spool->db != NULL;
+    return spool->db != NULL || spool->forgotten;
 }
 
 enum gk_status spool_open(const struct spool_settings *settings, void (*alive)(void),
@@ -282,17 +283,20 @@ void spool_close(struct spool *spool)
     free(spool);
 }
 
+/* Nothing is left of it, not even a new one, until there is something to put. */
 enum gk_status spool_forget(struct spool *spool, struct gk_error *err)
 {
     enum gk_status status;
 
     spool_database_close(spool);
     spool_forget_verdicts(spool);
-    spool->in_transaction = spool->dirty = false;
+    spool->in_transaction = spool->dirty = spool->damaged = false;
     spool->lost = GK_OK;
     spool->oldest_ms = 0;
+    spool->kept = spool->now = (struct spool_state){ .began = spool->kept.began };
     status = spool_erase(spool->settings.directory, err);
-    return status == GK_OK ? begin(spool, NULL, err) : status;
+    spool->forgotten = status == GK_OK;
+    return status;
 }
 
 enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error *err)

@@ -89,7 +89,7 @@ GK_DEFINE_CLEANUP(struct spool, spool_close)
 
 /* Erase what is kept for an identity that is gone, the files set aside included. */
 enum gk_status spool_forget(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
-/* The same where nobody has it open. */
+/* The same where nobody has it open; fails with GK_LOCK_HELD where somebody has. */
 enum gk_status spool_erase(const char *directory, struct gk_error *err) GK_MUST_CHECK;
 
 /* --- putting --------------------------------------------------------------------------------- */

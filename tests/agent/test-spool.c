@@ -3,6 +3,7 @@
 #include "tests/agent/spool.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static bool copy_message(void *context, const struct spool_message *message)
 {
@@ -210,7 +211,11 @@ static void is_forgotten_whole(void **state)
     assert_int_equal(spool_forget(spool, &err), GK_OK);
     assert_int_equal(rig_count(spool).accepted, 0);
     assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "");
+    assert_string_equal(rig_refused(spool), "");
+    assert_true(spool_is_open(spool));
+    assert_int_not_equal(stat("spool.db", &found), 0);
     assert_true(rig_store(spool, EVENT, 1, "new") > old);
+    assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "new ");
     spool_close(spool);
     assert_int_equal(spool_erase(".", &err), GK_OK);
     assert_int_not_equal(stat("spool.db", &found), 0);
@@ -227,6 +232,32 @@ static void knows_the_lanes(void **state)
     assert_int_equal(spool_lane_of("thing/event/x/post"), SPOOL_KEPT);
     assert_int_equal(spool_lane_of("thing/attribute/update"), SPOOL_KEPT);
     assert_int_equal(spool_lane_of("anything"), SPOOL_KEPT);
+}
+
+static void is_not_erased_while_it_is_open(void **state)
+{
+    struct spool *spool = rig_open();
+    struct gk_error err = { 0 };
+    int child, code = 0;
+
+    (void)state;
+    child = fork(); /* a lock of one's own is none */
+    if (child == 0) {
+        char text[512];
+
+        if (spool_erase(".", &err) != GK_LOCK_HELD) {
+            _exit(1);
+        }
+        gk_error_sentence(&err, "erase the spool", text, sizeof(text));
+        _exit(strstr(text, "has ./spool.db open") != NULL ? 0 : 2);
+    }
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    rig_store(spool, EVENT, 1, "still there");
+    spool_close(spool);
+    spool = rig_open();
+    assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "still there ");
+    spool_close(spool);
 }
 
 static void is_opened_by_one_alone(void **state)
@@ -262,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(is_forgotten_whole, rig_setup),
         cmocka_unit_test(knows_the_lanes),
         cmocka_unit_test_setup(is_opened_by_one_alone, rig_setup),
+        cmocka_unit_test_setup(is_not_erased_while_it_is_open, rig_setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
