@@ -156,7 +156,7 @@ void flight_on_answer(void *context, const char *id, json_int_t code, json_t *da
     }
     if (code == ENOS_CODE_OK) {
         taken(flight, code, data);
-    } else if (code == 0 && uplink->up) {
+    } else if (code == 0 && uplink->up && err->status == GK_UNREACHABLE) {
         unanswered(flight, err);
     } else {
         refused(flight, code, data, err);

@@ -147,10 +147,10 @@ class Events(GatekeydTest):
         self.assertRegex("\n".join(service.lines()), "the certificate expires in (29|30) days")
         service.another_day()
         self.assertTrue(service.call({"op": "reconnect"})["ok"])
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
         self.assertEqual(len(self.telemetry(service)), 2)
         status = service.status()
-        self.assertEqual((status["events_waiting"], status["published"], status["accepted"]), (0, 1, 1))
+        self.assertEqual((status["events_waiting"], status["handed_over"], status["turned_away"]), (0, 1, 0))
 
     def test_takes_a_hub_s_no_for_an_answer(self):
         hub = BadHub(self.hub)

@@ -38,10 +38,10 @@ class Tries(GatekeydTest):
         self.assertEqual(service.call({"op": "try"}), {"ok": True, "connected": True})
         status = service.status()
         self.assertEqual((status["connected"], status["pair"], status["connects"]), (True, "next", 2))
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
         service.promote()
         wait_until("it noticed", lambda: "pair" not in service.status())
-        self.assertTrue(service.publish({"temperature": 2})["ok"])
+        self.assertTrue(service.send({"temperature": 2})["ok"])
         self.assertEqual(service.status()["connects"], 2)
         self.assertIn("the new certificate is in place", service.lines()[-1])
 
@@ -53,7 +53,7 @@ class Tries(GatekeydTest):
         self.assertTrue(service.call({"op": "try"})["ok"])
         service.promote()
         wait_until("it noticed", lambda: "pair" not in service.status())
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
         self.assertEqual(service.status()["connects"], 2)
         service.another_day()
         self.assertTrue(service.call({"op": "reconnect"})["ok"])
@@ -71,7 +71,7 @@ class Tries(GatekeydTest):
         self.assertNotIn("pair", status)
         # There and back, and neither the backoff nor a lockout in between.
         self.assertEqual((status["attempts"], status["connects"]), (3, 2))
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
 
     def test_goes_back_when_the_hub_does_not_know_it_yet(self):
         service = self.renewing()
@@ -82,7 +82,7 @@ class Tries(GatekeydTest):
         self.assertEqual(answer["status"], "GK_HUB_REFUSED", answer)
         self.assertIn("CONNACK 5", answer["error"])
         service.connected()
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
 
     def test_calls_a_certificate_of_the_last_minute_refused_and_no_more(self):
         service = self.renewing()
@@ -130,7 +130,7 @@ class Tries(GatekeydTest):
         service.another_day()
         service.start().connected()
         self.assertNotIn("pair", service.status())
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
 
     def test_goes_back_when_the_connection_is_lost_before_the_promotion(self):
         service = self.renewing()
@@ -157,7 +157,7 @@ class Tries(GatekeydTest):
             trial.sendall(b'{"op":"try"}\n')
             wait_until("it tries", lambda: service.status().get("pair") == "next")
             with service.open() as kept:
-                kept.sendall(b'{"op":"publish","topic":"thing/measurepoint/post","params":{}}\n')
+                kept.sendall(b'{"op":"publish","topic":"thing/measurepoint/post","params":{},"wait":true}\n')
                 answer = json.loads(trial.makefile().readline())
                 self.assertEqual((answer["status"], answer["exit"]), ("GK_UNREACHABLE", 5), answer)
                 hub.gate.set()

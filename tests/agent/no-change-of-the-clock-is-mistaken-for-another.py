@@ -180,7 +180,7 @@ class Clock(GatekeydTest):
         self.assertTrue(clock["tampering"]["stands"])
         wait_until("the hub was told", lambda: service.status()["clock"]["tampering"]["told"])
         # It is warned of, and that is all.
-        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        self.assertTrue(service.send({"temperature": 1})["ok"])
         self.look(machine)
         self.assertEqual(len(self.tampered(machine)), 1)
         shown = self.gatekey(machine, "status")
@@ -318,8 +318,7 @@ class Clock(GatekeydTest):
         self.says(status["clock"]["atStart"], "unset", "unknown", sentence, "and was not set since the machine started")
         self.assertEqual((status["state"], status["attempts"], status["last_status"]), ("clock-wrong", 0, "GK_CLOCK_WRONG"))
         self.assertIn("once it is set, by NTP or by hand", status["last_error"])
-        answer = service.publish({"temperature": 1})
-        self.assertEqual((answer["status"], answer["exit"]), ("GK_CLOCK_WRONG", 1))
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
         # NTP sets it.
         machine.synchronise()
         machine.move(-machine.moved)
@@ -363,7 +362,7 @@ class Clock(GatekeydTest):
         status = self.stopped(machine)
         self.assertEqual((status["attempts"], status["last_status"]), (0, "GK_CLOCK_WRONG"), status)
         self.assertIn("run gatekey clock accept", status["last_error"])
-        self.assertEqual(service.publish({"temperature": 1})["status"], "GK_CLOCK_WRONG")
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
         # Once it is right again it goes on by itself, and the hub hears of it.
         machine.move(-2 * HOUR)
         self.look(machine)

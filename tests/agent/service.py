@@ -206,8 +206,13 @@ class Service:
         wait_until("gatekeyd is connected", lambda: self.status()["connected"])
         return self
 
-    def publish(self, points, topic="thing/measurepoint/post"):
-        return self.call({"op": "publish", "topic": topic, "params": {"measurepoints": points}})
+    def publish(self, points, topic="thing/measurepoint/post", **more):
+        """Hand it over: it is in the spool."""
+        return self.call({"op": "publish", "topic": topic, "params": {"measurepoints": points}, **more})
+
+    def send(self, points, topic="thing/measurepoint/post"):
+        """The same, and wait for what the hub says."""
+        return self.publish(points, topic, wait=True)
 
 
 class GatekeydTest(HubTest):
