@@ -312,3 +312,7 @@ link_scripts = \
 dist_check_SCRIPTS += $(link_scripts)
 TESTS += $(link_scripts)
 TPM_TESTS += $(link_scripts)
+
+dist_check_SCRIPTS += tests/agent/the-hubs-commands-reach-applications.py
+TESTS += tests/agent/the-hubs-commands-reach-applications.py
+TPM_TESTS += tests/agent/the-hubs-commands-reach-applications.py
