@@ -294,18 +294,19 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
     return write_record(fd, now, &record, err);
 }
 
-static int64_t backoff(unsigned failures, uint32_t jitter)
+static int64_t backoff(unsigned failures, uint32_t jitter, int64_t spread_ms)
 {
     int64_t delay = AGENT_BACKOFF_FIRST_MS;
 
     for (unsigned i = 1; i < failures && delay < AGENT_BACKOFF_LAST_MS; i++) {
         delay *= 2;
     }
-    return delay + (int64_t)(((uint64_t)delay / 2 * jitter) >> 32);
+    return delay + (int64_t)(((uint64_t)(delay / 2 + spread_ms) * jitter) >> 32);
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t *wait_ms, struct gk_error *err)
+                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
+                                   struct gk_error *err)
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
@@ -317,7 +318,7 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
     if (record.failures < FAILURES_MAX) {
         record.failures++;
     }
-    record.not_before = now->since_boot_ms + backoff(record.failures, jitter);
+    record.not_before = now->since_boot_ms + backoff(record.failures, jitter, spread_ms);
     status = write_record(fd, now, &record, err);
     if (status == GK_OK) {
         *wait_ms = earliest(&record, 1, true) - now->since_boot_ms;

@@ -63,10 +63,11 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
 /*
  * Note that an attempt failed or a connection ended, and say how long the service shall wait.
  * jitter is a random number of the caller's, all of its range; the wait is longer by jitter/2^32
- * halves of itself.
+ * halves of itself, and by as much of spread_ms: a hub that ends all its connections at the same
+ * instant would have everybody back within four seconds otherwise (docs/backoff.md).
  */
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t *wait_ms,
+                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
                                    struct gk_error *err) GK_MUST_CHECK;
 
 /* Note that a connection has lasted: the next failure begins at the shortest wait again. */

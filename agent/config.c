@@ -55,6 +55,7 @@ static const struct setting settings[] = {
     { "hub", "ca_file", agent_value_ca, FIELD(hub_ca_file), { 0 } },
     { "hub", "server_name", agent_value_host, FIELD(server_name), { 0 } },
     { "hub", "keepalive", agent_value_unsigned, FIELD(keepalive_s), { 60, 300 } },
+    { "hub", "spread", agent_value_unsigned, FIELD(spread_s), { 0, 600 } },
     { "hub", "fallback", agent_value_hosts, FIELD(fallback), { 0 } },
     { "hub", "resume", agent_value_bool, FIELD(resume), { 0 } },
     { "hub", "proxy", agent_value_proxy, FIELD(proxy), { 0 } },
@@ -342,6 +343,7 @@ static bool set_defaults(struct agent_config *config)
     config->handle = GK_HANDLE_DEFAULT;
     config->port = 18883;
     config->keepalive_s = 60;
+    config->spread_s = 30;
     config->valid_days = 365;
     config->csr_extensions = true;
     config->resume = true;

@@ -70,6 +70,7 @@ struct agent_config {
     char *hub_ca_file;        /* [hub] ca_file: roots, or NULL for "system" */
     char *server_name;        /* expected name where it is not host */
     unsigned keepalive_s;     /* 60 to 300, default 60 */
+    unsigned spread_s;        /* of first attempts after a lost connection; to 600, default 30 */
     char *fallback;           /* more hosts to try in turn, same port, parted by blanks; or NULL */
     bool resume;              /* TLS sessions; default true */
     char *proxy;              /* socks5://[USER@]HOST:PORT or http://[USER@]HOST:PORT; or NULL */

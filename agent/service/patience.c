@@ -40,8 +40,9 @@ void patience_give_back(const struct service *service)
     }
 }
 
-int64_t patience_failed(const struct service *service, bool sent)
+int64_t patience_failed(const struct service *service, bool sent, bool lost)
 {
+    int64_t spread_ms = lost ? (int64_t)service->config->spread_s * 1000 : 0;
     const char *directory = service->config->state_directory;
     int64_t wait_ms = AGENT_BACKOFF_LAST_MS;
     uint32_t jitter = UINT32_MAX / 2;
@@ -56,7 +57,7 @@ int64_t patience_failed(const struct service *service, bool sent)
         status = agent_budget_give_back(directory, &now, &err);
     }
     if (status == GK_OK) {
-        status = agent_budget_failed(directory, &now, jitter, &wait_ms, &err);
+        status = agent_budget_failed(directory, &now, jitter, spread_ms, &wait_ms, &err);
     }
     if (status != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "keep the connect budget", &err);

@@ -142,10 +142,11 @@ enum gk_status patience_room(const struct service *service, unsigned connects, i
 /* What was taken last was not used. */
 void patience_give_back(const struct service *service);
 /*
- * An attempt failed or a connection ended; sent: a CONNECT may have reached the hub. Says how long
- * to wait, in ms. A disk that cannot be written is logged, and no reason to hurry.
+ * An attempt failed or a connection ended; sent: a CONNECT may have reached the hub; lost: a
+ * connection stood, and others may have lost theirs with it. Says how long to wait, in ms. A disk
+ * that cannot be written is logged, and no reason to hurry.
  */
-int64_t patience_failed(const struct service *service, bool sent);
+int64_t patience_failed(const struct service *service, bool sent, bool lost);
 /* A connection has stood long enough to begin the backoff anew. */
 void patience_lasted(const struct service *service);
 

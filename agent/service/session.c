@@ -110,7 +110,7 @@ static void went_down(struct session *session, const struct gk_error *err)
         gk_advise(&why, "check the network and the address; gatekeyd tries again by itself");
     }
     session_log_reason(session, &why, was_connected);
-    wait_ms = patience_failed(session->service, sent);
+    wait_ms = patience_failed(session->service, sent, was_connected);
     session->patient = true;
     if (why.status == GK_REVOKED) {
         agent_tls_session_forget(session->tls);

@@ -49,11 +49,13 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t *wait_ms, struct gk_error *err)
+                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
+                                   struct gk_error *err)
 {
     (void)directory;
     (void)now;
     (void)jitter;
+    (void)spread_ms;
     (void)err;
     *wait_ms = WAIT_MS;
     return GK_OK;

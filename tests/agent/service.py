@@ -68,7 +68,7 @@ class Service:
             "device": {"product_key": hub.product, "device_key": name},
             "renew": {"by": "event"},  # by hand gatekeyd would warn the hub of certificates this short
             "hub": {"host": "localhost", "port": hub.mqtts_port, "activation_port": hub.activation_port,
-                    "ca_file": hub.ca, **hub_settings},
+                    "ca_file": hub.ca, "spread": 0, **hub_settings},
         }
         self.local = local
         self.configure()

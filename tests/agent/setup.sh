@@ -64,6 +64,7 @@ host = localhost
 port = $HUB_MQTTS_PORT
 activation_port = $HUB_ACTIVATION_PORT
 ca_file = $HUB_CA_FILE
+spread = 0
 [api]
 url = $HUB_API_URL
 ca_file = $HUB_CA_FILE

@@ -55,7 +55,8 @@ static int64_t failed(struct fixture *f, uint32_t jitter)
 {
     int64_t wait_ms = -1;
 
-    assert_int_equal(agent_budget_failed(f->directory, &f->now, jitter, &wait_ms, &f->err), GK_OK);
+    assert_int_equal(agent_budget_failed(f->directory, &f->now, jitter, 0, &wait_ms, &f->err),
+                     GK_OK);
     return wait_ms;
 }
 
@@ -172,6 +173,23 @@ static void doubles_the_wait_and_only_lengthens_it(void **state)
     }
     assert_true(failed(f, UINT32_MAX) < 128000 + 64000);
     assert_true(failed(f, UINT32_MAX) >= 128000 + 63999);
+}
+
+static void spreads_those_that_lost_their_connection(void **state)
+{
+    static const uint32_t jitters[] = { 0, 1U << 31, UINT32_MAX };
+    static const int64_t waits[] = { 8000, 8000 + 17000, 8000 + 33999 };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        int64_t wait_ms = -1;
+
+        assert_int_equal(agent_budget_lasted(f->directory, &f->now, &f->err), GK_OK);
+        assert_int_equal(
+            agent_budget_failed(f->directory, &f->now, jitters[i], 30000, &wait_ms, &f->err),
+            GK_OK);
+        assert_int_equal(wait_ms, waits[i]);
+    }
 }
 
 static void makes_the_service_wait_and_not_the_person(void **state)
@@ -375,6 +393,7 @@ int main(void)
         CLAIM(grants_one_a_second),
         CLAIM(never_exceeds_the_budget_whoever_asks_and_whenever),
         CLAIM(doubles_the_wait_and_only_lengthens_it),
+        CLAIM(spreads_those_that_lost_their_connection),
         CLAIM(makes_the_service_wait_and_not_the_person),
         CLAIM(starts_over_after_a_connection_that_lasted),
         CLAIM(gives_back_what_was_not_used),

@@ -90,6 +90,7 @@ static void an_empty_file_means_the_defaults(void **state)
     assert_int_equal(f->config->port, 18883);
     assert_int_equal(f->config->activation_port, 18883);
     assert_int_equal(f->config->keepalive_s, 60);
+    assert_int_equal(f->config->spread_s, 30);
     assert_int_equal(f->config->valid_days, 365);
     assert_true(f->config->csr_extensions);
     assert_int_equal(f->config->settle_s, 60);
@@ -114,7 +115,7 @@ static void reads_every_setting(void **state)
               "product_secret_file = /ps\ncommon_name = edge-{device_key}\ncountry = SG\n"
               "state = S\nlocality = L\norganization = O\norganizational_unit = OU\n"
               "[hub]\nhost = hub.example\nport = 1\nactivation_port = 2\nca_file = /ca\n"
-              "server_name = mqtt.example\nkeepalive = 300\n[api]\nurl = https://api.example:8/x/\n"
+              "server_name = mqtt.example\nkeepalive = 300\nspread = 600\n[api]\nurl = https://api.example:8/x/\n"
               "ca_file = system\napp_key = AK\napp_secret_file = /as\norganization_id = o1\n"
               "valid_days = 30\n[local]\nsocket = /s\nsocket_group =\nstate_directory = /sd\n"
               "command.measurepoint/set = /bin/set one  two\ncommand.reboot = /sbin/reboot\n");
@@ -130,6 +131,7 @@ static void reads_every_setting(void **state)
     assert_int_equal(c->activation_port, 2);
     assert_string_equal(c->hub_ca_file, "/ca");
     assert_int_equal(c->keepalive_s, 300);
+    assert_int_equal(c->spread_s, 600);
     assert_string_equal(c->api_url, "https://api.example:8/x");
     assert_null(c->api_ca_file);
     assert_string_equal(c->organization_id, "o1");
@@ -260,6 +262,7 @@ static void refuses_values_out_of_range(void **state)
     refuses(state, "[hub]\nport = 12x\n", 2, "port must be a port");
     refuses(state, "[hub]\nkeepalive = 59\n", 2, "keepalive is not a number in its range");
     refuses(state, "[hub]\nkeepalive = 301\n", 2, "keepalive");
+    refuses(state, "[hub]\nspread = 601\n", 2, "spread");
     refuses(state, "[hub]\nhost = a b\n", 2, "host must be a host name");
     refuses(state, "[api]\nvalid_days = 0\n", 2, "valid_days");
     refuses(state, "[tpm]\nseal_pcrs = sha256:24\n", 2, "seal_pcrs must be a bank");
