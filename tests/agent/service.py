@@ -34,16 +34,16 @@ class Tpm:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [os.path.join(os.environ["abs_top_srcdir"], "tests", "with-swtpm"), "sh", "-c", "echo $GATEKEY_TCTI; exec cat"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [os.path.join(os.environ["abs_top_srcdir"], "tests", "with-swtpm"), "sh", "-c", "echo $GATEKEY_TCTI; exec sleep infinity"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def tcti(self):
         return self.process.stdout.readline().strip()
 
     def close(self):
-        self.process.stdin.close()
+        self.process.terminate()
         self.process.stdout.close()
-        return self.process.wait(30)
+        self.process.wait(30)
 
 
 class Service:
@@ -73,6 +73,10 @@ class Service:
         self.local = local
         self.configure()
 
+    def environment(self):
+        """The environment would go before gatekey.conf."""
+        return {**os.environ, "GATEKEY_TCTI": self.settings["tpm"]["tcti"]}
+
     def configure(self):
         with open(self.config, "w", encoding="utf-8") as file:
             for section, keys in self.settings.items():
@@ -83,7 +87,7 @@ class Service:
 
     def enrol(self):
         shutil.copy(self.device.cert, os.path.join(self.identity, "cert.pem"))
-        subprocess.run([os.path.join(BUILD, "tests/agent/hand-over"), self.config, self.device.secret], check=True)
+        subprocess.run([os.path.join(BUILD, "tests/agent/hand-over"), self.config, self.device.secret], check=True, env=self.environment())
         return self
 
     def rewrite(self, name, text):
@@ -151,7 +155,7 @@ class Service:
     def start(self, preexec_fn=None, **environment):
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen([*self.prefix, os.path.join(BUILD, self.program), "--config", self.config],
-                                            stderr=log, env={**os.environ, **environment}, preexec_fn=preexec_fn)
+                                            stderr=log, env={**self.environment(), **environment}, preexec_fn=preexec_fn)
         wait_until("gatekeyd listens", self.listens)
         return self
 
