@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a hub sees of many gateways that lost it at the same instant: backoff-simulation GATEWAYS
- * OUTAGE-SECONDS SPREAD-SECONDS FOLDER
+ * absent|refusing OUTAGE-SECONDS SPREAD-SECONDS FOLDER
  *
  * Each gateway's waits come from agent/budget.c itself, with a clock moved by hand, and so from the
  * same file in FOLDER (best in memory), one gateway after the other: without a limit at the hub
  * they know nothing of each other. A gateway does what gatekeyd does: it takes an attempt from the
- * budget, gives it back where no CONNECT left (the hub is away), and counts a failure.
+ * budget, gives it back where no CONNECT left (the hub is absent; one that refuses has it), and
+ * counts a failure.
  *
  * Printed: one line a second, from the loss on, with the attempts to reach the hub and the CONNECTs
- * in that second, then lines "NAME VALUE" of the whole.
+ * of that second, then lines "NAME VALUE" of the whole.
  */
 #include "agent/budget.h"
 
@@ -23,14 +24,14 @@
 #define LOST_MS (SECOND_MS * INT64_C(1000000)) /* since boot: long enough ago */
 #define SECONDS_MAX 3600
 #define ATTEMPTS_MAX 100
-#define RECORD_MAX 8
 
 struct run {
     const char *folder;
-    int64_t back_ms; /* when the hub is there again */
+    bool refusing;   /* takes the CONNECT while it is out of order */
+    int64_t back_ms; /* when the hub is as it should be again */
     int64_t spread_ms;
     uint64_t random;
-    unsigned attempts[SECONDS_MAX], connects[SECONDS_MAX];
+    unsigned attempts[SECONDS_MAX], connects[SECONDS_MAX], back[SECONDS_MAX];
     unsigned most_attempts, most_in_window;
 };
 
@@ -94,40 +95,55 @@ static bool take(const struct run *run, const struct agent_moment *now, int64_t 
     return *wait_ms == 0;
 }
 
-/* From the loss of the connection to the next one. */
+/* An attempt at that moment, and the wait after it; whether it reached a hub that is in order. */
+static bool attempt(struct run *run, const struct agent_moment *now, bool *sent, int64_t *wait_ms)
+{
+    bool succeeds = now->since_boot_ms >= run->back_ms;
+    struct gk_error err = { 0 };
+
+    *sent = succeeds || run->refusing;
+    note(run->attempts, now->since_boot_ms);
+    note(run->connects, *sent ? now->since_boot_ms : 0);
+    note(run->back, succeeds ? now->since_boot_ms : 0);
+    if (!*sent) {
+        check(agent_budget_give_back(run->folder, now, &err), &err);
+    }
+    if (!succeeds) {
+        check(agent_budget_failed(run->folder, now, draw(run), 0, wait_ms, &err), &err);
+    }
+    return succeeds;
+}
+
+/* One gateway, from the loss of a connection that had lasted to the next one. */
 static void live(struct run *run)
 {
     struct agent_moment now = { LOST_MS - 600 * SECOND_MS, "11111111-2222-3333-4444-555555555555" };
-    int64_t connects[RECORD_MAX] = { now.since_boot_ms };
+    int64_t connects[ATTEMPTS_MAX + 1] = { now.since_boot_ms };
     struct gk_error err = { 0 };
     unsigned count = 1;
     unsigned attempts = 0;
+    bool back = false;
     int64_t wait_ms;
 
     begin_anew(run->folder);
     take(run, &now, &wait_ms);
-    now.since_boot_ms = LOST_MS - 480 * SECOND_MS;
     check(agent_budget_lasted(run->folder, &now, &err), &err);
     now.since_boot_ms = LOST_MS;
-    check(agent_budget_failed(run->folder, &now, draw(run), &wait_ms, &err), &err);
-    while (attempts < ATTEMPTS_MAX && count < RECORD_MAX) {
+    check(agent_budget_failed(run->folder, &now, draw(run), run->spread_ms, &wait_ms, &err), &err);
+    while (!back && attempts < ATTEMPTS_MAX) {
+        bool sent;
+
         now.since_boot_ms += wait_ms;
-        if (!take(run, &now, &wait_ms)) {
-            continue;
+        if (take(run, &now, &wait_ms)) {
+            attempts++;
+            back = attempt(run, &now, &sent, &wait_ms);
+            connects[count] = now.since_boot_ms;
+            count += sent;
         }
-        attempts++;
-        note(run->attempts, now.since_boot_ms);
-        if (now.since_boot_ms >= run->back_ms) {
-            connects[count++] = now.since_boot_ms;
-            note(run->connects, now.since_boot_ms);
-            break;
-        }
-        check(agent_budget_give_back(run->folder, &now, &err), &err);
-        check(agent_budget_failed(run->folder, &now, draw(run), &wait_ms, &err), &err);
     }
+    count = count_window(connects, count);
     run->most_attempts = attempts > run->most_attempts ? attempts : run->most_attempts;
-    attempts = count_window(connects, count);
-    run->most_in_window = attempts > run->most_in_window ? attempts : run->most_in_window;
+    run->most_in_window = count > run->most_in_window ? count : run->most_in_window;
 }
 
 /* The second by which so many are back. */
@@ -136,7 +152,7 @@ static unsigned by_when(const struct run *run, uint64_t wanted)
     uint64_t back = 0;
     unsigned second = 0;
 
-    while (second < SECONDS_MAX && (back += run->connects[second]) < wanted) {
+    while (second < SECONDS_MAX && (back += run->back[second]) < wanted) {
         second++;
     }
     return second;
@@ -162,14 +178,17 @@ int main(int count, char **arguments)
     static struct run run = { .random = UINT64_C(0x9e3779b97f4a7c15) };
     unsigned gateways;
 
-    if (count != 5) {
-        fputs("usage: backoff-simulation GATEWAYS OUTAGE-SECONDS SPREAD-SECONDS FOLDER\n", stderr);
+    if (count != 6) {
+        fputs("usage: backoff-simulation GATEWAYS absent|refusing OUTAGE-SECONDS SPREAD-SECONDS"
+              " FOLDER\n",
+              stderr);
         return 2;
     }
     gateways = (unsigned)strtoul(arguments[1], NULL, 10);
-    run.back_ms = LOST_MS + strtol(arguments[2], NULL, 10) * SECOND_MS;
-    run.spread_ms = strtol(arguments[3], NULL, 10) * SECOND_MS;
-    run.folder = arguments[4];
+    run.refusing = strcmp(arguments[2], "refusing") == 0;
+    run.back_ms = LOST_MS + strtol(arguments[3], NULL, 10) * SECOND_MS;
+    run.spread_ms = strtol(arguments[4], NULL, 10) * SECOND_MS;
+    run.folder = arguments[5];
     for (unsigned i = 0; i < gateways; i++) {
         live(&run);
     }

@@ -308,7 +308,8 @@ TPM_TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
 EXTRA_DIST += tests/agent/faultproxy.py tests/agent/talker.py
 link_scripts = \
     tests/agent/a-bad-link-is-survived.py \
-    tests/agent/a-bad-network-is-survived.py
+    tests/agent/a-bad-network-is-survived.py \
+    tests/agent/a-storm-of-gateways-is-spread.py
 dist_check_SCRIPTS += $(link_scripts)
 TESTS += $(link_scripts)
 TPM_TESTS += $(link_scripts)
@@ -316,3 +317,23 @@ TPM_TESTS += $(link_scripts)
 dist_check_SCRIPTS += tests/agent/the-hubs-commands-reach-applications.py
 TESTS += tests/agent/the-hubs-commands-reach-applications.py
 TPM_TESTS += tests/agent/the-hubs-commands-reach-applications.py
+# What one machine can show at most: the whole matrix of faults and three rounds by lot, a storm of 200.
+.PHONY: check-link check-storm
+check-link:
+	GATEKEY_ROUNDS=3 GATEKEY_TEST_TIMEOUT=3600 $(MAKE) $(AM_MAKEFLAGS) check \
+	    TESTS='tests/agent/a-bad-link-is-survived.py tests/agent/a-bad-network-is-survived.py'
+check-storm:
+	GATEKEY_ROUNDS=200 GATEKEY_TEST_TIMEOUT=3600 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/agent/a-storm-of-gateways-is-spread.py
+
+# 100,000 gateways, by the backoff's own code; draws docs/backoff.svg anew.
+check_PROGRAMS += tests/agent/backoff-simulation
+tests_agent_backoff_simulation_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_backoff_simulation_LDADD = $(agent_test_ldadd)
+EXTRA_DIST += tests/agent/backoff-plot.py docs/backoff.md docs/backoff.svg
+dist_check_SCRIPTS += tests/agent/a-lost-hub-is-not-rushed
+TESTS += tests/agent/a-lost-hub-is-not-rushed
+.PHONY: backoff
+backoff: tests/agent/backoff-simulation$(EXEEXT)
+	folder=`mktemp -d /dev/shm/gatekey.XXXXXX` && \
+	    python3 $(srcdir)/tests/agent/backoff-plot.py tests/agent/backoff-simulation$(EXEEXT) 100000 $$folder >backoff.svg && \
+	    mv backoff.svg $(srcdir)/docs/backoff.svg; rm -rf "$$folder"
