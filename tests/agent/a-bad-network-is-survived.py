@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from faultproxy import FaultProxy  # noqa: E402
 from service import GatekeydTest, Tpm, wait_until  # noqa: E402
-from talker import Ledger, Talker, check_connects  # noqa: E402
+from talk import Talk, check_connects  # noqa: E402
 
 HUB_NAME, HUB_ADDRESS = "hub.test", "10.213.0.1"
 PATIENCE = 240
@@ -100,16 +100,16 @@ class Network:
 class BadNetwork(GatekeydTest):
     @classmethod
     def options(cls):
-        return ["--enforce-limits", "--server-name", HUB_NAME]
+        return ["--enforce-limits", "--journal", "--server-name", HUB_NAME]
 
     def setUp(self):
         super().setUp()
-        self.ledger, self.talkers, self.tpms, self.networks = Ledger(self.hub), [], [], []
+        self.talks, self.tpms, self.networks = [], [], []
         self.proxy = FaultProxy(self.hub.mqtts_port, HUB_ADDRESS)
 
     def tearDown(self):
-        for talker in self.talkers:
-            talker.stop()
+        for talk in self.talks:
+            talk.end()
         super().tearDown()
         for tpm in self.tpms:
             tpm.close()
@@ -125,66 +125,66 @@ class BadNetwork(GatekeydTest):
         self.tpms.append(Tpm())
         service.settings["tpm"]["tcti"] = self.tpms[-1].tcti()
         service.configure()
-        talker = Talker(service.enrol(), self.ledger)
-        self.talkers.append(talker)
-        return service, network, talker
+        return service.enrol(), network
 
-    def comes_back(self, service, talker):
-        wait_until("gatekeyd is connected", lambda: service.status()["connected"], PATIENCE)
-        talker.arrives(PATIENCE)
-
-    def packets_are_lost(self, service, network, talker):
-        network.bad("numgen random mod 100 < 10 counter drop")
+    def start(self, service):
+        """gatekeyd, and who talks."""
         service.start()
-        talker.start()
-        self.comes_back(service, talker)
+        talk = Talk(service)
+        self.talks.append(talk)
+        return talk
+
+    def comes_back(self, service, talk):
+        wait_until("gatekeyd is connected", lambda: service.status()["connected"], PATIENCE)
+        talk.arrives(PATIENCE)
+
+    def packets_are_lost(self, service, network):
+        network.bad("numgen random mod 100 < 10 counter drop")
+        talk = self.start(service)
+        self.comes_back(service, talk)
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            talker.arrives(PATIENCE)
+            talk.arrives(PATIENCE)
         assert network.dropped() > 20, network.dropped()
 
-    def large_packets_are_lost(self, service, network, talker):
+    def large_packets_are_lost(self, service, network):
         network.bad("meta length > 1000 counter drop")
-        service.start()
-        talker.start()
+        talk = self.start(service)
         wait_until("it is stuck", lambda: service.status().get("last_status") == "GK_UNREACHABLE", PATIENCE)
         network.good()
-        self.comes_back(service, talker)
+        self.comes_back(service, talk)
         network.bad("meta length > 1000 counter drop")
-        talker.size = 4000
+        talk.script.size = 4000
         wait_until("something was swallowed", network.dropped, PATIENCE)
         network.good()
-        self.comes_back(service, talker)
+        self.comes_back(service, talk)
 
-    def a_connection_is_forgotten(self, service, network, talker):
-        service.start()
-        talker.start()
-        self.comes_back(service, talker)
+    def a_connection_is_forgotten(self, service, network):
+        talk = self.start(service)
+        self.comes_back(service, talk)
         port = network.connection()
         network.bad(f"tcp sport {port} counter drop", f"tcp dport {port} counter drop")
         wait_until("it takes another connection", lambda: network.connection() not in (None, port), PATIENCE)
-        self.comes_back(service, talker)
+        self.comes_back(service, talk)
 
-    def names_are_unknown(self, service, network, talker):
+    def names_are_unknown(self, service, network):
         network.knows(False)
-        service.start()
-        talker.start()
+        talk = self.start(service)
         wait_until("it says so", lambda: "looking up" in service.status().get("last_error", ""), PATIENCE)
         network.knows(True)
-        self.comes_back(service, talker)
+        self.comes_back(service, talk)
 
-    def the_link_is_away(self, service, network, talker):
-        service.start()
-        talker.start()
-        self.comes_back(service, talker)
+    def the_link_is_away(self, service, network):
+        talk = self.start(service)
+        self.comes_back(service, talk)
         network.up(False)
         wait_until("it notices", lambda: not service.status()["connected"], PATIENCE)
         network.up(True)
-        self.comes_back(service, talker)
+        self.comes_back(service, talk)
 
-    def survive(self, fault, service, network, talker):
+    def survive(self, fault, service, network):
         begun = time.monotonic()
-        fault(service, network, talker)
+        fault(service, network)
         print(f"{service.name}: {fault.__name__}, survived in {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
     def test_comes_back_by_itself(self):
@@ -196,7 +196,11 @@ class BadNetwork(GatekeydTest):
         for life, end in done:
             with self.subTest(fault=life[0].__name__, log=life[1].lines()[-6:]):
                 end.result()
-        print(f"{check_connects(self.ledger)} CONNECTs", file=sys.stderr)
+        for talk in self.talks:
+            talk.end()
+            talk.check(self)
+            print(f"{talk.service.name}: {talk.summary()}", file=sys.stderr)
+        print(f"{check_connects(self, self.hub)} CONNECTs", file=sys.stderr)
 
 
 def enter():

@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from service import GatekeydTest, Tpm, wait_until  # noqa: E402
-from talker import Ledger, check_connects  # noqa: E402
+from talk import check_connects, connects  # noqa: E402
 
 GATEWAYS = int(os.environ.get("GATEKEY_ROUNDS", "30"))
 WORKERS = 4
@@ -61,8 +61,8 @@ class Storm(GatekeydTest):
 
     def back(self, since_ms):
         """When each came, in seconds after that."""
-        return sorted((at_ms - since_ms) / 1000 for connects in self.ledger.connects().values()
-                      for at_ms, _ in connects if at_ms > since_ms)
+        return sorted((at_ms - since_ms) / 1000 for row in connects(self.hub).values()
+                      for at_ms, _ in row if at_ms > since_ms)
 
     def test_comes_back_spread_out(self):
         for _ in range(GATEWAYS - 1):
@@ -70,7 +70,6 @@ class Storm(GatekeydTest):
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as crowd:
             list(crowd.map(self.gateway, range(GATEWAYS - 1)))
         self.service_with_tpm_key("0x81000100").start()  # which has the default spread
-        self.ledger = Ledger(self.hub)
         for service in self.services:
             service.connected()
         lost_ms = time.time() * 1000
@@ -86,7 +85,7 @@ class Storm(GatekeydTest):
               f" at most {most} CONNECTs in any second, {most_a_second(GATEWAYS):.1f} allowed", file=sys.stderr)
         self.assertGreaterEqual(times[0], FIRST_S)
         self.assertLessEqual(most, most_a_second(GATEWAYS))
-        check_connects(self.ledger)
+        check_connects(self, self.hub)
 
 
 if __name__ == "__main__":

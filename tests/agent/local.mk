@@ -305,7 +305,7 @@ TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
 TPM_TESTS += tests/agent/no-change-of-the-clock-is-mistaken-for-another.py
 
 # Bad lines and bad networks; GATEKEY_ROUNDS=N goes on with faults drawn by lot.
-EXTRA_DIST += tests/agent/faultproxy.py tests/agent/talker.py
+EXTRA_DIST += tests/agent/faultproxy.py tests/agent/talk.py
 link_scripts = \
     tests/agent/a-bad-link-is-survived.py \
     tests/agent/a-bad-network-is-survived.py \
