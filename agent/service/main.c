@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
+
+#define LARGE (64 * 1024)
 
 struct options {
     const char *config, *identity;
@@ -94,6 +97,16 @@ static enum gk_status harden(struct gk_error *err)
     } while (fd >= 0 && fd <= STDERR_FILENO);
     gk_closep(&fd);
     return GK_OK;
+}
+
+/*
+ * One large message, and the heap is that large for ever: glibc raises its thresholds with what it
+ * has seen. What is large is better mapped and given back at once (mallopt(3)).
+ */
+static void keep_small(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
 }
 
 /* sd-event reads these from a descriptor; no thread of ours may take them first. */
@@ -263,6 +276,7 @@ int main(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
+    keep_small();
     status = harden(&err);
     if (status == GK_OK) {
         status = block_signals(&err);

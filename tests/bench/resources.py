@@ -28,6 +28,7 @@ FLOW = int(os.environ.get("RESOURCES_FLOW", "100000"))
 DIRTY_MAX = 3.5 * 2**20
 PSS_MAX = 8 * 2**20
 GROWTH_MAX = 128 * 1024
+LARGE = 300000
 KEEPALIVE_S = 60
 WATCHDOG_S = 90  # as the unit has it
 
@@ -102,6 +103,16 @@ class Resources(GatekeydTest):
         say(f"  private dirty, KiB: {by_mapping(pid)}")
         self.assertLessEqual(largest.dirty, DIRTY_MAX)
         self.assertLessEqual(largest.pss, PSS_MAX)
+
+    def test_gives_back_what_large_messages_took(self):
+        service = self.whole("0x81000103")
+        before = Size(service.process.pid)
+        for _ in range(20):
+            self.assertTrue(service.publish({"text": "x" * LARGE})["ok"])
+        wait_until("the hub has them", lambda: service.status()["spool"]["queued"] == 0)
+        after = Size(service.process.pid)
+        say(f"20 messages of {LARGE} bytes: {before} before, {after} after")
+        self.assertLessEqual(after.dirty - before.dirty, 3 * GROWTH_MAX)
 
     @staticmethod
     def naps(service):
