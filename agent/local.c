@@ -19,8 +19,10 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static enum gk_status open_socket(const char *path, int *opened, struct gk_error *err)
+enum gk_status agent_local_open(const struct agent_config *config, int *opened,
+                                struct gk_error *err)
 {
+    const char *path = config->socket;
     CLEANUP(gk_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -141,7 +143,7 @@ enum gk_status agent_local_call(const struct agent_config *config, const json_t 
     }
     status = format(request, &line, &size, err);
     if (status == GK_OK) {
-        status = open_socket(config->socket, &fd, err);
+        status = agent_local_open(config, &fd, err);
     }
     if (status == GK_OK) {
         status = send_line(fd, line, size, end, config->socket, err);

@@ -9,8 +9,9 @@
  *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
  *         topic is what follows /sys/PK/DK/; the answer comes when the message is in the spool, on
  *         disk: {"ok":true,"id":"2992..."}; with "wait":true when the hub answered, which may take
- *         long: {"ok":true,"id":"2992...","code":200,"data":{}}. Who is gone by then has handed
- *         it over all the same. Numbers in params reach the hub as they are written.
+ *         long: {"ok":true,"id":"2992...","code":200,"data":{}}; with "timeout":SECONDS no longer
+ *         than that: GK_UNREACHABLE, and the message stays in the spool. Who is gone by then has
+ * handed it over all the same. Numbers in params reach the hub as they are written.
  *         thing/event/certificateRequest, certificateSuperseded and revokeMe: uid 0 or the
  *         service's own, since the application beside the hub acts on them.
  *         "now":true, for the same uids: sent if there is a connection, and not kept; the answer is
@@ -66,6 +67,11 @@
 /* The longest line either side sends, its newline included: a message of 512 KiB, each byte of
  * which may take two. */
 #define AGENT_LOCAL_LINE_MAX ((size_t)1032 * 1024)
+
+/* Connect to it; *fd is non-blocking, the caller's to close(2). Fails as agent_local_call() does.
+ */
+enum gk_status agent_local_open(const struct agent_config *config, int *fd,
+                                struct gk_error *err) GK_MUST_CHECK;
 
 /*
  * Send one request and wait for its answer. request is borrowed; *reply is given also when it says

@@ -319,7 +319,7 @@ overlap_ends() {
     sleep 2
     shown "$1" renew --if-due || return 1
     row "$before" | grep -q " revoked " || return 1
-    gatekey "$1" publish power=22 || return 1
+    gatekey "$1" publish --wait power=22 || return 1
     told "at the hub: $before is revoked, $after is valid, and telemetry goes on"
 }
 

@@ -28,7 +28,7 @@ gatekey_SOURCES = \
     %D%/promotion.c %D%/promotion.h \
     %D%/proof.c \
     %D%/provision.c \
-    %D%/publish.c \
+    %D%/publish.c %D%/publish.h %D%/publish-lines.c \
     %D%/renew.c %D%/renew.h \
     %D%/renew-ask.c \
     %D%/renew-reload.c \

@@ -39,8 +39,9 @@ static const struct command commands[] = {
       "Get an identity: key, device secret, certificate, a proving connection. Resumes where it "
       "stopped.",
       "enroll", command_enroll },
-    { "publish", "[--topic TOPIC] [--wait] POINT=VALUE... | --params JSON|@FILE|-",
-      "Hand telemetry to gatekeyd; done when the hub has it.", "publish", command_publish },
+    { "publish",
+      "[--topic TOPIC] [--wait [--timeout S]] POINT=VALUE... | --params JSON|@FILE|- | --lines",
+      "Hand telemetry to gatekeyd; done when it is on disk.", "publish", command_publish },
     { "status", "[--watch [--interval SECONDS]]",
       "Show what is: key, certificate, TPM, connection; or watch what gatekeyd does.",
       "say that all is well", command_status },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gatekey publish: hands telemetry to gatekeyd, and succeeds only when the hub has it. */
-#include "agent/command/command.h"
+/* gatekey publish: hands telemetry to gatekeyd, and succeeds when that has it on disk. */
+#include "agent/command/publish.h"
+
 #include "agent/command/service.h"
 #include "agent/file.h"
 #include "agent/local.h"
@@ -14,8 +15,10 @@
 /* The largest params taken; the hub takes messages of less than 512 KiB. */
 #define PARAMS_MAX ((size_t)500 * 1024)
 
-/* gatekeyd gives up on the hub's reply before that. */
+/* For gatekeyd to store it; with --wait, what was asked for goes on top of it. */
 #define TIMEOUT_S 60
+#define WAIT_S 60 /* --timeout, where it is not given */
+#define WAIT_MAX_S 86400
 
 static enum gk_status read_stdin(struct gk_content *content, struct gk_error *err)
 {
@@ -97,18 +100,33 @@ static enum gk_status read_points(int count, char **words, json_t **params, stru
     return *params != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
-static enum gk_status hand_over(struct run *run, const char *topic, json_t *params,
-                                struct gk_error *err)
+static enum gk_status make_request(const struct publication *publication, json_t *params,
+                                   json_t **request, struct gk_error *err)
 {
-    CLEANUP(json_freep)
-    json_t *request = json_pack("{ss ss sO}", "op", "publish", "topic", topic, "params", params);
-    CLEANUP(json_freep) json_t *reply = NULL;
-    enum gk_status status;
-
-    if (request == NULL) {
+    *request =
+        json_pack("{ss ss sO}", "op", "publish", "topic", publication->topic, "params", params);
+    if (*request == NULL) {
         return gk_fail(err, GK_USAGE, "the topic is not valid UTF-8");
     }
-    status = agent_local_call(run->config, request, TIMEOUT_S, &reply, err);
+    if (publication->wait &&
+        (json_object_set_new(*request, "wait", json_true()) != 0 ||
+         json_object_set_new(*request, "timeout", json_integer(publication->timeout_s)) != 0)) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return GK_OK;
+}
+
+static enum gk_status hand_over(struct run *run, const struct publication *publication,
+                                json_t *params, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *request = NULL;
+    CLEANUP(json_freep) json_t *reply = NULL;
+    unsigned timeout_s = TIMEOUT_S + (publication->wait ? publication->timeout_s : 0);
+    enum gk_status status = make_request(publication, params, &request, err);
+
+    if (status == GK_OK) {
+        status = agent_local_call(run->config, request, (int)timeout_s, &reply, err);
+    }
     if (status != GK_OK) {
         return status;
     }
@@ -121,29 +139,60 @@ static enum gk_status hand_over(struct run *run, const char *topic, json_t *para
     return service_verdict(reply, err);
 }
 
+static enum gk_status read_timeout(const char *text, struct publication *publication,
+                                   struct gk_error *err)
+{
+    char *end = NULL;
+    long seconds;
+
+    publication->timeout_s = WAIT_S;
+    if (text == NULL) {
+        return GK_OK;
+    }
+    if (!publication->wait) {
+        return gk_fail(err, GK_USAGE, "--timeout is for --wait");
+    }
+    errno = 0;
+    seconds = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || seconds < 1 || seconds > WAIT_MAX_S) {
+        return gk_fail(err, GK_USAGE, "--timeout %.40s: 1 to %d seconds", text, WAIT_MAX_S);
+    }
+    publication->timeout_s = (unsigned)seconds;
+    return GK_OK;
+}
+
 enum gk_status command_publish(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     CLEANUP(json_freep) json_t *params = NULL;
-    const char *topic = DEFAULT_TOPIC, *text = NULL;
-    bool wait = false; /* every publish waits until the hub has it */
-    const struct word words[] = {
-        { "topic", &topic, NULL }, { "params", &text, NULL }, { "wait", NULL, &wait }, { 0 }
-    };
+    struct publication publication = { .topic = DEFAULT_TOPIC };
+    const char *text = NULL, *timeout = NULL;
+    bool lines = false;
+    const struct word words[] = { { "topic", &publication.topic, NULL },
+                                  { "params", &text, NULL },
+                                  { "lines", NULL, &lines },
+                                  { "wait", NULL, &publication.wait },
+                                  { "timeout", &timeout, NULL },
+                                  { 0 } };
     char **rest;
     enum gk_status status = words_read(run, argc, argv, words, 0, 1000, &rest, err);
     int count = 0;
 
+    if (status == GK_OK) {
+        status = read_timeout(timeout, &publication, err);
+    }
     if (status != GK_OK) {
         return status;
     }
     while (rest[count] != NULL) {
         count++;
     }
-    if ((text != NULL) == (count > 0)) {
-        gk_fail(err, GK_USAGE, "give either POINT=VALUE or --params");
-        return GK_USAGE;
+    if ((text != NULL) + (count > 0) + lines != 1) {
+        return gk_fail(err, GK_USAGE, "give either POINT=VALUE or --params or --lines");
+    }
+    if (lines) {
+        return publish_lines(run, &publication, err);
     }
     status =
         text != NULL ? read_params(text, &params, err) : read_points(count, rest, &params, err);
-    return status == GK_OK ? hand_over(run, topic, params, err) : status;
+    return status == GK_OK ? hand_over(run, &publication, params, err) : status;
 }

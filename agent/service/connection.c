@@ -19,6 +19,7 @@ struct client {
     struct client *next;
     const char *line; /* while request_handle() has it */
     size_t line_size;
+    unsigned patience_s;
     char *reply; /* NULL: not answered yet */
     size_t reply_size;
 };
@@ -70,6 +71,16 @@ bool client_is_privileged(const struct client *client)
 struct service *client_service(const struct client *client)
 {
     return client->connection->service;
+}
+
+unsigned client_patience(const struct client *client)
+{
+    return client->patience_s;
+}
+
+void client_set_patience(struct client *client, unsigned patience_s)
+{
+    client->patience_s = patience_s;
 }
 
 const char *client_line(const struct client *client, size_t *size)

@@ -41,13 +41,15 @@ static void on_stored(void *context, int64_t id, const struct gk_error *err)
     client_reply(context, reply);
 }
 
+/* Its line is gone by now, so what it said is read when the message is taken. */
 static void on_stored_wait(void *context, int64_t id, const struct gk_error *err)
 {
+    struct uplink *uplink = client_service(context)->uplink;
     struct gk_error why = { 0 };
 
     if (err != NULL) {
         client_fail(context, "publish", err, 0);
-    } else if (uplink_wait(client_service(context)->uplink, id, on_published, context, &why) !=
+    } else if (uplink_wait(uplink, id, client_patience(context), on_published, context, &why) !=
                GK_OK) {
         client_fail(context, "wait for the hub", &why, 0);
     }
@@ -101,6 +103,7 @@ static void publish(struct service *service, struct client *client, const json_t
     const char *topic = json_string_value(json_object_get(request, "topic"));
     json_t *params = json_object_get(request, "params");
     bool wait = json_is_true(json_object_get(request, "wait"));
+    json_int_t timeout_s = json_integer_value(json_object_get(request, "timeout"));
     struct gk_error err = { 0 };
     enum gk_status status;
 
@@ -109,6 +112,8 @@ static void publish(struct service *service, struct client *client, const json_t
     } else if (json_is_true(json_object_get(request, "now"))) {
         status = send_now(service, client, topic, params, &err);
     } else {
+        client_set_patience(client,
+                            timeout_s > 0 && timeout_s < UINT32_MAX ? (unsigned)timeout_s : 0);
         status = hand_over(service, client, topic, wait, &err);
     }
     if (status != GK_OK) {

@@ -246,9 +246,12 @@ void uplink_down(struct uplink *uplink);   /* there is none: what is under way i
 void uplink_stored(struct uplink *uplink); /* the spool has something new */
 /* The hub has acknowledged something: there is room in the link's window. */
 void uplink_acknowledged(struct uplink *uplink);
-/* Tell when the hub answered to this message; at most once, and not any more after forget. */
-enum gk_status uplink_wait(struct uplink *uplink, int64_t id, publisher_done *done, void *context,
-                           struct gk_error *err) GK_MUST_CHECK;
+/*
+ * Tell when the hub answered to this message or it was set aside, or after timeout_s (0: never)
+ * that neither has happened (code 0); once, and not any more after forget.
+ */
+enum gk_status uplink_wait(struct uplink *uplink, int64_t id, unsigned timeout_s,
+                           publisher_done *done, void *context, struct gk_error *err) GK_MUST_CHECK;
 void uplink_forget(struct uplink *uplink, const void *context);
 /* The hub asks for less (traffic/control): send nothing for so long. */
 void uplink_pause(struct uplink *uplink, unsigned pause_ms);
@@ -454,6 +457,9 @@ void client_fail(struct client *client, const char *operation, const struct gk_e
 /* The line it came in; lives as long as request_handle() runs. */
 const char *client_line(const struct client *client, size_t *size);
 struct service *client_service(const struct client *client);
+/* How long it wants to wait, in seconds; 0: for ever. */
+unsigned client_patience(const struct client *client);
+void client_set_patience(struct client *client, unsigned patience_s);
 /* May change things: root, or the user that gatekeyd runs as. */
 bool client_is_privileged(const struct client *client);
 

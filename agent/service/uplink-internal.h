@@ -55,11 +55,13 @@ struct wait {
     int64_t id; /* 0: this place is free */
     publisher_done *done;
     void *context;
+    uint64_t end_ms; /* UINT64_MAX: none */
+    unsigned timeout_s;
 };
 
 struct uplink {
     struct service *service;
-    sd_event_source *wake_source, *save_source;
+    sd_event_source *wake_source, *save_source, *wait_source;
     bool up;
     bool full;             /* the link takes no more until something is acknowledged */
     bool doubtful;         /* the hub is silent: ask for another connection */
@@ -103,6 +105,9 @@ void flight_on_answer(void *context, const char *id, json_int_t code, json_t *da
                       const struct gk_error *err);
 
 /* --- uplink-wait.c ---------------------------------------------------------------------------- */
+
+/* An sd_event_time_handler_t: somebody has waited for long enough. */
+int uplink_on_wait_over(sd_event_source *source, uint64_t time, void *context);
 
 /* Tell whoever waits for these messages. Before they are settled: an application's id is read
  * there. */

@@ -4,18 +4,75 @@
 
 #include <inttypes.h>
 
-enum gk_status uplink_wait(struct uplink *uplink, int64_t id, publisher_done *done, void *context,
-                           struct gk_error *err)
+/* It may come too early for who was told meanwhile. */
+static void set_timer(struct uplink *uplink)
+{
+    uint64_t earliest = UINT64_MAX, now = service_now_ms();
+
+    for (size_t i = 0; i < WAITS_MAX; i++) {
+        if (uplink->waits[i].id != 0 && uplink->waits[i].end_ms < earliest) {
+            earliest = uplink->waits[i].end_ms;
+        }
+    }
+    if (earliest != UINT64_MAX) {
+        sd_event_source_set_time_relative(uplink->wait_source,
+                                          (earliest > now ? earliest - now : 0) * 1000);
+        sd_event_source_set_enabled(uplink->wait_source, SD_EVENT_ONESHOT);
+    }
+}
+
+enum gk_status uplink_wait(struct uplink *uplink, int64_t id, unsigned timeout_s,
+                           publisher_done *done, void *context, struct gk_error *err)
 {
     for (size_t i = 0; i < WAITS_MAX; i++) {
-        if (uplink->waits[i].id == 0) {
-            uplink->waits[i] = (struct wait){ id, done, context };
+        struct wait *wait = &uplink->waits[i];
+
+        if (wait->id == 0) {
+            *wait = (struct wait){ id, done, context, UINT64_MAX, timeout_s };
+            if (timeout_s > 0) {
+                wait->end_ms = service_now_ms() + (uint64_t)timeout_s * 1000;
+                set_timer(uplink);
+            }
             return GK_OK;
         }
     }
     gk_fail(err, GK_BUSY, "%d messages are waited for", WAITS_MAX);
     gk_advise(err, "it is in the spool as message %" PRId64 " and will be sent", id);
     return GK_BUSY;
+}
+
+static void tell(struct wait *wait, json_int_t code, json_t *data, const struct gk_error *err)
+{
+    struct wait over = *wait;
+    char id[24];
+
+    *wait = (struct wait){ 0 };
+    snprintf(id, sizeof(id), "%" PRId64, over.id);
+    over.done(over.context, id, code, data, err);
+}
+
+int uplink_on_wait_over(sd_event_source *source, uint64_t time, void *context)
+{
+    struct uplink *uplink = context;
+    uint64_t now = service_now_ms();
+
+    (void)source;
+    (void)time;
+    for (size_t i = 0; i < WAITS_MAX; i++) {
+        struct wait *wait = &uplink->waits[i];
+
+        if (wait->id != 0 && wait->end_ms <= now) {
+            struct gk_error err = { 0 };
+
+            gk_fail(&err, GK_UNREACHABLE, "no answer of the hub in %u s", wait->timeout_s);
+            gk_advise(&err,
+                      "nothing is lost: it is in the spool as message %" PRId64 " and will be sent",
+                      wait->id);
+            tell(wait, 0, NULL, &err);
+        }
+    }
+    set_timer(uplink);
+    return 0;
 }
 
 void uplink_forget(struct uplink *uplink, const void *context)
@@ -31,13 +88,10 @@ static void tell_waiting(struct uplink *uplink, const struct flight *flight, jso
                          json_t *data, const struct gk_error *err)
 {
     for (size_t i = 0; i < WAITS_MAX; i++) {
-        struct wait wait = uplink->waits[i];
-        char id[24];
+        struct wait *wait = &uplink->waits[i];
 
-        if (wait.id != 0 && wait.id >= flight->first && wait.id <= flight->last) {
-            uplink->waits[i] = (struct wait){ 0 };
-            snprintf(id, sizeof(id), "%" PRId64, wait.id);
-            wait.done(wait.context, id, code, data, err);
+        if (wait->id != 0 && wait->id >= flight->first && wait->id <= flight->last) {
+            tell(wait, code, data, err);
         }
     }
 }

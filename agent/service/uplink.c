@@ -326,6 +326,9 @@ enum gk_status uplink_new(struct service *service, struct uplink **uplink, struc
     if (code >= 0) {
         code = add_timer(made, on_save, &made->save_source);
     }
+    if (code >= 0) {
+        code = add_timer(made, uplink_on_wait_over, &made->wait_source);
+    }
     if (code < 0) {
         uplink_free(made);
         return gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code));
@@ -347,5 +350,6 @@ void uplink_free(struct uplink *uplink)
     }
     sd_event_source_disable_unref(uplink->wake_source);
     sd_event_source_disable_unref(uplink->save_source);
+    sd_event_source_disable_unref(uplink->wait_source);
     free(uplink);
 }
