@@ -116,7 +116,6 @@ class Promise(LocalBrokerTest):
         finally:
             self.gateway.process.send_signal(signal.SIGCONT)
         wait_until("it is asked again", lambda: self.is_taken(30))
-        self.assertIn(30, self.points() + [30])
         wait_until("the hub has it", lambda: 30 in self.points())
 
     def is_taken(self, number):
@@ -182,15 +181,10 @@ class Refusal(LocalBrokerTest):
         bad = {
             "gatekey/up/thing/measurepoint/post": b"no JSON",
             "gatekey/up/thing/event/certificateRequest/post": b'{"id":"17","params":{}}',
-            "gatekey/up/+/no": None,
             "gatekey/reply/thing/service/echo": b'{"id":5,"code":200}',
             "gatekey/up/thing/measurepoint/resume": b'\x00\xff\xfe' * 10,
         }
-        count = 0
         for topic, payload in bad.items():
-            if payload is None:
-                continue  # MQTT itself has no such topic
-            count += 1
             self.assertEqual(application.hand_over(topic, payload), 0, topic)
             where, answer = application.receive()
             self.assertEqual(where, topic.replace("/up/", "/error/").replace("/reply/", "/error/"))
@@ -199,7 +193,7 @@ class Refusal(LocalBrokerTest):
             self.assertNotIn("\n", answer["error"])
             if b'"id"' in payload:
                 self.assertEqual(answer["id"], json.loads(payload)["id"])
-        self.assertEqual(self.gateway.status()["broker"]["refused"] - before, count)
+        self.assertEqual(self.gateway.status()["broker"]["refused"] - before, len(bad))
         # MQTT 5 has a word for it: not authorized.
         level5 = self.application("five", level=5)
         self.assertEqual(level5.hand_over(POINTS, "no JSON"), 0x87)
@@ -212,8 +206,8 @@ class Refusal(LocalBrokerTest):
             self.assertEqual(application.hand_over(POINTS, text), 0)
             self.assertIn("error", json.loads(application.receive()[1]))
         # More than that is not even read.
-        application.publish(POINTS, "x" * 1200 * 1024)
-        self.assertTrue(application.is_cut())
+        with self.assertRaises(OSError):
+            application.hand_over(POINTS, "x" * 1200 * 1024)
 
     def test_a_message_of_the_largest_size_arrives(self):
         application = self.application("a")

@@ -167,6 +167,9 @@ tests_agent_slow_disk_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared 
 dist_check_SCRIPTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TPM_TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
+dist_check_SCRIPTS += tests/agent/applications-speak-to-the-local-broker.py
+TESTS += tests/agent/applications-speak-to-the-local-broker.py
+TPM_TESTS += tests/agent/applications-speak-to-the-local-broker.py
 
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
