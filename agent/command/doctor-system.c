@@ -34,6 +34,34 @@ void doctor_service(struct doctor *doctor, struct doctor_finding *finding)
     }
 }
 
+void doctor_broker(struct doctor *doctor, struct doctor_finding *finding)
+{
+    CLEANUP(json_freep) json_t *reply = NULL;
+    const char *path = doctor->config->broker;
+    const json_t *broker;
+    const char *why;
+
+    if (path == NULL || path[0] == '\0') {
+        doctor_skip(finding, "there is to be none ([local] broker)");
+        return;
+    }
+    if (service_call(doctor->config, "status", SERVICE_TIMEOUT_S, &reply, NULL) != GK_OK) {
+        doctor_skip(finding, "gatekeyd does not say");
+        return;
+    }
+    broker = json_object_get(reply, "broker");
+    why = json_string_value(json_object_get(broker, "error"));
+    if (json_is_true(json_object_get(broker, "connected"))) {
+        doctor_fine(finding, "%s", path);
+    } else {
+        doctor_warn(finding,
+                    "start it with systemctl start gatekey-broker, or say that there is none: "
+                    "[local] broker =",
+                    "gatekeyd is not connected to %s%s%s", path, why != NULL ? ": " : "",
+                    why != NULL ? why : "");
+    }
+}
+
 void doctor_groups(struct doctor *doctor, struct doctor_finding *finding)
 {
     const char *const names[] = { "gatekey", doctor->config->socket_group };

@@ -24,6 +24,7 @@ static const struct {
     { "server-crl", "the revocation list for the hub is current", doctor_server_crl },
     { "clock", "the clock is not behind what has passed, and was not set", doctor_clock },
     { "service", "gatekeyd is connected", doctor_service },
+    { "broker", "applications have a broker", doctor_broker },
     { "groups", "the groups that share the files are there", doctor_groups },
     { "timers", "renewal and refresh are started by systemd", doctor_timers },
     { "modes", "secrets are for their owners alone", doctor_modes },

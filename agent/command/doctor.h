@@ -58,6 +58,6 @@ doctor_check doctor_secret, doctor_state;
 /* What is trusted, and the time: doctor-trust.c */
 doctor_check doctor_roots, doctor_waiting, doctor_crl, doctor_server_crl, doctor_clock;
 /* The machine: doctor-system.c */
-doctor_check doctor_service, doctor_groups, doctor_timers, doctor_modes;
+doctor_check doctor_service, doctor_broker, doctor_groups, doctor_timers, doctor_modes;
 
 #endif
