@@ -278,8 +278,21 @@ enum gk_status agent_budget_room(const char *directory, const struct agent_momen
     return status;
 }
 
+/* The newest of that time, or none: then another process's file was broken in between. */
+static void drop(struct record *record, int64_t taken_ms)
+{
+    for (unsigned i = record->count; i-- > 0;) {
+        if (record->connects[i] == taken_ms) {
+            memmove(&record->connects[i], &record->connects[i + 1],
+                    (record->count - i - 1) * sizeof(record->connects[0]));
+            record->count--;
+            return;
+        }
+    }
+}
+
 enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
-                                      struct gk_error *err)
+                                      int64_t taken_ms, struct gk_error *err)
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
@@ -288,20 +301,45 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
     if (status != GK_OK) {
         return status;
     }
-    if (record.count > 0) {
-        record.count--;
-    }
+    drop(&record, taken_ms);
     return write_record(fd, now, &record, err);
 }
 
-static int64_t backoff(unsigned failures, uint32_t jitter, int64_t spread_ms)
+enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
+                                 int64_t taken_ms, struct gk_error *err)
 {
-    int64_t delay = AGENT_BACKOFF_FIRST_MS;
+    CLEANUP(gk_closep) int fd = -1;
+    struct record record;
+    enum gk_status status = open_record(directory, now, &fd, &record, err);
 
-    for (unsigned i = 1; i < failures && delay < AGENT_BACKOFF_LAST_MS; i++) {
+    if (status != GK_OK) {
+        return status;
+    }
+    drop(&record, taken_ms);
+    /* Its own is too old to be there, and others filled the file: the newest is what counts. */
+    if (record.count == AGENT_BUDGET_CONNECTS) {
+        drop(&record, record.connects[0]);
+    }
+    record.connects[record.count++] = now->since_boot_ms;
+    return write_record(fd, now, &record, err);
+}
+
+/* first, doubling to last, lengthened by up to a half of it and spread. */
+static int64_t delay_after(unsigned failures, int64_t first, int64_t last, int64_t spread_ms,
+                           uint32_t jitter)
+{
+    int64_t delay = first;
+
+    for (unsigned i = 1; i < failures && delay < last; i++) {
         delay *= 2;
     }
+    delay = delay < last ? delay : last;
     return delay + (int64_t)(((uint64_t)(delay / 2 + spread_ms) * jitter) >> 32);
+}
+
+int64_t agent_budget_miss_ms(unsigned misses, uint32_t jitter, int64_t spread_ms)
+{
+    return delay_after(misses, AGENT_MISS_FIRST_MS, AGENT_MISS_LAST_MS, spread_ms, jitter);
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
@@ -318,7 +356,8 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
     if (record.failures < FAILURES_MAX) {
         record.failures++;
     }
-    record.not_before = now->since_boot_ms + backoff(record.failures, jitter, spread_ms);
+    record.not_before = now->since_boot_ms + delay_after(record.failures, AGENT_BACKOFF_FIRST_MS,
+                                                         AGENT_BACKOFF_LAST_MS, spread_ms, jitter);
     status = write_record(fd, now, &record, err);
     if (status == GK_OK) {
         *wait_ms = earliest(&record, 1, true) - now->since_boot_ms;

@@ -4,12 +4,14 @@
  * four CONNECTs in two, so we stay at AGENT_BUDGET_CONNECTS in any AGENT_BUDGET_WINDOW_MS and one a
  * second. And how long to wait after failures: 8 s, doubling to 128 s, lengthened by up to a half
  * at random and never shortened (a random share of the delay, the usual advice, would break the
- * hub's limit).
+ * hub's limit). An attempt that sent no CONNECT is none that the hub counts: after those the wait
+ * is 2 s, doubling to 60 s, lengthened the same way.
  *
- * Both are kept in [local] state_directory, file "connects", so that neither a restart nor a crash
- * loop gets around them, and gatekeyd and gatekey share one. Time is CLOCK_BOOTTIME and the boot's
- * id: the wall clock, which jumps and may start in 1970, is not looked at. What happened before a
- * reboot counts as if it happened when the machine came up, the latest that it can have been.
+ * Connects and failures are kept in [local] state_directory, file "connects", so that neither a
+ * restart nor a crash loop gets around them, and gatekeyd and gatekey share one. Time is
+ * CLOCK_BOOTTIME and the boot's id: the wall clock, which jumps and may start in 1970, is not
+ * looked at. What happened before a reboot counts as if it happened when the machine came up, the
+ * latest that it can have been.
  *
  * Threads and processes: every call locks the file (flock(2)) and is complete in itself.
  * Errors: see error.h; besides its own every function may fail with GK_FILE_DENIED, GK_FILE_FAILED,
@@ -28,6 +30,8 @@
 #define AGENT_BUDGET_SPACING_MS 1000
 #define AGENT_BACKOFF_FIRST_MS 8000
 #define AGENT_BACKOFF_LAST_MS 128000
+#define AGENT_MISS_FIRST_MS 2000
+#define AGENT_MISS_LAST_MS 60000
 
 /* A point in time that no clock adjustment moves. */
 struct agent_moment {
@@ -56,9 +60,13 @@ enum gk_status agent_budget_room(const char *directory, const struct agent_momen
                                  unsigned connects, int64_t *wait_ms,
                                  struct gk_error *err) GK_MUST_CHECK;
 
-/* Give the last one back: no CONNECT left this machine. */
+/* Give back the one that was taken at taken_ms since boot: no CONNECT left this machine. */
 enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
-                                      struct gk_error *err) GK_MUST_CHECK;
+                                      int64_t taken_ms, struct gk_error *err) GK_MUST_CHECK;
+
+/* The CONNECT that was taken at taken_ms leaves only now: the hub's window counts from here. */
+enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
+                                 int64_t taken_ms, struct gk_error *err) GK_MUST_CHECK;
 
 /*
  * Note that an attempt failed or a connection ended, and say how long the service shall wait.
@@ -69,6 +77,10 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
                                    uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
                                    struct gk_error *err) GK_MUST_CHECK;
+
+/* How long the service shall wait after so many attempts in a row that sent no CONNECT, 1 or more;
+ * jitter and spread_ms as above. A pure function. */
+int64_t agent_budget_miss_ms(unsigned misses, uint32_t jitter, int64_t spread_ms);
 
 /* Note that a connection has lasted: the next failure begins at the shortest wait again. */
 enum gk_status agent_budget_lasted(const char *directory, const struct agent_moment *now,

@@ -212,7 +212,8 @@ static time_t seconds(void)
 }
 
 /* Waits where it is a matter of seconds; two minutes are for the caller to decide about. */
-static enum gk_status wait_for_budget(const struct agent_config *config, struct gk_error *err)
+static enum gk_status wait_for_budget(const struct agent_config *config, int64_t *taken_ms,
+                                      struct gk_error *err)
 {
     int64_t allowance_ms = (int64_t)AGENT_LINK_TIMEOUT_S * 1000;
 
@@ -225,6 +226,7 @@ static enum gk_status wait_for_budget(const struct agent_config *config, struct 
             status = agent_budget_take(config->state_directory, &now, false, &wait_ms, err);
         }
         if (status != GK_OK || wait_ms == 0) {
+            *taken_ms = now.since_boot_ms;
             return status;
         }
         if (wait_ms > allowance_ms) {
@@ -307,29 +309,44 @@ static void say_goodbye(struct conversation *talk)
     }
 }
 
+/* If the file cannot be written, a later run waits longer than it must, or as long as it should. */
+static void settle_budget(const struct conversation *talk, int64_t taken_ms)
+{
+    const char *directory = talk->config->state_directory;
+    struct agent_moment now;
+
+    if (agent_moment_now(&now, NULL) != GK_OK) {
+        return;
+    }
+    if (talk->link != NULL && agent_link_has_sent_connect(talk->link)) {
+        (void)!agent_budget_sent(directory, &now, taken_ms, NULL);
+    } else {
+        (void)!agent_budget_give_back(directory, &now, taken_ms, NULL);
+    }
+}
+
 static enum gk_status converse(struct conversation *talk, struct agent_openssl *openssl,
                                enum enos_mode mode, enum agent_pair pair, const char *secret,
                                struct gk_error *err)
 {
-    const struct agent_link_options options = { mode, pair, secret, NULL, NULL, &events, talk };
+    const struct agent_link_options options = {
+        .mode = mode, .pair = pair, .secret = secret, .events = &events, .context = talk
+    };
     CLEANUP(agent_link_freep) struct agent_link *link = NULL;
-    struct agent_moment now;
+    int64_t taken_ms = 0;
     struct gk_error own = { 0 };
-    enum gk_status status = wait_for_budget(talk->config, &own);
+    enum gk_status status = wait_for_budget(talk->config, &taken_ms, &own);
 
     if (status == GK_OK) {
         status = agent_link_start(talk->config, openssl, &options, &link, &own);
+        talk->link = link;
         if (status == GK_OK) {
-            talk->link = link;
             status = until_done(talk, &own);
         }
+        settle_budget(talk, taken_ms);
         if (status == GK_OK) {
             stay(talk);
             say_goodbye(talk);
-        } else if ((link == NULL || !agent_link_has_sent_connect(link)) &&
-                   agent_moment_now(&now, NULL) == GK_OK) {
-            /* If it cannot be given back, a later run waits longer than it must. */
-            (void)!agent_budget_give_back(talk->config->state_directory, &now, NULL);
         }
     }
     if (status != GK_OK && err != NULL) {

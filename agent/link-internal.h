@@ -28,8 +28,8 @@ struct agent_link {
     enum phase phase;
     char *fallback; /* a copy of [hub] fallback, cut into hosts */
     const char *hosts[HOSTS_MAX];
-    size_t host_count, host;           /* in the order in which they are tried; the one now */
-    int64_t host_begun, address_begun; /* ms since boot */
+    size_t host_count, host; /* in the order in which they are tried; the one now */
+    int64_t begun, host_begun, address_begun; /* ms since boot */
     struct agent_resolve *resolve;
     char addresses[AGENT_RESOLVE_MAX][AGENT_RESOLVE_TEXT]; /* of the host, or of the proxy */
     size_t address_count, next_address;

@@ -8,7 +8,8 @@
 #include <errno.h>
 
 #define ADDRESS_TIMEOUT_MS 15000 /* TCP and TLS with one address, before the next is tried */
-#define HOST_TIMEOUT_MS 30000    /* the whole way to the CONNACK of one host */
+#define BEGIN_MS 60000 /* after so long no other host is begun with: the budget's entry ages */
+#define HOST_TIMEOUT_MS 30000 /* the whole way to the CONNACK of one host */
 
 /* --- what there is --------------------------------------------------------------------------- */
 
@@ -217,7 +218,8 @@ enum gk_status agent_link_down(struct agent_link *link, int code, struct gk_erro
         return try_next_address(link, err);
     }
     note(link, &why);
-    if (!is_over && is_the_hosts_own(status) && link->host + 1 < link->host_count) {
+    if (!is_over && is_the_hosts_own(status) && link->host + 1 < link->host_count &&
+        agent_link_now_ms() - link->begun <= BEGIN_MS) {
         link->host++;
         return agent_link_begin_host(link, err);
     }

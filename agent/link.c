@@ -2,6 +2,7 @@
 /* One connection to the hub, from its making to its end. */
 #include "agent/link-internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -70,6 +71,7 @@ enum gk_status agent_link_start(const struct agent_config *config, struct agent_
     made->options = *options;
     made->port = mutual ? config->port : config->activation_port;
     made->connack = -1;
+    made->begun = agent_link_now_ms();
     if (config->device_key == NULL || config->product_key == NULL) {
         return gk_fail(err, GK_BAD_CONFIG, "[device] product_key or device_key is missing");
     }
@@ -302,6 +304,11 @@ const char *agent_link_host(const struct agent_link *link)
     return link->hosts[link->host];
 }
 
+const char *agent_link_other_host(const struct agent_link *link)
+{
+    return link->hosts[(link->host + 1) % link->host_count];
+}
+
 const char *agent_link_remark(const struct agent_link *link)
 {
     return agent_tls_remark(link->tls);
@@ -310,6 +317,11 @@ const char *agent_link_remark(const struct agent_link *link)
 bool agent_link_has_sent_connect(const struct agent_link *link)
 {
     return link->sent_connect || agent_tls_is_refused(link->tls);
+}
+
+bool agent_link_is_turned_away(const struct agent_link *link)
+{
+    return link->system_error == ECONNREFUSED || link->system_error == ECONNRESET;
 }
 
 unsigned agent_link_unacknowledged(const struct agent_link *link)

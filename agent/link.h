@@ -92,8 +92,9 @@ uint64_t agent_link_next_ms(const struct agent_link *link);
 
 bool agent_link_is_up(const struct agent_link *link);
 
-/* To which host it goes, or went last; lives as long as the link. */
+/* To which host it goes, or went last, and which one would be next; live as long as the link. */
 const char *agent_link_host(const struct agent_link *link);
+const char *agent_link_other_host(const struct agent_link *link);
 
 /* It took no proof of the key: a TLS session was resumed. */
 bool agent_link_is_resumed(const struct agent_link *link);
@@ -104,6 +105,9 @@ const char *agent_link_remark(const struct agent_link *link);
 /* True once a CONNECT may have reached the hub, or the hub has refused our certificate; before that
  * the budget's entry can be given back. */
 bool agent_link_has_sent_connect(const struct agent_link *link);
+
+/* The hub's machine is there and the hub is not: whoever else had a connection has lost it too. */
+bool agent_link_is_turned_away(const struct agent_link *link);
 
 /*
  * Subscribe, unsubscribe, or publish at QoS 1. All only while up; what is asked goes out in the

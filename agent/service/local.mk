@@ -19,6 +19,7 @@ libservice_la_SOURCES = \
     %D%/lists.c \
     %D%/log.c %D%/log.h \
     %D%/metrics.c %D%/metrics-internal.h \
+    %D%/network.c %D%/network.h \
     %D%/notices.c \
     %D%/patience.c \
     %D%/prometheus.c \
@@ -34,7 +35,7 @@ libservice_la_SOURCES = \
     %D%/session.c %D%/session-asked.c %D%/session-internal.h \
     %D%/traffic.c %D%/traffic.h \
     %D%/session-link.c %D%/session-phase.c %D%/session-resume.c \
-    %D%/session-secret.c %D%/session-use.c \
+    %D%/session-secret.c %D%/session-use.c %D%/session-wait.c \
     %D%/uplink.c %D%/uplink-flight.c %D%/uplink-internal.h %D%/uplink-outcome.c \
     %D%/uplink-verdict.c %D%/uplink-verdict.h %D%/uplink-wait.c \
     %D%/storage.c \

@@ -133,20 +133,24 @@ void session_describe(const struct session *session, json_t *status);
 
 /* --- patience.c ------------------------------------------------------------------------------ */
 
-/* As agent_budget_take(), for this service and now. */
+/* As agent_budget_take(), for this service and now; *taken_ms is what names the one that was taken.
+ */
 enum gk_status patience_take(const struct service *service, bool patient, int64_t *wait_ms,
-                             struct gk_error *err) GK_MUST_CHECK;
+                             int64_t *taken_ms, struct gk_error *err) GK_MUST_CHECK;
 /* How long, in ms, until so many could be taken one after the other; takes none. */
 enum gk_status patience_room(const struct service *service, unsigned connects, int64_t *wait_ms,
                              struct gk_error *err) GK_MUST_CHECK;
-/* What was taken last was not used. */
-void patience_give_back(const struct service *service);
-/*
- * An attempt failed or a connection ended; sent: a CONNECT may have reached the hub; lost: a
- * connection stood, and others may have lost theirs with it. Says how long to wait, in ms. A disk
- * that cannot be written is logged, and no reason to hurry.
- */
-int64_t patience_failed(const struct service *service, bool sent, bool lost);
+/* What was taken then was not used. A disk that cannot be written is logged, here and below, and no
+ * reason to hurry. */
+void patience_give_back(const struct service *service, int64_t taken_ms);
+/* It is used now: returns what names it from here on. */
+int64_t patience_sent(const struct service *service, int64_t taken_ms);
+/* An attempt that had sent its CONNECT failed, or a connection ended; lost: others may have lost
+ * the hub with us. Says how long to wait, in ms. */
+int64_t patience_failed(const struct service *service, bool lost);
+/* An attempt failed before, the last of so many in a row. */
+int64_t patience_missed(const struct service *service, int64_t taken_ms, unsigned misses,
+                        bool lost);
 /* A connection has stood long enough to begin the backoff anew. */
 void patience_lasted(const struct service *service);
 

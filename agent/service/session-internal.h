@@ -3,6 +3,7 @@
 #ifndef GATEKEY_AGENT_SERVICE_SESSION_INTERNAL_H
 #define GATEKEY_AGENT_SERVICE_SESSION_INTERNAL_H
 
+#include "agent/service/network.h"
 #include "agent/service/service.h"
 
 #define VERDICT_MS 20000 /* the longest that whoever asked waits for an attempt's turn */
@@ -40,18 +41,23 @@ struct session {
     struct session_secret *secret; /* NULL: not opened yet */
     struct mark known;             /* the pair that the hub accepted last */
     struct mark list_doubted;      /* that could not be looked into, and was said so */
-    sd_event_source *io_source, *tick_source, *wait_source, *plan_source;
+    sd_event_source *io_source, *link_source, *wait_source, *try_source, *lasting_source,
+        *plan_source;
+    struct network *network; /* while one waits for it to come back, NULL */
 
     enum plan plan;
     bool reconnect_is_due;    /* when a try is planned: a reconnect was, before */
     session_verdict *verdict; /* somebody waits for the outcome of the next attempt */
     void *verdict_context;
 
-    uint64_t begun_ms, since_ms, next_ms; /* the last attempt; connected; the next one; all since
-                                           * boot */
-    int64_t since;                        /* wall clock, for people */
-    bool lasted, remarked;                /* what is to be said of a list was said */
-    struct gk_error last;                 /* why there is no connection, or was none */
+    uint64_t next_ms;     /* the next attempt, since boot */
+    int64_t taken_ms;     /* the attempt's entry in the budget, since boot */
+    bool counted;         /* that entry has the time when the CONNECT left */
+    unsigned misses;      /* attempts in a row that sent no CONNECT */
+    char first_host[256]; /* of several, the one to begin with; empty: as they are */
+    int64_t since;        /* wall clock, for people */
+    bool remarked;        /* what is to be said of a list was said */
+    struct gk_error last; /* why there is no connection, or was none */
     unsigned attempts, connects, resumed;
 };
 
@@ -77,6 +83,16 @@ void session_unwatch_link(struct session *session);
  * it. */
 void session_say_goodbye(struct session *session);
 void session_drop_link(struct session *session); /* without a word */
+
+/* --- session-wait.c -------------------------------------------------------------------------- */
+
+/* Call handler, with the session, once after so long; *source may be NULL the first time. */
+void session_after(struct session *session, sd_event_source **source, uint64_t wait_ms,
+                   sd_event_time_handler_t handler);
+/* Enter a phase in which one waits for the next attempt. */
+void session_wait(struct session *session, enum phase phase, int64_t wait_ms);
+void session_stop_waiting(struct session *session);
+void session_free_waits(struct session *session);
 
 /* --- session-secret.c and session-resume.c --------------------------------------------------- */
 

@@ -37,16 +37,33 @@ void session_enter(struct session *session, enum phase phase)
         log_failure(LOG_LEVEL_WARNING, "connect", &session->last);
     } else if (phase == CONNECTED) {
         log_line(LOG_LEVEL_NOTICE, "connected to %s port %u as device %s of product %s",
-                 config->host, config->port, config->device_key, config->product_key);
+                 agent_link_host(session->link), config->port, config->device_key,
+                 config->product_key);
     }
     session->phase = phase;
     metrics_changed(session->service->metrics);
 }
 
+/* How long a list is too old, or which try it was, changes each time and is no other reason. */
+static bool is_alike(const char *one, const char *other)
+{
+    static const char digits[] = "0123456789";
+
+    for (;;) {
+        one += strspn(one, digits);
+        other += strspn(other, digits);
+        if (*one != *other || *one == '\0') {
+            return *one == *other;
+        }
+        one++;
+        other++;
+    }
+}
+
 void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected)
 {
     bool known = err->status == session->last.status &&
-                 (err->status == GK_REVOKED || strcmp(err->object, session->last.object) == 0);
+                 (err->status == GK_REVOKED || is_alike(err->object, session->last.object));
 
     if (was_connected || !known) {
         log_failure(LOG_LEVEL_WARNING, was_connected ? "stay connected" : "connect", err);

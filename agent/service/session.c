@@ -6,7 +6,6 @@
 
 #include <time.h>
 
-#define TICK_US ((uint64_t)1000000)
 #define LASTING_MS 120000 /* a connection that stood so long begins the backoff anew */
 /* For a new certificate, so that there is time for the way back in the 30 s that messages are kept.
  */
@@ -37,36 +36,6 @@ void session_tell(struct session *session, const struct gk_error *err)
 /* --- attempts
  * ------------------------------------------------------------------------------------- */
 
-static int on_wait_over(sd_event_source *source, uint64_t time, void *context)
-{
-    struct session *session = context;
-
-    (void)source;
-    (void)time;
-    session_attempt(session, session->patient);
-    return 0;
-}
-
-static void wait_for(struct session *session, enum phase phase, int64_t wait_ms)
-{
-    uint64_t delay_us = (uint64_t)wait_ms * 1000;
-
-    session->next_ms = service_now_ms() + (uint64_t)wait_ms;
-    if (session->wait_source == NULL) {
-        sd_event_add_time_relative(session->service->event, &session->wait_source, CLOCK_BOOTTIME,
-                                   delay_us, 0, on_wait_over, session);
-    } else {
-        sd_event_source_set_time_relative(session->wait_source, delay_us);
-        sd_event_source_set_enabled(session->wait_source, SD_EVENT_ONESHOT);
-    }
-    session_enter(session, phase);
-}
-
-static void stop_waiting(struct session *session)
-{
-    sd_event_source_set_enabled(session->wait_source, SD_EVENT_OFF);
-}
-
 /* What was kept for the next connection is not kept any longer. */
 static void give_up(struct session *session, const struct gk_error *why)
 {
@@ -81,10 +50,25 @@ static void go_back(struct session *session, const struct gk_error *why, bool se
     log_failure(LOG_LEVEL_WARNING, "connect with the new certificate", why);
     log_line(LOG_LEVEL_NOTICE, "going back to the certificate in use");
     if (!sent) {
-        patience_give_back(session->service);
+        patience_give_back(session->service, session->taken_ms);
     }
     session_tell(session, why);
     session_attempt(session, false);
+}
+
+static void begin_with(struct session *session, const char *host)
+{
+    snprintf(session->first_host, sizeof(session->first_host), "%s", host);
+}
+
+/* A CONNECT that was sent counts with the hub; what did not come so far costs it nothing. */
+static int64_t be_patient(struct session *session, bool sent, bool lost)
+{
+    if (sent) {
+        session->misses = 0;
+        return patience_failed(session->service, lost);
+    }
+    return patience_missed(session->service, session->taken_ms, ++session->misses, lost);
 }
 
 /* The attempt or the connection is over. */
@@ -93,9 +77,13 @@ static void went_down(struct session *session, const struct gk_error *err)
     bool was_connected = session->phase == CONNECTED;
     bool sent = session->link != NULL && agent_link_has_sent_connect(session->link);
     bool tried = session->pair == AGENT_PAIR_NEXT && !was_connected;
+    bool hub_is_down = session->link != NULL && agent_link_is_turned_away(session->link);
     struct gk_error why = *err;
     int64_t wait_ms;
 
+    if (session->link != NULL && !was_connected) {
+        begin_with(session, agent_link_other_host(session->link));
+    }
     session_drop_link(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
@@ -106,17 +94,17 @@ static void went_down(struct session *session, const struct gk_error *err)
         go_back(session, &why, sent);
         return;
     }
-    if (why.status == GK_UNREACHABLE) {
+    if (why.status == GK_UNREACHABLE && why.advice[0] == '\0') {
         gk_advise(&why, "check the network and the address; gatekeyd tries again by itself");
     }
     session_log_reason(session, &why, was_connected);
-    wait_ms = patience_failed(session->service, sent, was_connected);
+    wait_ms = be_patient(session, sent, was_connected || hub_is_down);
     session->patient = true;
     if (why.status == GK_REVOKED) {
         agent_tls_session_forget(session->tls);
-        wait_for(session, REVOKED, KNOCK_MS);
+        session_wait(session, REVOKED, KNOCK_MS);
     } else {
-        wait_for(session, WAITING, wait_ms);
+        session_wait(session, WAITING, wait_ms);
     }
     if (was_connected || session->moving) {
         give_up(session, &why);
@@ -139,13 +127,26 @@ static void arrive(struct session *session)
     }
 }
 
+/* The hub counts from when the CONNECT came, which may be a while after the attempt began. */
+static void count_connect(struct session *session)
+{
+    if (!session->counted && agent_link_has_sent_connect(session->link)) {
+        session->counted = true;
+        session->taken_ms = patience_sent(session->service, session->taken_ms);
+    }
+}
+
 void session_step(struct session *session, short revents)
 {
     struct gk_error err = { 0 };
     enum gk_status status;
 
-    session_unwatch_link(session);
+    /* Once it is up, libmosquitto may close its descriptor, but opens no other. */
+    if (session->phase != CONNECTED) {
+        session_unwatch_link(session);
+    }
     status = agent_link_step(session->link, revents, &err);
+    count_connect(session);
     if (status != GK_OK) {
         went_down(session, &err);
         return;
@@ -154,30 +155,6 @@ void session_step(struct session *session, short revents)
         arrive(session);
     }
     session_watch_link(session);
-}
-
-static int on_tick(sd_event_source *source, uint64_t time, void *context)
-{
-    struct session *session = context;
-
-    (void)time;
-    if (session->link != NULL) {
-        session_step(session, 0);
-    }
-    if (session->phase == CONNECTING && session->pair == AGENT_PAIR_NEXT &&
-        service_now_ms() - session->begun_ms > TRY_MS) {
-        struct gk_error err = { 0 };
-
-        gk_fail(&err, GK_UNREACHABLE, "%s does not answer", session->service->config->host);
-        went_down(session, &err);
-    }
-    if (session->phase == CONNECTED && !session->lasted &&
-        service_now_ms() - session->since_ms > LASTING_MS) {
-        session->lasted = true;
-        patience_lasted(session->service);
-    }
-    sd_event_source_set_time_relative(source, TICK_US);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* Once for as long as it stays the same remark; its numbers change with each connection. */
@@ -194,15 +171,26 @@ static void log_remark(struct session *session)
     session->remarked = remark != NULL;
 }
 
+static int on_lasting(sd_event_source *source, uint64_t time, void *context)
+{
+    const struct session *session = context;
+
+    (void)source;
+    (void)time;
+    patience_lasted(session->service);
+    return 0;
+}
+
 static void on_up(void *context)
 {
     struct session *session = context;
 
     session->connects++;
     session->resumed += agent_link_is_resumed(session->link) ? 1 : 0;
-    session->since_ms = service_now_ms();
+    session->misses = 0;
+    begin_with(session, agent_link_host(session->link));
     session->since = (int64_t)time(NULL);
-    session->lasted = false;
+    session_after(session, &session->lasting_source, LASTING_MS, on_lasting);
     session->last = (struct gk_error){ 0 };
     session->accepted = true;
     session->known = session->identity.current;
@@ -251,6 +239,7 @@ static enum gk_status start_link(struct session *session, struct gk_error *err)
 {
     struct agent_link_options options = { .mode = ENOS_STATIC,
                                           .pair = session->pair,
+                                          .first_host = session->first_host,
                                           .session = session_resumable(session),
                                           .events = &events,
                                           .context = session };
@@ -272,7 +261,7 @@ static void put_off(struct session *session, int64_t wait_ms)
     if (session->last.status == GK_OK) {
         gk_fail(&session->last, GK_THROTTLED, "%s", session->service->config->host);
     }
-    wait_for(session, WAITING, wait_ms);
+    session_wait(session, WAITING, wait_ms);
     if (wait_ms > VERDICT_MS) {
         session->pair = AGENT_PAIR_CURRENT;
         gk_fail(&err, GK_THROTTLED, "%s", session->service->config->host);
@@ -295,6 +284,20 @@ static enum gk_status look(struct session *session, struct gk_error *err)
     return status;
 }
 
+static int on_try_over(sd_event_source *source, uint64_t time, void *context)
+{
+    struct session *session = context;
+    struct gk_error err = { 0 };
+
+    (void)source;
+    (void)time;
+    if (session->phase == CONNECTING && session->pair == AGENT_PAIR_NEXT) {
+        gk_fail(&err, GK_UNREACHABLE, "%s does not answer", agent_link_host(session->link));
+        went_down(session, &err);
+    }
+    return 0;
+}
+
 void session_attempt(struct session *session, bool patient)
 {
     struct gk_error err = { 0 };
@@ -306,17 +309,17 @@ void session_attempt(struct session *session, bool patient)
         session_leave(session, CLOCK_WRONG, &err);
         return;
     }
-    status = patience_take(session->service, patient, &wait_ms, &err);
+    status = patience_take(session->service, patient, &wait_ms, &session->taken_ms, &err);
     if (status == GK_OK && wait_ms > 0) {
         put_off(session, wait_ms);
         return;
     }
-    stop_waiting(session);
+    session_stop_waiting(session);
+    session->counted = false;
     if (status == GK_OK) {
         status = look(session, &err);
     }
     session->attempts++;
-    session->begun_ms = service_now_ms();
     if (status == GK_OK) {
         status = revocation_look_up(session, &err);
     }
@@ -328,6 +331,9 @@ void session_attempt(struct session *session, bool patient)
         return;
     }
     session_enter(session, CONNECTING);
+    if (session->pair == AGENT_PAIR_NEXT) {
+        session_after(session, &session->try_source, TRY_MS, on_try_over);
+    }
     session_watch_link(session);
 }
 
@@ -340,7 +346,7 @@ void session_move(struct session *session, enum agent_pair pair)
         session->moving = true;
     }
     session_say_goodbye(session);
-    stop_waiting(session);
+    session_stop_waiting(session);
     if (session->moving) {
         uplink_down(session->service->uplink);
         publisher_down(session->service->publisher, &between);
@@ -358,7 +364,7 @@ void session_end_revoked(struct session *session, const struct gk_error *why)
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     session->patient = true;
-    wait_for(session, REVOKED, KNOCK_MS);
+    session_wait(session, REVOKED, KNOCK_MS);
     give_up(session, why);
     session_tell(session, why);
 }
@@ -367,7 +373,7 @@ void session_leave(struct session *session, enum phase phase, const struct gk_er
 {
     session_say_goodbye(session);
     session_forget_keys(session);
-    stop_waiting(session);
+    session_stop_waiting(session);
     session->plan = NO_PLAN;
     session->pair = AGENT_PAIR_CURRENT;
     give_up(session, why);
@@ -405,15 +411,12 @@ static enum gk_status watch_all(struct session *session, struct gk_error *err)
     struct service *service = session->service;
     enum gk_status status = watch_new(service->event, service->config->directory,
                                       session_look_around, session, &session->watch, err);
-    int code;
 
     if (status != GK_OK) {
         return status;
     }
     watch_roots(session);
-    code = sd_event_add_time_relative(service->event, &session->tick_source, CLOCK_BOOTTIME,
-                                      TICK_US, 0, on_tick, session);
-    return code < 0 ? gk_fail(err, GK_INTERNAL, "sd-event: %s", strerror(-code)) : GK_OK;
+    return GK_OK;
 }
 
 enum gk_status session_new(struct service *service, struct session **session, struct gk_error *err)
@@ -456,8 +459,7 @@ void session_free(struct session *session)
     agent_tls_session_free(session->tls);
     watch_free(session->watch);
     watch_free(session->roots_watch);
-    sd_event_source_disable_unref(session->tick_source);
-    sd_event_source_disable_unref(session->wait_source);
+    session_free_waits(session);
     sd_event_source_disable_unref(session->plan_source);
     free(session->roots_directory);
     free(session);

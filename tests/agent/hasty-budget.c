@@ -40,12 +40,27 @@ enum gk_status agent_budget_room(const char *directory, const struct agent_momen
 }
 
 enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
-                                      struct gk_error *err)
+                                      int64_t taken_ms, struct gk_error *err)
 {
     (void)directory;
     (void)now;
+    (void)taken_ms;
     (void)err;
     return GK_OK;
+}
+
+enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
+                                 int64_t taken_ms, struct gk_error *err)
+{
+    return agent_budget_give_back(directory, now, taken_ms, err);
+}
+
+int64_t agent_budget_miss_ms(unsigned misses, uint32_t jitter, int64_t spread_ms)
+{
+    (void)spread_ms;
+    (void)misses;
+    (void)jitter;
+    return WAIT_MS;
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
@@ -64,5 +79,5 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
 enum gk_status agent_budget_lasted(const char *directory, const struct agent_moment *now,
                                    struct gk_error *err)
 {
-    return agent_budget_give_back(directory, now, err);
+    return agent_budget_give_back(directory, now, 0, err);
 }

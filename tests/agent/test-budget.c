@@ -218,10 +218,71 @@ static void gives_back_what_was_not_used(void **state)
 {
     struct fixture *f = *state;
 
+    int64_t last;
+
     spend(f);
-    assert_int_equal(agent_budget_give_back(f->directory, &f->now, &f->err), GK_OK);
+    last = f->now.since_boot_ms - 1000;
+    assert_int_equal(agent_budget_give_back(f->directory, &f->now, last, &f->err), GK_OK);
     assert_int_equal(take(f, false), 0);
     assert_true(take(f, false) > 0);
+}
+
+/* The service's, while gatekey has taken another one since. */
+static void gives_back_its_own_and_no_other(void **state)
+{
+    struct fixture *f = *state;
+    int64_t own = f->now.since_boot_ms;
+
+    spend(f);
+    assert_int_equal(agent_budget_give_back(f->directory, &f->now, own, &f->err), GK_OK);
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(agent_budget_give_back(f->directory, &f->now, own, &f->err), GK_OK);
+    /* The oldest that is left is the second of the three. */
+    assert_int_equal(take(f, false), 120000 - 2000);
+}
+
+static void counts_a_connect_from_when_it_was_sent(void **state)
+{
+    struct fixture *f = *state;
+    int64_t own = f->now.since_boot_ms;
+
+    spend(f);
+    f->now.since_boot_ms += 57000;
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, &f->err), GK_OK);
+    f->now.since_boot_ms = own + 120000;
+    assert_int_equal(take(f, false), 1000);
+    f->now.since_boot_ms = own + 122000;
+    assert_int_equal(take(f, false), 0);
+    assert_int_equal(take(f, false), 1000);
+    f->now.since_boot_ms += 1000;
+    assert_int_equal(take(f, false), 0);
+    f->now.since_boot_ms += 1000;
+    assert_int_equal(take(f, false), 60000 - 4000);
+}
+
+static void counts_one_that_was_long_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    int64_t own = f->now.since_boot_ms;
+
+    assert_int_equal(take(f, false), 0);
+    f->now.since_boot_ms += 130000;
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, &f->err), GK_OK);
+    assert_int_equal(take(f, false), AGENT_BUDGET_SPACING_MS);
+    assert_int_equal(room(f, 3), 120000);
+}
+
+static void waits_less_after_what_the_hub_did_not_see(void **state)
+{
+    (void)state;
+    assert_int_equal(agent_budget_miss_ms(1, 0, 0), 2000);
+    assert_int_equal(agent_budget_miss_ms(2, 0, 0), 4000);
+    assert_int_equal(agent_budget_miss_ms(6, 0, 0), 60000);
+    assert_int_equal(agent_budget_miss_ms(1000000, 0, 0), 60000);
+    assert_int_equal(agent_budget_miss_ms(1, UINT32_MAX, 0), 2999);
+    assert_int_equal(agent_budget_miss_ms(40, UINT32_MAX, 0), 89999);
+    assert_int_equal(agent_budget_miss_ms(1, 0, 30000), 2000);
+    assert_int_equal(agent_budget_miss_ms(1, UINT32_MAX, 30000), 32999);
 }
 
 static void counts_across_a_reboot_from_its_beginning(void **state)
@@ -397,6 +458,10 @@ int main(void)
         CLAIM(makes_the_service_wait_and_not_the_person),
         CLAIM(starts_over_after_a_connection_that_lasted),
         CLAIM(gives_back_what_was_not_used),
+        CLAIM(gives_back_its_own_and_no_other),
+        CLAIM(counts_a_connect_from_when_it_was_sent),
+        CLAIM(counts_one_that_was_long_on_its_way),
+        CLAIM(waits_less_after_what_the_hub_did_not_see),
         CLAIM(counts_across_a_reboot_from_its_beginning),
         CLAIM(keeps_the_count_of_failures_across_a_reboot),
         CLAIM(does_not_delay_a_boot_after_a_connection_that_lasted),
