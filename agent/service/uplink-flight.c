@@ -191,9 +191,9 @@ static void note_sent(struct flight *flight, size_t size)
     struct uplink *uplink = flight->uplink;
     uint64_t now = service_now_ms(), rate = uplink->service->config->uplink_rate;
 
-    uplink->sent++;
+    uplink->sent += flight->count;
     uplink->batches += flight->count > 1 ? 1 : 0;
-    uplink->repeated += flight->trial.tries > 0 || flight->repeated ? 1 : 0;
+    uplink->repeated += flight->trial.tries > 0 || flight->repeated ? flight->count : 0;
     flight->phase = FLIGHT_SENT;
     flight->sent_ms = now;
     if (flight->trial.tries == 0) {

@@ -69,6 +69,49 @@ class Status(Told):
         self.assertGreater(status["resident_bytes"], 1 << 20)
 
 
+class Messages(Told):
+    def test_are_counted_from_the_application_to_the_hub(self):
+        service = self.with_file().enrol().start().connected()
+        for number in range(3):
+            self.assertTrue(service.publish({"n": number})["ok"])
+        self.assertFalse(service.call({"op": "publish", "topic": "thing/+/post", "params": {}})["ok"])
+        wait_until("the hub has them", lambda: service.status()["counters"]["acknowledged"] == 3)
+        counters = service.status()["counters"]
+        self.assertEqual(counters, {"accepted": 3, "stored": 0, "acknowledged": 3, "refused": 0, "dropped": 0,
+                                    "rejected": 1, "sent": 3, "resent": 0})
+        self.assertEqual(service.status()["spool"]["queued"], 0)
+        self.metric(service, "gatekey_messages_acknowledged_total", 3)
+        samples = self.metrics(service)
+        self.assertEqual([samples[f"gatekey_messages_{name}_total"] for name in ("accepted", "sent", "resent", "dropped", "rejected")],
+                         [3, 3, 0, 0, 1])
+        self.assertEqual((samples["gatekey_spool_messages"], samples["gatekey_spool_refused_messages"]), (0, 0))
+
+    def test_that_wait_are_counted_and_their_age_is_told(self):
+        service = self.with_file().enrol()
+        os.mkdir(service.state)
+        service.spend(*[1] * 3)  # no connection for two minutes
+        path = os.path.join(service.folder, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.settimeout(PATIENCE)
+            notify.bind(path)
+            service.start(NOTIFY_SOCKET=path)
+            self.assertTrue(service.publish({"n": 1})["ok"])
+            self.assertTrue(service.publish({"n": 2})["ok"])
+            spool = service.status()["spool"]
+            self.assertEqual(spool["queued"], 2)
+            self.assertGreater(spool["bytes"], 100)
+            self.assertLess(abs(spool["oldest"] - time.time()), PATIENCE)
+            said = ""
+            while not re.search(r"STATUS=cannot connect: .*; 2 messages wait, the oldest since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", said):
+                said += notify.recv(65536).decode()
+        self.metric(service, "gatekey_spool_messages", 2)
+        self.assertEqual(self.metrics(service)["gatekey_spool_oldest_timestamp_seconds"], spool["oldest"])
+        done = subprocess.run([os.path.join(BUILD, "gatekey"), "--config", service.config, "status"],
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertRegex(done.stdout, r"(?m)^spool +2 waiting, \d+ bytes, the oldest for \d+ s$")
+        self.assertRegex(done.stdout, r"(?m)^messages +2 accepted, 0 acknowledged$")
+
+
 class File(Told):
     def test_is_there_from_the_start_and_follows(self):
         service = self.with_file().start()
