@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import threading
 
@@ -20,6 +21,12 @@ from gateway import Mqtt  # noqa: E402
 
 LANE = 25 * 10 ** 9  # numbers of one lane, of one beginning of the spool (agent/spool/spool.h)
 PATIENCE = 10
+
+
+def flush_tpm():
+    """What a resource manager does for a program that died; a bare TPM has none."""
+    for kind in "-t", "-l", "-s":
+        subprocess.run(["tpm2_flushcontext", kind], check=True, capture_output=True)
 
 
 class LocalMqtt(Mqtt):

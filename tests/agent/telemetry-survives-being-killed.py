@@ -21,7 +21,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from ledger import Application, BrokerApplication, Ledger, SocketApplication  # noqa: E402
+from ledger import Application, BrokerApplication, Ledger, SocketApplication, flush_tpm  # noqa: E402
 from localbroker import LocalBroker  # noqa: E402
 from service import GatekeydTest  # noqa: E402
 from gateway import Post  # noqa: E402
@@ -79,6 +79,7 @@ class Kills:
             self.broker.start()
             return
         self.kill("gatekeyd", self.service.process, CALLS)
+        flush_tpm()
         # The hub does not mind how often it connects; without that it soon has to wait, and its spool fills.
         if self.random.random() < 0.7:
             self.service.another_day()
@@ -122,6 +123,8 @@ class Killed(GatekeydTest):
         until = time.monotonic() + DRAIN
         while time.monotonic() < until and not (ledger.drained() and service.status()["counters"]["stored"] == 0):
             time.sleep(0.2)
+        if ledger.missing():
+            print("\n".join(service.lines()[-10:]), flush=True)
 
 
 class Told(Application):
