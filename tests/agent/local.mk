@@ -86,6 +86,13 @@ tests_agent_test_spool_SOURCES = tests/agent/test-spool.c $(spool_rig)
 tests_agent_test_spool_CPPFLAGS = $(spool_test_cppflags)
 tests_agent_test_spool_LDADD = $(spool_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-spool-power
+TESTS += tests/agent/test-spool-power
+tests_agent_test_spool_power_SOURCES = tests/agent/test-spool-power.c tests/agent/disk.c \
+    tests/agent/disk.h $(spool_rig)
+tests_agent_test_spool_power_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_power_LDADD = $(spool_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-spool-damage
 TESTS += tests/agent/test-spool-damage
 tests_agent_test_spool_damage_SOURCES = tests/agent/test-spool-damage.c $(spool_rig)
