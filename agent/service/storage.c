@@ -69,6 +69,7 @@ static int on_retry(sd_event_source *source, uint64_t time, void *context)
         return 0;
     }
     if (try_it(storage)) {
+        uplink_stored(storage->service->uplink);
         return 0;
     }
     sd_event_source_set_time_relative(source, RETRY_US);

@@ -468,23 +468,11 @@ static int on_randomness(sqlite3_vfs *vfs, int size, char *bytes)
     return size;
 }
 
-static int on_sleep(sqlite3_vfs *vfs, int us)
-{
-    (void)vfs;
-    return us;
-}
-
 static int on_time(sqlite3_vfs *vfs, double *days)
 {
     (void)vfs;
     *days = 2461368.5;
     return SQLITE_OK;
-}
-
-static int on_last_error(sqlite3_vfs *vfs, int size, char *text)
-{
-    (void)vfs, (void)size, (void)text;
-    return 0;
 }
 
 void disk_register(void)
@@ -499,9 +487,7 @@ void disk_register(void)
         .xAccess = on_access,
         .xFullPathname = on_full_path,
         .xRandomness = on_randomness,
-        .xSleep = on_sleep,
         .xCurrentTime = on_time,
-        .xGetLastError = on_last_error,
     };
 
     sqlite3_vfs_register(&vfs, 1);
