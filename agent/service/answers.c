@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sends the answers to commands, or holds them for a while. */
+/* Sends the answers to commands, and keeps them for a while. */
 #include "agent/service/answers.h"
 
 #include "agent/service/log.h"
-
-/* With a connection, only its window of publishes stands in the way: that opens in a moment. */
-#define RETRY_MS 1000
 
 static void answer_clear(struct answer *answer)
 {
@@ -14,98 +11,120 @@ static void answer_clear(struct answer *answer)
     *answer = (struct answer){ 0 };
 }
 
-static enum gk_status send_one(struct answers *answers, const struct answer *answer,
-                               struct gk_error *err)
-{
-    enum gk_status status = session_publish(answers->service->session, answer->topic,
-                                            answer->payload, answer->size, err);
-
-    answers->sent += status == GK_OK;
-    return status;
-}
-
 /* Whether another moment may help; whatever keeps us from the hub, it may pass. */
 static bool is_passing(enum gk_status status)
 {
     return status != GK_OK && status != GK_USAGE && status != GK_NO_MEMORY;
 }
 
-static bool has_room(const struct answers *answers, size_t size)
+static enum gk_status send_one(struct answers *answers, struct answer *answer, struct gk_error *err)
 {
-    for (size_t i = 0; i < ANSWERS_MAX; i++) {
-        if (answers->held[i].topic == NULL) {
-            return size <= ANSWERS_BYTES;
-        }
-        size += answers->held[i].size;
+    enum gk_status status = session_publish_mid(answers->service->session, answer->topic,
+                                                answer->payload, answer->size, &answer->mid, err);
+
+    if (status == GK_OK) {
+        answers->sent += !answer->counted;
+        answer->sent = answer->counted = true;
     }
-    return false;
+    return status;
 }
 
-/* Takes what the answer owns. */
-static void hold(struct answers *answers, struct answer *answer)
+/* Take one out of its place, for those behind it to move up. */
+static void drop(struct answers *answers, size_t place)
+{
+    answer_clear(&answers->kept[place]);
+    for (; place + 1 < ANSWERS_MAX && answers->kept[place + 1].topic != NULL; place++) {
+        answers->kept[place] = answers->kept[place + 1];
+        answers->kept[place + 1] = (struct answer){ 0 };
+    }
+}
+
+/* Whatever has its turn, as far as the connection takes it. */
+static void flush(struct answers *answers)
+{
+    size_t i = 0;
+
+    while (i < ANSWERS_MAX && answers->kept[i].topic != NULL) {
+        struct answer *answer = &answers->kept[i];
+        struct gk_error err = { 0 };
+        enum gk_status status = answer->sent ? GK_OK : send_one(answers, answer, &err);
+
+        if (status == GK_OK) {
+            i++;
+        } else if (is_passing(status)) {
+            return;
+        } else {
+            log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
+            drop(answers, i);
+        }
+    }
+}
+
+/* Where there is room for one of that size, or ANSWERS_MAX. */
+static size_t find_place(const struct answers *answers, size_t size)
 {
     size_t place = 0;
 
-    while (answers->held[place].topic != NULL) {
-        place++;
+    while (place < ANSWERS_MAX && answers->kept[place].topic != NULL) {
+        size += answers->kept[place++].size;
     }
-    answers->held[place] = *answer;
-    *answer = (struct answer){ 0 };
+    return size <= ANSWERS_BYTES ? place : ANSWERS_MAX;
 }
 
 enum answers_outcome answers_put(struct answers *answers, const char *topic, char *payload,
                                  size_t size, uint64_t end_ms)
 {
     CLEANUP(answer_clear)
-    struct answer answer = { strdup(topic), payload, size, end_ms };
+    struct answer answer = {
+        .topic = strdup(topic), .payload = payload, .size = size, .end_ms = end_ms
+    };
+    size_t place = find_place(answers, size);
     struct gk_error err = { 0 };
-    enum gk_status status;
-
-    answers_flush(answers);
-    status =
+    enum gk_status status =
         answer.topic != NULL ? send_one(answers, &answer, &err) : gk_fail(&err, GK_NO_MEMORY, NULL);
-    if (status == GK_OK) {
-        return ANSWERS_SENT;
-    }
-    if (is_passing(status) && has_room(answers, size)) {
-        hold(answers, &answer);
-        return ANSWERS_HELD;
-    }
-    log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
-    return ANSWERS_LOST;
-}
 
-/* True when it is not to be held any longer. */
-static bool settle(struct answers *answers, const struct answer *answer)
-{
-    struct gk_error err = { 0 };
-    enum gk_status status;
-
-    if (answer->end_ms <= service_now_ms()) {
-        log_line(LOG_LEVEL_WARNING, "dropped the answer on %s: the hub could not be told in time",
-                 answer->topic);
-        return true;
-    }
-    status = send_one(answers, answer, &err);
-    if (status != GK_OK && !is_passing(status)) {
+    if (place < ANSWERS_MAX && (status == GK_OK || is_passing(status))) {
+        answers->kept[place] = answer;
+        answer = (struct answer){ 0 };
+    } else if (status != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
+        return ANSWERS_LOST;
     }
-    return !is_passing(status);
+    return status == GK_OK ? ANSWERS_SENT : ANSWERS_HELD;
 }
 
-void answers_flush(struct answers *answers)
+void answers_up(struct answers *answers)
 {
-    size_t kept = 0;
+    for (size_t i = 0; i < ANSWERS_MAX; i++) {
+        answers->kept[i].sent = false;
+    }
+    flush(answers);
+}
 
-    for (size_t i = 0; i < ANSWERS_MAX && answers->held[i].topic != NULL; i++) {
-        struct answer answer = answers->held[i];
-
-        answers->held[i] = (struct answer){ 0 };
-        if (settle(answers, &answer)) {
-            answer_clear(&answer);
-        } else {
-            answers->held[kept++] = answer;
+void answers_acknowledged(struct answers *answers, int mid)
+{
+    for (size_t i = 0; i < ANSWERS_MAX; i++) {
+        if (answers->kept[i].sent && answers->kept[i].mid == mid) {
+            drop(answers, i);
+            break;
         }
+    }
+    flush(answers);
+}
+
+void answers_expire(struct answers *answers)
+{
+    uint64_t now = service_now_ms();
+    size_t i = 0;
+
+    while (i < ANSWERS_MAX && answers->kept[i].topic != NULL) {
+        if (answers->kept[i].end_ms > now) {
+            i++;
+            continue;
+        }
+        log_line(LOG_LEVEL_WARNING, "dropped the answer on %s: the hub did not take it in time",
+                 answers->kept[i].topic);
+        drop(answers, i);
     }
 }
 
@@ -113,14 +132,8 @@ uint64_t answers_due(const struct answers *answers)
 {
     uint64_t due = UINT64_MAX;
 
-    for (size_t i = 0; i < ANSWERS_MAX && answers->held[i].topic != NULL; i++) {
-        due = answers->held[i].end_ms < due ? answers->held[i].end_ms : due;
-    }
-    /* Without a connection nothing is tried: the next one brings a flush with it. */
-    if (due != UINT64_MAX && session_require(answers->service->session, NULL) == GK_OK) {
-        uint64_t retry = service_now_ms() + RETRY_MS;
-
-        due = retry < due ? retry : due;
+    for (size_t i = 0; i < ANSWERS_MAX && answers->kept[i].topic != NULL; i++) {
+        due = answers->kept[i].end_ms < due ? answers->kept[i].end_ms : due;
     }
     return due;
 }
@@ -128,6 +141,6 @@ uint64_t answers_due(const struct answers *answers)
 void answers_clear(struct answers *answers)
 {
     for (size_t i = 0; i < ANSWERS_MAX; i++) {
-        answer_clear(&answers->held[i]);
+        answer_clear(&answers->kept[i]);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers to the hub's commands, on their way: sent at once, or held until there is a connection,
- * for as long as the hub waits for them. After that they are worth nothing, so they are never
- * written to disk.
+ * Answers to the hub's commands, on their way: kept until the hub has acknowledged them, and sent
+ * again over the next connection where it has not, for as long as it waits for them. After that
+ * they are worth nothing, so they are never written to disk.
  */
 #ifndef GATEKEY_AGENT_SERVICE_ANSWERS_H
 #define GATEKEY_AGENT_SERVICE_ANSWERS_H
@@ -17,12 +17,15 @@ struct answer {
     char *payload;
     size_t size;
     uint64_t end_ms; /* worth nothing from then on, by service_now_ms() */
+    bool sent;       /* over this connection, as mid; the acknowledgement is to come */
+    bool counted;    /* sent over any */
+    int mid;
 };
 
 struct answers {
     struct service *service;
-    struct answer held[ANSWERS_MAX]; /* the oldest first */
-    uint64_t sent;
+    struct answer kept[ANSWERS_MAX]; /* the oldest first */
+    uint64_t sent;                   /* how many, each once */
 };
 
 enum answers_outcome {
@@ -35,10 +38,15 @@ enum answers_outcome {
 enum answers_outcome answers_put(struct answers *answers, const char *topic, char *payload,
                                  size_t size, uint64_t end_ms);
 
-/* Send what is held as far as the connection takes it, and drop what nobody waits for any more. */
-void answers_flush(struct answers *answers);
+/* There is a new connection: what the last one left unacknowledged goes again. */
+void answers_up(struct answers *answers);
 
-/* When to flush by itself, by service_now_ms(); UINT64_MAX: not at all. */
+/* The hub has acknowledged something, ours or not: there is room for more. */
+void answers_acknowledged(struct answers *answers, int mid);
+
+/* Drop what nobody waits for any more. */
+void answers_expire(struct answers *answers);
+/* When to do so, by service_now_ms(); UINT64_MAX: nothing is kept. */
 uint64_t answers_due(const struct answers *answers);
 
 void answers_clear(struct answers *answers);

@@ -181,10 +181,11 @@ static void take_envelope(struct commander *commander, const struct command_kind
     }
 }
 
-void commander_receive(struct commander *commander, const char *rest, const void *payload,
+void commander_receive(struct commander *commander, const char *rest, const void *given,
                        size_t size)
 {
     const struct command_kind *kind = command_kind_of(rest);
+    const void *payload = size > 0 ? given : "";
 
     if (kind == NULL) {
         return;
@@ -264,10 +265,11 @@ static enum gk_status take_raw_answer(struct commander *commander, const char *r
  * Only with the command's id: an answer that comes too late must not be taken for one to the next
  * command on that topic, so that the bare data is not enough.
  */
-enum gk_status commander_answer(struct commander *commander, const char *rest, const void *payload,
+enum gk_status commander_answer(struct commander *commander, const char *rest, const void *given,
                                 size_t size, struct gk_error *err)
 {
     const struct command_kind *kind = command_kind_of(rest);
+    const void *payload = size > 0 ? given : "";
     CLEANUP(json_freep) json_t *answer = NULL;
     struct command *command;
 

@@ -237,7 +237,7 @@ static int on_time(sd_event_source *source, uint64_t time, void *context)
 
     (void)source;
     (void)time;
-    answers_flush(&commander->answers);
+    answers_expire(&commander->answers);
     while ((command = commands_expired(&commander->commands, service_now_ms())) != NULL) {
         if (command->begun) {
             call_off(commander, command);
@@ -260,7 +260,13 @@ void commander_up(struct commander *commander)
             break;
         }
     }
-    answers_flush(&commander->answers);
+    answers_up(&commander->answers);
+    set_clock(commander);
+}
+
+void commander_acknowledged(struct commander *commander, int mid)
+{
+    answers_acknowledged(&commander->answers, mid);
     set_clock(commander);
 }
 
@@ -315,15 +321,23 @@ enum gk_status commander_new(struct service *service, struct commander **command
     return GK_OK;
 }
 
+void commander_forget(struct commander *commander)
+{
+    commands_clear(&commander->commands);
+    answers_clear(&commander->answers);
+    seen_clear(&commander->seen);
+    handler_sweep();
+    set_clock(commander);
+}
+
 void commander_free(struct commander *commander)
 {
     if (commander == NULL) {
         return;
     }
-    commands_clear(&commander->commands);
-    answers_clear(&commander->answers);
-    seen_clear(&commander->seen);
+    if (commander->time_source != NULL) {
+        commander_forget(commander);
+    }
     sd_event_source_disable_unref(commander->time_source);
     free(commander);
-    handler_sweep();
 }

@@ -232,6 +232,7 @@ static enum gk_status forget(struct service *service, struct gk_error *err)
     enum gk_status status = inbox_empty(service->config, err);
 
     notices_forget(service->notices);
+    commander_forget(service->commander);
     /* Whoever handed something over in this moment is told before it goes with the rest. */
     (void)!intake_commit(service->intake, NULL);
     if (status == GK_OK) {

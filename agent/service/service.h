@@ -350,6 +350,10 @@ void commander_free(struct commander *commander); /* kills what runs; NULL is fi
 void commander_up(struct commander *commander);
 void commander_receive(struct commander *commander, const char *rest, const void *payload,
                        size_t size);
+/* The hub's PUBACK for what session_publish_mid() gave this mid, ours or not. */
+void commander_acknowledged(struct commander *commander, int mid);
+/* The commands were for another identity: end what runs for them, and send no answer. */
+void commander_forget(struct commander *commander);
 /* True when that subscription was the commander's: the hub may not know such commands. */
 bool commander_refused(struct commander *commander, const char *rest);
 /*

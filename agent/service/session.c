@@ -230,6 +230,7 @@ static void on_acknowledged(void *context, int mid)
     struct session *session = context;
 
     publisher_acknowledged(session->service->publisher, mid);
+    commander_acknowledged(session->service->commander, mid);
 }
 
 static const struct agent_link_events events = { on_up, on_message, on_unsubscribed,

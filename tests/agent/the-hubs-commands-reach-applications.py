@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from badhub import BadHub  # noqa: E402
+from badhub import BadHub, Peer  # noqa: E402
 from localbroker import LocalBroker  # noqa: E402
 from service import BUILD, PATIENCE, GatekeydTest, wait_until  # noqa: E402
 
@@ -297,7 +298,7 @@ class Silence(Commands):
 
     def test_is_all_there_is_after_a_crash(self):
         runs = os.path.join(os.path.realpath(self.folder), "runs")
-        program = self.program("slow", f"#!/bin/sh\necho run >>{runs}\nsleep 300\n")
+        program = self.program("slow", f"#!/bin/sh\necho run >>{runs}\nexec sleep 300\n")
         service = self.gateway(f"command.slow = {program}\n")
         app = self.application(service)
         callers = [self.send(service, "thing/service/slow", {}, "--timeout", "8"),
@@ -331,6 +332,36 @@ class Programs(Commands):
         self.send(service, "rrpc/request/1", "01", "--hex", "--timeout", "1").communicate(timeout=PATIENCE)
         wait_until("it is said", lambda: "failed, which its topic has no answer for: the program exited with status 1"
                    in "\n".join(service.lines()))
+
+
+class Answers(Commands):
+    def test_go_again_where_they_were_not_acknowledged(self):
+        echo = self.program("echo", "#!/bin/sh\ncat\n")
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        lost, heard = [], []
+
+        def cut(peer, kind, body):
+            """Instead of a PUBACK for the first answer."""
+            if b"echo_reply" in body and not lost:
+                lost.append(body)
+                raise OSError("cut")
+            return whole(peer, kind, body)
+
+        def command(peer, topic):
+            if topic.endswith("thing/service/#"):
+                peer.publish(topic[:-1] + "echo", {"id": "1", "params": {"a": 1}}, 0)
+
+        hub.on_subscribe = command  # again over each connection: it is carried out once
+        hub.on_publish = lambda peer, topic, payload: heard.append((topic, json.loads(payload)))
+        whole = Peer.message
+        with unittest.mock.patch.object(Peer, "message", cut):
+            service = self.service(f"command.echo = {echo}\n", port=hub.port).enrol().start()
+            wait_until("it answers again", lambda: heard)
+        self.assertTrue(lost)
+        self.assertEqual(heard, [(service.device.sys + "thing/service/echo_reply", {"id": "1", "code": 200, "data": {"a": 1}})])
+        wait_until("the second came", lambda: service.status()["duplicates"] == 1)
+        self.assertEqual(service.status()["answered"], 1)
 
 
 class Subscriptions(Commands):
