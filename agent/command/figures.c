@@ -93,15 +93,15 @@ void figures_bytes(int64_t bytes, char text[static 32])
 static void list_connection(const json_t *reply, struct list *list)
 {
     const char *state = text_of(reply, "state"), *address = text_of(reply, "address");
-    const char *handshake = text_of(reply, "handshake");
+    const char *host = text_of(reply, "connected_to"), *handshake = text_of(reply, "handshake");
     const json_t *since = json_object_get(reply, "since"), *now = json_object_get(reply, "time");
     const json_t *wait = json_object_get(reply, "next_attempt_s");
     char text[32];
 
     add(list, "service", "%s", state != NULL ? state : "running");
-    if (json_is_true(json_object_get(reply, "connected")) && text_of(reply, "host") != NULL) {
-        append(list, " to %s", text_of(reply, "host"));
-        if (address != NULL && strcmp(address, text_of(reply, "host")) != 0) {
+    if (json_is_true(json_object_get(reply, "connected")) && host != NULL) {
+        append(list, " to %s", host);
+        if (address != NULL && strcmp(address, host) != 0) {
             append(list, " (%s)", address);
         }
         if (json_is_integer(since) && json_is_integer(now)) {
@@ -109,7 +109,7 @@ static void list_connection(const json_t *reply, struct list *list)
             append(list, " for %s", text);
         }
         if (handshake != NULL) {
-            append(list, ", TLS %s", handshake);
+            append(list, ", %s", strcmp(handshake, "full") == 0 ? "full handshake" : "TLS resumed");
         }
     } else if (json_is_integer(wait)) {
         figures_duration(json_integer_value(wait), text);

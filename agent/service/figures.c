@@ -224,7 +224,7 @@ static void say_connection(const json_t *figures, char *text, size_t size)
 
     if (json_is_true(json_object_get(figures, "connected"))) {
         snprintf(text, size, "connected to %s",
-                 json_string_value(json_object_get(figures, "host")));
+                 json_string_value(json_object_get(figures, "connected_to")));
     } else if (why != NULL && (strcmp(state, "waiting") == 0 || strcmp(state, "revoked") == 0 ||
                                strcmp(state, "clock-wrong") == 0)) {
         snprintf(text, size, "%s", why);

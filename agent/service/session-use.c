@@ -2,6 +2,10 @@
 /* What the other parts do with the connection to the hub. */
 #include "agent/service/session-internal.h"
 
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
 enum gk_status session_require(const struct session *session, struct gk_error *err)
 {
     if (session->phase == CONNECTED && !session->leaving) {
@@ -91,6 +95,28 @@ enum gk_status session_unsubscribe(struct session *session, const char *rest, st
     return status;
 }
 
+/* To whom, which of several it is, and by what; a proxy's address would say nothing. */
+static void describe_peer(const struct session *session, json_t *status)
+{
+    struct sockaddr_storage peer = { 0 };
+    socklen_t size = sizeof(peer);
+    char address[INET6_ADDRSTRLEN];
+
+    json_object_set_new(status, "since", json_integer(session->since));
+    if (session->link == NULL) {
+        return;
+    }
+    json_object_set_new(status, "connected_to", json_string(agent_link_host(session->link)));
+    json_object_set_new(status, "handshake",
+                        json_string(agent_link_is_resumed(session->link) ? "resumed" : "full"));
+    if (session->service->config->proxy == NULL &&
+        getpeername(agent_link_fd(session->link), (struct sockaddr *)&peer, &size) == 0 &&
+        getnameinfo((struct sockaddr *)&peer, size, address, sizeof(address), NULL, 0,
+                    NI_NUMERICHOST) == 0) {
+        json_object_set_new(status, "address", json_string(address));
+    }
+}
+
 void session_describe(const struct session *session, json_t *status)
 {
     char sentence[1024];
@@ -102,7 +128,7 @@ void session_describe(const struct session *session, json_t *status)
     json_object_set_new(status, "connects", json_integer(session->connects));
     json_object_set_new(status, "resumed", json_integer(session->resumed));
     if (session->phase == CONNECTED) {
-        json_object_set_new(status, "since", json_integer(session->since));
+        describe_peer(session, status);
     }
     if (session->pair == AGENT_PAIR_NEXT) {
         json_object_set_new(status, "pair", json_string("next"));

@@ -69,6 +69,22 @@ class Status(Told):
         self.assertGreater(status["resident_bytes"], 1 << 20)
 
 
+class Connection(Told):
+    def test_is_told_with_the_address_and_how_it_was_made(self):
+        service = self.service().enrol().start().connected()
+        status = service.status()
+        self.assertEqual((status["connected_to"], status["handshake"], status["resumed"]), ("localhost", "full", 0))
+        self.assertIn(status["address"], ("127.0.0.1", "::1"))
+        service.another_day()
+        self.assertTrue(service.call({"op": "reconnect"})["ok"])
+        done = subprocess.run([os.path.join(BUILD, "gatekey"), "--config", service.config, "status"],
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        status = service.connected().status()
+        self.assertRegex(done.stdout, r"(?m)^service +connected to localhost \((127.0.0.1|::1)\) for \d+ s, "
+                         + ("TLS resumed" if status["handshake"] == "resumed" else "full handshake"))
+        self.assertEqual(status["handshake"] == "resumed", status["resumed"] == 1)
+
+
 class Messages(Told):
     def test_are_counted_from_the_application_to_the_hub(self):
         service = self.with_file().enrol().start().connected()
