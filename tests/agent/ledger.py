@@ -7,6 +7,7 @@ was told is accepted is noted before it hands over the next. What arrived is the
 """
 
 import collections
+import io
 import json
 import os
 import socket
@@ -68,6 +69,7 @@ class Application(threading.Thread):
         self.pause = pause
         self.handed = 0
         self.accepted = []
+        self.told = {}  # number -> the id it was accepted under, by those who are told
         self.refusals = []  # (number, what it was told)
         self.failure = None
         self.enough = threading.Event()
@@ -139,9 +141,51 @@ class SocketApplication(Application):
                 return
             answer = json.loads(line)
             if answer["ok"]:
+                self.told[number] = int(answer["id"])
                 self.accepted.append(number)
             else:
                 self.refusals.append((number, answer))
+            if self.pause:
+                self.enough.wait(self.pause)
+
+
+class Lines:
+    """A running gatekey publish --lines."""
+
+    def __init__(self, service, topic):
+        self.program = subprocess.Popen([os.path.join(os.environ["abs_top_builddir"], "gatekey"), "--config", service.config,
+                                         "publish", "--topic", topic, "--lines"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        self.answers = io.BufferedReader(self.program.stdout)
+
+    def close(self):
+        self.program.stdin.close()
+        self.answers.close()
+        self.program.wait(PATIENCE)
+
+
+class LinesApplication(Application):
+    """A script that pipes its messages into gatekey publish --lines, and reads under which number each was accepted."""
+
+    COUNT = 20
+
+    def __init__(self, service, name, **more):
+        super().__init__(name, **more)
+        self.service = service
+
+    def connect(self):
+        return Lines(self.service, self.topic)
+
+    def serve(self, link):
+        while not self.enough.is_set():
+            numbers = [self.next() for _ in range(self.COUNT)]
+            link.program.stdin.write(b"".join(json.dumps(self.params(number)).encode() + b"\n" for number in numbers))
+            for number in numbers:
+                line = link.answers.readline()
+                if not line.endswith(b"\n"):
+                    return
+                self.told[number] = int(line)
+                self.accepted.append(number)
             if self.pause:
                 self.enough.wait(self.pause)
 
@@ -313,5 +357,8 @@ class Ledger:
         self.read()
         missing = self.missing()
         test.assertEqual(missing[:10], [], f"{len(missing)} accepted messages did not arrive")
+        self.strange += [f"{(name, number)} was accepted as number {told}, and came as {self.first[(name, number)]}"
+                         for name, application in self.applications.items() for number, told in application.told.items()
+                         if self.first.get((name, number), told) != told]
         test.assertEqual(self.strange[:10], [], f"{len(self.strange)} are not to be told apart")
         test.assertEqual(self.disorder()[:10], [], "order was not kept")

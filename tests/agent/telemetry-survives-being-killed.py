@@ -21,7 +21,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from ledger import Application, BrokerApplication, Ledger, SocketApplication, flush_tpm  # noqa: E402
+from ledger import Application, BrokerApplication, Ledger, LinesApplication, SocketApplication, flush_tpm  # noqa: E402
 from localbroker import LocalBroker  # noqa: E402
 from service import GatekeydTest  # noqa: E402
 from gateway import Post  # noqa: E402
@@ -101,6 +101,7 @@ class Killed(GatekeydTest):
         for kind, event in (("points", False), ("events", True)):
             ledger.add(SocketApplication(service, "socket" + kind, event=event, pause=0.01))
             ledger.add(BrokerApplication(broker.path, "broker" + kind, event=event, pause=0.01))
+        ledger.add(LinesApplication(service, "lines", pause=0.1))
         kills = Kills(service, broker)
         begun = time.monotonic()
         for number in range(1, ROUNDS + 1):
