@@ -12,7 +12,7 @@ static const struct {
     int64_t first, last;
     enum uplink_class class;
 } classes[] = {
-    { 200, 200, UPLINK_TAKEN },
+    { 0, 0, UPLINK_SILENT },          { 200, 200, UPLINK_TAKEN },
     { 723, 723, UPLINK_DOUBTFUL },    /* device disabled: somebody may enable it again */
     { 700, 799, UPLINK_PERMANENT },   /* no such device, no sub-device of ours, no such task */
     { 800, 899, UPLINK_PERMANENT },   /* data */
@@ -43,6 +43,9 @@ bool uplink_gives_up(enum uplink_class class, const struct uplink_trial *trial)
     case UPLINK_TEMPORARY:
         /* A hub that takes nothing at all is ill; then everything waits for it. */
         return trial->tries >= TRIES_MAX && (trial->others || trial->since_ms >= PATIENCE_MS);
+    case UPLINK_SILENT:
+        /* A bad link cuts one message short many times while it lets others pass. */
+        return trial->tries >= TRIES_MAX && trial->since_ms >= PATIENCE_MS;
     }
     return false;
 }

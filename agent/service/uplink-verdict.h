@@ -11,7 +11,8 @@ enum uplink_class {
     UPLINK_TAKEN,     /* 200: the hub has it */
     UPLINK_PERMANENT, /* it would be refused again, whenever it is sent */
     UPLINK_DOUBTFUL,  /* it may be the message, it may be what the hub is told tomorrow */
-    UPLINK_TEMPORARY, /* the hub is not able just now; no answer is code 0 */
+    UPLINK_TEMPORARY, /* the hub is not able just now */
+    UPLINK_SILENT,    /* code 0: it did not answer, or the connection went down */
 };
 enum uplink_class uplink_class_of(int64_t code);
 

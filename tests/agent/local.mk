@@ -350,3 +350,10 @@ backoff: tests/agent/backoff-simulation$(EXEEXT)
 	folder=`mktemp -d /dev/shm/gatekey.XXXXXX` && \
 	    python3 $(srcdir)/tests/agent/backoff-plot.py tests/agent/backoff-simulation$(EXEEXT) 100000 $$folder >backoff.svg && \
 	    mv backoff.svg $(srcdir)/docs/backoff.svg; rm -rf "$$folder"
+
+check_PROGRAMS += tests/agent/test-uplink-verdict
+TESTS += tests/agent/test-uplink-verdict
+tests_agent_test_uplink_verdict_SOURCES = tests/agent/test-uplink-verdict.c \
+    agent/service/uplink-verdict.c
+tests_agent_test_uplink_verdict_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_uplink_verdict_LDADD = $(CMOCKA_LIBS)
