@@ -197,6 +197,25 @@ static enum gk_status write_all(struct spool *spool, int64_t *oldest_ms, struct 
     return status == GK_OK ? spool_database_run(spool, "COMMIT", err) : status;
 }
 
+/*
+ * After a backlog. SQLite uses free pages again but does not give them back. With next to nothing
+ * left to be copied that is quickly done; to give pages back one by one (auto_vacuum) would cost
+ * writes with every page that is ever added, and search a long list for each that goes.
+ */
+static void shrink(struct spool *spool)
+{
+    uint64_t held = spool_held(&spool->kept);
+
+    spool->grown = held > spool->grown ? held : spool->grown;
+    if (spool->grown < spool->shrink_from || held > spool->shrink_from / SPOOL_SHRINK_PART) {
+        return;
+    }
+    spool->grown = 0; /* where it fails, it is tried after the next backlog */
+    if (spool_database_run(spool, "VACUUM", NULL) == GK_OK) {
+        (void)!spool_database_run(spool, "PRAGMA wal_checkpoint(TRUNCATE)", NULL);
+    }
+}
+
 enum gk_status spool_commit_only(struct spool *spool, struct gk_error *err)
 {
     int64_t oldest_ms = 0;
@@ -223,6 +242,9 @@ enum gk_status spool_commit(struct spool *spool, struct gk_error *err)
         return GK_OK;
     }
     status = spool_commit_only(spool, err);
+    if (status == GK_OK) {
+        shrink(spool);
+    }
     spool_mend(spool);
     return status;
 }

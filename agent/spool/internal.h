@@ -24,6 +24,10 @@
  * so that none has to wait for the disk and a crash skips the rest. */
 #define SPOOL_BLOCK 10000
 
+/* A file that was larger than this is made small again once next to nothing is in it. */
+#define SPOOL_SHRINK_FROM (4 * 1024 * 1024)
+#define SPOOL_SHRINK_PART 16
+
 /* The one row of table state. */
 struct spool_state {
     int64_t began;    /* minutes since 1970 */
@@ -71,6 +75,9 @@ struct spool {
     bool in_transaction, dirty;
     enum gk_status lost; /* the transaction failed in the middle: the commit must fail */
     struct gk_error lost_why;
+
+    uint64_t grown;       /* how large the file may have become since it was made small */
+    uint64_t shrink_from; /* bytes from which on that is done; SPOOL_SHRINK_FROM but in tests */
 
     struct spool_range *settled;
     size_t settled_count, settled_room, settled_done; /* done: deleted in this transaction */
@@ -194,6 +201,8 @@ enum gk_status spool_drop_before(struct spool *spool, enum spool_lane lane, int6
 /* When the oldest that waits was accepted, 0 for none. */
 enum gk_status spool_oldest(struct spool *spool, int64_t *accepted_ms,
                             struct gk_error *err) GK_MUST_CHECK;
+
+uint64_t spool_held(const struct spool_state *state); /* bytes, of those refused as well */
 
 /* --- put.c ------------------------------------------------------------------------------------ */
 

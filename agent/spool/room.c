@@ -129,7 +129,7 @@ static enum gk_status drop_oldest(struct spool *spool, struct gk_error *err)
     return status;
 }
 
-static uint64_t held(const struct spool_state *state)
+uint64_t spool_held(const struct spool_state *state)
 {
     return state->lanes[SPOOL_POINTS].bytes + state->lanes[SPOOL_TELEMETRY].bytes +
            state->lanes[SPOOL_KEPT].bytes + state->refused_bytes;
@@ -140,7 +140,7 @@ enum gk_status spool_make_room(struct spool *spool, uint64_t cost, struct gk_err
     uint64_t max = spool->settings.max_bytes;
     enum gk_status status = GK_OK;
 
-    if (held(&spool->now) + cost <= max) {
+    if (spool_held(&spool->now) + cost <= max) {
         return GK_OK;
     }
     /* What the hub has already goes before what it has not. */
@@ -148,9 +148,9 @@ enum gk_status spool_make_room(struct spool *spool, uint64_t cost, struct gk_err
     if (status == GK_OK &&
         spool->now.lanes[SPOOL_KEPT].bytes + spool->now.refused_bytes + cost > max) {
         return gk_fail(err, GK_SPOOL_FULL, "%s: %llu of %llu bytes are taken", spool->path,
-                       (unsigned long long)held(&spool->now), (unsigned long long)max);
+                       (unsigned long long)spool_held(&spool->now), (unsigned long long)max);
     }
-    while (status == GK_OK && held(&spool->now) + cost > max) {
+    while (status == GK_OK && spool_held(&spool->now) + cost > max) {
         status = drop_oldest(spool, err);
     }
     return status;

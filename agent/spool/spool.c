@@ -70,12 +70,14 @@ static enum gk_status is_ours(struct spool *spool, bool *ours, struct gk_error *
 static enum gk_status take_up(struct spool *spool, struct gk_error *err)
 {
     enum gk_status status = spool_state_read(spool, &spool->kept, err);
+    struct stat found;
 
     if (status != GK_OK) {
         return status;
     }
     spool->now = spool->kept;
     spool->own = spool->kept.reserved;
+    spool->grown = stat(spool->path, &found) == 0 ? (uint64_t)found.st_size : 0;
     status = spool_begin(spool, err);
     return status == GK_OK ? spool_commit_only(spool, err) : status;
 }
@@ -209,6 +211,7 @@ enum gk_status spool_new(const struct spool_settings *settings, struct spool **s
     if (made == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
+    made->shrink_from = SPOOL_SHRINK_FROM;
     status = copy_settings(settings, made, err);
     if (status != GK_OK) {
         return status;

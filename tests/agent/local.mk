@@ -93,6 +93,19 @@ tests_agent_test_spool_power_SOURCES = tests/agent/test-spool-power.c tests/agen
 tests_agent_test_spool_power_CPPFLAGS = $(spool_test_cppflags)
 tests_agent_test_spool_power_LDADD = $(spool_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-spool-disk
+TESTS += tests/agent/test-spool-disk
+tests_agent_test_spool_disk_SOURCES = tests/agent/test-spool-disk.c tests/agent/disk.c \
+    tests/agent/disk.h $(spool_rig)
+tests_agent_test_spool_disk_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_disk_LDADD = $(spool_test_ldadd)
+
+check_PROGRAMS += tests/agent/test-spool-bounds
+TESTS += tests/agent/test-spool-bounds
+tests_agent_test_spool_bounds_SOURCES = tests/agent/test-spool-bounds.c $(spool_rig)
+tests_agent_test_spool_bounds_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_bounds_LDADD = $(spool_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-spool-damage
 TESTS += tests/agent/test-spool-damage
 tests_agent_test_spool_damage_SOURCES = tests/agent/test-spool-damage.c $(spool_rig)

@@ -26,7 +26,7 @@ int rig_setup(void **state);
 struct spool *rig_open(void);
 struct spool *rig_open_as(const struct spool_settings *settings);
 
-/* Put without a commit; accepted_ms is 1795000000000 + the number given here. */
+/* Put without a commit; accepted_ms is 4000000000000 + the number given here. */
 int64_t rig_put(struct spool *spool, const char *topic, int64_t at, const char *body);
 void rig_commit(struct spool *spool);
 /* Both. */

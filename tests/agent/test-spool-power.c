@@ -65,7 +65,7 @@ static void put_one(struct spool *spool)
                                .seed = disk_chance(1000),
                                .size = disk_chance(disk_chance(8) == 0 ? BODY : 300) };
     struct spool_message put = { .topic = topics[message.lane],
-                                 .accepted_ms = INT64_C(1795000000000),
+                                 .accepted_ms = INT64_C(4000000000000),
                                  .body = body,
                                  .size = message.size };
     struct gk_error err = { 0 };
@@ -77,10 +77,9 @@ static void put_one(struct spool *spool)
 }
 
 /* The first that wait in a lane, as the hub answers them; some it refuses. */
-static void answer_some(struct spool *spool)
+static void answer_some(struct spool *spool, enum spool_lane lane, unsigned left)
 {
-    enum spool_lane lane = (enum spool_lane)disk_chance(SPOOL_LANES);
-    unsigned left = disk_chance(GROUP), refuse = disk_chance(10);
+    unsigned refuse = disk_chance(10);
     struct gk_error err = { 0 };
 
     for (size_t i = 0; i < count && left > 0; i++) {
@@ -129,7 +128,12 @@ static void live(struct spool *spool)
             own = spool_number(spool, SPOOL_KEPT);
         }
         if (disk_chance(2) == 0) {
-            answer_some(spool);
+            answer_some(spool, (enum spool_lane)disk_chance(SPOOL_LANES), disk_chance(GROUP));
+        }
+        if (disk_chance(6) == 0) {
+            for (unsigned lane = 0; lane < SPOOL_LANES; lane++) {
+                answer_some(spool, (enum spool_lane)lane, MESSAGES);
+            }
         }
         if (!commit(spool) && !disk_is_dead()) {
             complain("a commit failed while there was power", 0);
@@ -271,6 +275,7 @@ static bool live_once(void)
     if (without_sync && spool_database_run(spool, "PRAGMA synchronous = OFF", &err) != GK_OK) {
         return complain("synchronous cannot be set", 0);
     }
+    spool->shrink_from = 40000; /* so that it is made small now and then */
     disk_cut_after(1 + disk_chance(disk_chance(4) == 0 ? 1500 : 150));
     live(spool);
     spool_close(spool);

@@ -43,7 +43,7 @@ class Spool(GatekeydTest):
         for word in first["id"], "refused", "thing/measurepoint/resume: 1206":
             self.assertIn(word, line)
         shown = self.gatekey(service, "spool", "show", first["id"])
-        self.assertIn('"quality":10', shown)
+        self.assertIn('"quality": 10', shown)
         self.assertIn("1206", shown)
         body = json.loads(self.gatekey(service, "--json", "spool", "show", first["id"]))["message"]["body"]
         self.assertEqual(json.loads(body)["measurepoints"], BAD["measurepoints"])
@@ -61,8 +61,8 @@ class Spool(GatekeydTest):
         self.gatekey(service, "spool", "drop", "--all")
         self.assertIn("1 message dropped", self.said)
         self.assertEqual(self.listed(service), [])
-        spool = service.status()["spool"]
-        self.assertEqual((spool["accepted"], spool["dropped"]), (1, 1))
+        status = service.status()["counters"]
+        self.assertEqual((status["accepted"], status["dropped"]), (1, 1))
 
     def test_asks_for_what_makes_sense(self):
         service = self.service().enrol().start()
@@ -118,7 +118,7 @@ class Spool(GatekeydTest):
         for _ in range(4):
             self.assertTrue(service.publish({"a": "y" * 40000})["ok"])
         self.assertEqual([m["lane"] for m in self.listed(service)].count("kept"), count - 1)
-        self.assertGreater(service.status()["spool"]["dropped"], 1)
+        self.assertGreater(service.status()["counters"]["dropped"], 1)
 
     def test_goes_on_without_a_spool(self):
         service = self.service().enrol()
@@ -130,7 +130,7 @@ class Spool(GatekeydTest):
         answer = service.publish({"a": 1})
         self.assertEqual(answer["status"], "GK_SPOOL_FAILED", answer)
         self.assertIn("the spool cannot be used", answer["error"])
-        self.assertIn("another program has it open; end that program", answer["error"])
+        self.assertIn("another program has it open); end that program", answer["error"])
         self.assertTrue([line for line in service.lines() if "cannot open the spool" in line])
         self.gatekey(service, "spool", "list", code=1)
         self.assertIn("another program has it open", self.said)
