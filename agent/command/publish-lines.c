@@ -126,32 +126,40 @@ static enum gk_status take_apart(const struct stream *stream, const char *line, 
     return check_members(whole, err);
 }
 
+/* Where there is room; SIZE_MAX: up to the NUL. */
+static void append(struct bytes *bytes, const char *text, size_t size)
+{
+    size = size == SIZE_MAX ? strlen(text) : size;
+    memcpy(bytes->data + bytes->size, text, size);
+    bytes->size += size;
+}
+
 static enum gk_status ask(struct stream *stream, const char *line, size_t size,
                           struct gk_error *err)
 {
     const struct publication *publication = stream->publication;
     struct bytes *out = &stream->out;
+    char wait[48] = "";
     struct parts parts;
     enum gk_status status = take_apart(stream, line, size, &parts, err);
 
     if (status != GK_OK) {
         return status;
     }
+    if (publication->wait) {
+        snprintf(wait, sizeof(wait), "\"wait\":true,\"timeout\":%u,", publication->timeout_s);
+    }
     status = make_room(out, parts.topic_size + parts.params_size + 128, err);
     if (status != GK_OK) {
         return status;
     }
-    out->size += (size_t)sprintf(out->data + out->size, "{\"op\":\"publish\",");
-    if (publication->wait) {
-        out->size += (size_t)sprintf(out->data + out->size, "\"wait\":true,\"timeout\":%u,",
-                                     publication->timeout_s);
-    }
-    out->size += (size_t)sprintf(out->data + out->size,
-                                 "\"topic\":%.*s,\"params\":", (int)parts.topic_size, parts.topic);
-    memcpy(out->data + out->size, parts.params, parts.params_size);
-    out->size += parts.params_size;
-    memcpy(out->data + out->size, "}\n", 2);
-    out->size += 2;
+    append(out, "{\"op\":\"publish\",", SIZE_MAX);
+    append(out, wait, SIZE_MAX);
+    append(out, "\"topic\":", SIZE_MAX);
+    append(out, parts.topic, parts.topic_size);
+    append(out, ",\"params\":", SIZE_MAX);
+    append(out, parts.params, parts.params_size);
+    append(out, "}\n", SIZE_MAX);
     stream->under_way[(stream->begin + stream->count) % UNDER_WAY_MAX] = stream->line;
     stream->count++;
     return GK_OK;

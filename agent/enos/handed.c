@@ -144,6 +144,8 @@ bool enos_member_find(const char *text, size_t size, const char *name, const cha
 /* --- the time ----------------------------------------------------------------------------------
  */
 
+#define TIME_SIZE 32 /* what add_time() adds at most */
+
 /* "," or nothing, and "time":N} in place of the last bracket. */
 static void add_time(char **to, const struct span *object, int64_t now_ms)
 {
@@ -154,10 +156,9 @@ static void add_time(char **to, const struct span *object, int64_t now_ms)
     trim(&inside);
     memcpy(*to, object->at, size);
     *to += size;
-    *to += sprintf(*to, "%s\"time\":%" PRId64 "}", inside.at < inside.end ? "," : "", now_ms);
+    *to += snprintf(*to, TIME_SIZE + 1, "%s\"time\":%" PRId64 "}",
+                    inside.at < inside.end ? "," : "", now_ms);
 }
-
-#define TIME_SIZE 32 /* what add_time() adds at most */
 
 static void copy(char **to, const char *from, const char *end)
 {
@@ -231,7 +232,7 @@ static enum gk_status give_time(const char *rest, const json_t *params, int64_t 
     if (missing == 0) {
         return GK_OK;
     }
-    handed->own = end = malloc(handed->size + missing * TIME_SIZE);
+    handed->own = end = malloc(handed->size + missing * TIME_SIZE + 2);
     if (end == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
