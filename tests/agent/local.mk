@@ -166,6 +166,7 @@ dist_check_SCRIPTS += tests/agent/gatekeyd-serves-its-socket.py
 dist_check_SCRIPTS += tests/agent/what-the-hub-refused-is-kept-for-its-owner.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-tells-how-it-fares.py
 dist_check_SCRIPTS += tests/agent/gatekeyd-tries-the-next-pair.py
+dist_check_SCRIPTS += tests/agent/what-is-handed-over-reaches-the-hub.py
 TESTS += tests/agent/a-planned-reconnect-loses-nothing.py
 TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
@@ -174,6 +175,7 @@ TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TESTS += tests/agent/what-the-hub-refused-is-kept-for-its-owner.py
 TESTS += tests/agent/gatekeyd-tells-how-it-fares.py
 TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
+TESTS += tests/agent/what-is-handed-over-reaches-the-hub.py
 TPM_TESTS += tests/agent/a-planned-reconnect-loses-nothing.py
 TPM_TESTS += tests/agent/gatekeyd-keeps-a-gateway-connected.py
 TPM_TESTS += tests/agent/gatekeyd-leaves-certificates-in-its-inbox.py
@@ -182,6 +184,7 @@ TPM_TESTS += tests/agent/gatekeyd-serves-its-socket.py
 TPM_TESTS += tests/agent/what-the-hub-refused-is-kept-for-its-owner.py
 TPM_TESTS += tests/agent/gatekeyd-tells-how-it-fares.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
+TPM_TESTS += tests/agent/what-is-handed-over-reaches-the-hub.py
 
 # The local broker and what its PUBACK means; slow-disk is preloaded.
 check_LTLIBRARIES += tests/agent/slow-disk.la

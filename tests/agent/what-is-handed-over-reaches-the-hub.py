@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in the spool, at a hub that a test speaks for: in batches, in order, again, and set aside."""
+
+import json
+import os
+import signal
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from badhub import BadHub  # noqa: E402
+from service import GatekeydTest, wait_until  # noqa: E402
+
+POST = "thing/measurepoint/post"
+RESUME = "thing/measurepoint/resume"
+BATCH_BYTES = 256 * 1024
+
+
+class Heard:
+    """One request as it came."""
+
+    def __init__(self, topic, payload):
+        self.topic = topic.split("/", 4)[-1]
+        self.size = len(payload)
+        self.message = json.loads(payload)
+        self.ident = int(self.message["id"])
+        params = self.message["params"]
+        self.entries = params if self.topic.endswith("/batch") else [params]
+        self.count = len(self.entries)
+
+    def numbers(self):
+        return [entry["n"] for entry in self.entries if "n" in entry]
+
+
+class Uplink(GatekeydTest):
+    def setUp(self):
+        super().setUp()
+        self.door = BadHub(self.hub)
+        self.heard = []
+        self.code = lambda heard: 200  # None: no answer; a callable is asked for each request
+        self.held = []  # those that were not answered, to be answered later
+        self.door.on_publish = self.on_publish
+
+    def tearDown(self):
+        self.door.close()
+        super().tearDown()
+
+    def on_publish(self, peer, topic, payload):
+        heard = Heard(topic, payload)
+        self.heard.append(heard)
+        code = self.code(heard)
+        if code is None:
+            self.held.append((peer, topic, heard))
+        else:
+            self.answer(peer, topic, heard, code)
+
+    def answer(self, peer, topic, heard, code=200):
+        message = {} if code == 200 else {"message": f"no {code}"}
+        peer.publish(topic + "_reply", {"id": heard.message["id"], "code": code, "data": {}, **message}, 0)
+
+    def gateway(self, **spool):
+        service = self.service(port=self.door.port)
+        if spool:
+            service.settings["spool"] = spool
+            service.configure()
+        return service.enrol().start().connected()
+
+    def hand_over(self, service, count, topic=POST, first=0, **more):
+        """So many, over one connection; their ids."""
+        with service.open() as link, link.makefile() as answers:
+            lines = [json.dumps({"op": "publish", "topic": topic, "params": {"n": first + place, **more}}).encode() + b"\n"
+                     for place in range(count)]
+            ids = []
+            for begin in range(0, count, 50):  # neither side fills the other's buffer
+                link.sendall(b"".join(lines[begin:begin + 50]))
+                ids += [int(json.loads(answers.readline())["id"]) for _ in lines[begin:begin + 50]]
+        return ids
+
+    def hold_one(self, service):
+        """Let what comes next pile up behind one that is not answered; how to answer it."""
+        self.code = lambda heard: None
+        self.hand_over(service, 1, first=-1)
+        wait_until("the hub has it", lambda: self.held)
+        self.code = lambda heard: 200
+        return lambda: self.answer(*self.held.pop())
+
+    def counters(self, service):
+        return service.status()["counters"]
+
+    def drained(self, service):
+        wait_until("nothing waits any more", lambda: self.counters(service)["stored"] == 0)
+        counters = self.counters(service)
+        self.assertEqual(counters["accepted"], counters["acknowledged"] + counters["refused"] + counters["dropped"], counters)
+        return counters
+
+    def check_shape(self):
+        for heard in self.heard:
+            self.assertEqual(heard.message["method"], heard.topic.replace("/", "."))
+            self.assertLessEqual(heard.count, 1000)
+            self.assertTrue(heard.count == 1 or heard.size < BATCH_BYTES + 512, heard.size)
+            self.assertEqual(heard.topic.endswith("/batch"), heard.count > 1, heard.topic)
+
+    def test_joins_what_piled_up_in_batches(self):
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        ids = self.hand_over(service, 2500)
+        self.assertEqual(ids, list(range(ids[0], ids[0] + 2500)))
+        self.assertEqual(len(self.heard), 1)
+        go_on()
+        counters = self.drained(service)
+        self.assertEqual((counters["accepted"], counters["acknowledged"]), (2501, 2501))
+        self.assertEqual([heard.count for heard in self.heard], [1, 1000, 1000, 500])
+        # The id of a request and the place in it are the number that was told.
+        self.assertEqual([heard.ident for heard in self.heard[1:]], [ids[0], ids[1000], ids[2000]])
+        self.assertEqual(sum((heard.numbers() for heard in self.heard[1:]), []), list(range(2500)))
+        self.check_shape()
+
+    def test_keeps_batches_below_the_hub_s_limit(self):
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        self.hand_over(service, 100, text="x" * 20000)
+        self.hand_over(service, 2, first=100, text="x" * 400000)
+        self.hand_over(service, 3, first=102)
+        go_on()
+        self.drained(service)
+        self.assertEqual(sum((heard.numbers() for heard in self.heard[1:]), []), list(range(105)))
+        self.assertEqual([heard.count for heard in self.heard[-3:]], [1, 1, 3])
+        self.assertLess(max(heard.size for heard in self.heard), 512 * 1024)
+        self.check_shape()
+
+    def test_one_bad_message_takes_no_others_along(self):
+        bad = {137, 138, 700}
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        self.code = lambda heard: 1206 if bad & set(heard.numbers()) else 200
+        ids = self.hand_over(service, 1000)
+        go_on()
+        counters = self.drained(service)
+        self.assertEqual((counters["acknowledged"], counters["refused"]), (998, 3), counters)
+        taken = sum((heard.numbers() for heard in self.heard[1:] if not bad & set(heard.numbers())), [])
+        self.assertEqual(taken, [number for number in range(1000) if number not in bad])
+        # Each was refused alone in the end, as message of its own.
+        alone = [heard for heard in self.heard if heard.count == 1 and bad & set(heard.numbers())]
+        self.assertEqual([(heard.topic, heard.ident) for heard in alone], [(POST, ids[number]) for number in sorted(bad)])
+        self.assertLess(len(self.heard), 100)
+        listed = service.call({"op": "spool", "do": "list", "lane": "refused", "after": 0, "limit": 100})
+        self.assertTrue(listed["ok"], listed)
+        text = json.dumps(listed)
+        for number in bad:
+            self.assertIn(str(ids[number]), text)
+        self.assertIn("1206", text)
+        self.check_shape()
+
+    def test_tells_whoever_waits_what_became_of_his(self):
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        self.code = lambda heard: 1204 if 2 in heard.numbers() else 200
+        links = []
+        for number in range(4):
+            links.append(service.open())
+            links[-1].sendall(json.dumps({"op": "publish", "topic": POST, "params": {"n": number}, "wait": True}).encode() + b"\n")
+            wait_until("it is stored", lambda wanted=number + 2: self.counters(service)["accepted"] == wanted)
+        go_on()
+        answers = []
+        for link in links:
+            with link, link.makefile() as lines:
+                answers.append(json.loads(lines.readline()))
+        self.assertEqual([answer.get("code") for answer in answers], [200, 200, 1204, 200])
+        self.assertIn("code 1204, no 1204", answers[2]["error"])
+        # Who is in a hurry is told where it is.
+        self.code = lambda heard: None
+        answer = service.publish({"late": 1}, wait=True, timeout=1)
+        self.assertEqual((answer["status"], answer["exit"]), ("GK_UNREACHABLE", 5), answer)
+        self.assertIn(f"it is in the spool as message {self.held[-1][2].ident} and will be sent", answer["error"])
+
+    def test_keeps_the_order_of_a_topic_when_the_hub_is_not_able(self):
+        service = self.gateway()
+        refusals = [500, 429, 1003]
+        self.code = lambda heard: refusals.pop(0) if refusals and heard.topic == "thing/event/a/post" else 200
+        a = self.hand_over(service, 5, "thing/event/a/post")
+        b = self.hand_over(service, 5, "thing/event/b/post")
+        counters = self.drained(service)
+        self.assertEqual(counters["acknowledged"], 10)
+        for topic, ids in ("a", a), ("b", b):
+            heard = [heard.ident for heard in self.heard if heard.topic == f"thing/event/{topic}/post"]
+            self.assertEqual(heard, [ids[0]] * (len(heard) - 4) + ids[1:])
+        self.assertEqual(len(self.heard), 13)
+
+    def test_sets_aside_what_the_hub_does_not_know(self):
+        """At once by a code that will not change, after some tries by one that may."""
+        service = self.gateway()
+        self.code = lambda heard: {"thing/tag/never": 1009, "thing/tag/wrong": 1260}.get(heard.topic, 200)
+        never, wrong = self.hand_over(service, 1, "thing/tag/never"), self.hand_over(service, 1, "thing/tag/wrong")
+        for number in range(40):
+            self.assertTrue(service.publish({"n": number}, wait=True)["ok"])
+            if self.counters(service)["refused"] == 2:
+                break
+            time.sleep(0.2)
+        self.assertTrue(service.publish({}, "thing/event/after/post", wait=True)["ok"])
+        self.assertEqual(self.drained(service)["refused"], 2)
+        self.assertEqual([heard.ident for heard in self.heard if heard.topic == "thing/tag/never"], never * 3)
+        self.assertEqual([heard.ident for heard in self.heard if heard.topic == "thing/tag/wrong"], wrong)
+        self.assertIn("is set aside: ", "\n".join(service.lines()))
+
+    def test_forgets_nothing_without_an_answer(self):
+        """Killed between sending and the answer, twice; then a hub that is silent until there is another connection."""
+        service = self.gateway()
+        self.code = lambda heard: None
+        ids = self.hand_over(service, 10)
+        for _ in range(2):
+            wait_until("the hub has it", lambda: self.held)
+            self.held.clear()
+            service.process.send_signal(signal.SIGKILL)
+            service.process.wait()
+            service.another_day()
+            service.start().connected()
+        self.assertEqual(self.counters(service)["stored"], 10)
+        wait_until("the hub has it again", lambda: self.held)
+        begun = {heard.ident for heard in self.heard if heard.numbers()[0] == 0}
+        self.assertEqual(begun, {ids[0]})
+        # Half a minute later it comes once more on this connection, and then on another.
+        came = len(self.heard)
+        wait_until("it is sent again", lambda: len(self.heard) > came)
+        self.assertEqual(service.status()["connects"], 1)
+        service.another_day()
+        wait_until("there is another connection", lambda: service.status()["connects"] == 2)
+        self.code = lambda heard: 200
+        self.assertIn("the hub does not answer any more; connecting anew", "\n".join(service.lines()))
+        for link in self.door.links:
+            link.close()
+        service.another_day()
+        self.assertEqual(self.drained(service)["acknowledged"], 10)
+        for heard in self.heard:
+            self.assertEqual([heard.ident + place for place in range(heard.count)], [ids[number] for number in heard.numbers()])
+
+    def test_sends_what_is_old_as_history(self):
+        service = self.gateway(resume_after="1s")
+        go_on = self.hold_one(service)
+        self.hand_over(service, 3)
+        single = [{"measurepoints": {"x": 1}, "time": 5}, {"measurepoints": {"x": 2}}]
+        self.assertTrue(service.call({"op": "publish", "topic": POST + "/batch", "params": single})["ok"])
+        time.sleep(1.5)
+        self.hand_over(service, 3, first=3)
+        go_on()
+        self.drained(service)
+        self.assertIn(RESUME + "/batch", [heard.topic for heard in self.heard if not heard.numbers()])
+        sent = [(heard.topic, heard.numbers()) for heard in self.heard if heard.topic.startswith("thing/measurepoint/") and heard.numbers()]
+        self.assertEqual(sent[1:], [(RESUME + "/batch", [0, 1, 2]), (POST + "/batch", [3, 4, 5])])
+        self.check_shape()
+
+    def test_gives_a_time_to_what_has_none_and_no_other_number_than_was_written(self):
+        service = self.gateway()
+        before = int(time.time() * 1000)
+        with service.open() as link, link.makefile() as answers:
+            for topic, params in ((POST, '{"measurepoints":{"x":0.1,"y":1e2,"z":3.30}}'), (POST, '{"time":7,"n":1.10}'),
+                                  ("thing/event/e/post", '{ "events" : {} }'), (POST + "/batch", '[ {"n":1} , {"time":2} ]')):
+                link.sendall(f'{{"op":"publish","topic":"{topic}","params":{params},"wait":true}}\n'.encode())
+                self.assertTrue(json.loads(answers.readline())["ok"])
+        first, second, event, batch = [heard.message["params"] for heard in self.heard]
+        for params in first, event, batch[0]:
+            self.assertTrue(before <= params["time"] <= time.time() * 1000 + 1, params)
+        self.assertEqual((second, batch[1]), ({"time": 7, "n": 1.10}, {"time": 2}))
+
+    def test_writes_numbers_as_they_were(self):
+        service = self.gateway()
+        texts = []
+        self.door.on_publish = lambda peer, topic, payload: (texts.append(payload), self.on_publish(peer, topic, payload))
+        line = b'{"op":"publish","topic":"thing/tag/x","params":{"a":0.1,"b":1.10,"c":1e2},"wait":true}'
+        self.assertTrue(service.call(line)["ok"])
+        self.assertIn(b'"params":{"a":0.1,"b":1.10,"c":1e2}', texts[0])
+
+    def test_sends_raw_data_as_it_is(self):
+        service = self.gateway()
+        texts = []
+        self.door.on_publish = lambda peer, topic, payload: texts.append((topic, payload))
+        for number in range(20):
+            self.assertTrue(service.call({"op": "publish", "topic": "thing/model/up_raw", "params": [number]})["ok"])
+        self.assertEqual(self.drained(service)["acknowledged"], 20)
+        self.assertEqual(texts, [(f"/sys/{self.hub.product}/{service.name}/thing/model/up_raw", f"[{number}]".encode()) for number in range(20)])
+
+
+class Whole(GatekeydTest):
+    """The same at a hub that judges by itself."""
+
+    def test_a_bad_entry_does_not_spoil_its_batch(self):
+        service = self.service().enrol().start().connected()
+        lines = [{"measurepoints": {"n": number}} for number in range(400)]
+        lines[123] = {"measurepoints": {}}
+        lines[300] = {"measurepoints": {"n": {"value": 1, "quality": 77}}}
+        with service.open() as link, link.makefile() as answers:
+            for begin in range(0, 400, 50):
+                link.sendall(b"".join(json.dumps({"op": "publish", "topic": POST, "params": params}).encode() + b"\n"
+                                      for params in lines[begin:begin + 50]))
+                for _ in range(50):
+                    self.assertTrue(json.loads(answers.readline())["ok"])
+        wait_until("nothing waits any more", lambda: service.status()["counters"]["stored"] == 0)
+        counters = service.status()["counters"]
+        self.assertEqual((counters["acknowledged"], counters["refused"]), (398, 2), counters)
+        arrived = [int(row["value"]) for row in self.telemetry(service)]
+        self.assertEqual(arrived, [number for number in range(400) if number not in (123, 300)])
+        # What spoiled it can be sent again once the hub takes it, or be dropped.
+        self.hub.fault("post-code=200", "--times", "2")
+        self.assertTrue(service.call({"op": "spool", "do": "retry", "all": True})["ok"])
+        wait_until("they were sent", lambda: service.status()["counters"]["acknowledged"] == 400)
+
+
+if __name__ == "__main__":
+    unittest.main()
