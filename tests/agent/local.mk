@@ -40,6 +40,11 @@ TESTS += tests/agent/test-handler
 tests_agent_test_handler_CPPFLAGS = $(agent_test_cppflags) $(SYSTEMD_CFLAGS)
 tests_agent_test_handler_LDADD = libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/agent/test-handed
+TESTS += tests/agent/test-handed
+tests_agent_test_handed_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_handed_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-message
 TESTS += tests/agent/test-message
 tests_agent_test_message_CPPFLAGS = $(agent_test_cppflags)

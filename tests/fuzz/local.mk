@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
-fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-message %D%/fuzz-reference \
+fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-handed %D%/fuzz-message %D%/fuzz-reference \
     %D%/fuzz-pkcs11 %D%/fuzz-rest-reply %D%/fuzz-tss2 \
     %D%/fuzz-certificate %D%/fuzz-clock %D%/fuzz-crl %D%/fuzz-http-field %D%/fuzz-refresh %D%/fuzz-state \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
@@ -28,6 +28,10 @@ EXTRA_DIST += %D%/replay.c
 %C%_fuzz_decoder_SOURCES = %D%/fuzz-decoder.c $(fuzz_main)
 %C%_fuzz_decoder_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 %C%_fuzz_decoder_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_handed_SOURCES = %D%/fuzz-handed.c $(fuzz_main)
+%C%_fuzz_handed_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_handed_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_handed_LDADD = libagent.la $(JANSSON_LIBS)
 %C%_fuzz_message_SOURCES = %D%/fuzz-message.c $(fuzz_main)
 %C%_fuzz_message_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_message_LDFLAGS = $(fuzz_link_flags)
@@ -100,7 +104,7 @@ EXTRA_DIST += %D%/run %D%/corpus
 # Of pkcs11 the steps are counted and said: a run is a sequence of them.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference chain decoder tss2 message rest-reply certificate crl state clock refresh http-field config hub-connect hub-request \
+FUZZ_TARGETS = reference chain decoder tss2 handed message rest-reply certificate crl state clock refresh http-field config hub-connect hub-request \
     pkcs11
 .PHONY: fuzz
 fuzz:
