@@ -44,8 +44,8 @@ struct relay {
     int connack;                               /* what it said else; 0: nothing yet */
     unsigned attempts;                         /* in a row that failed */
     int64_t changed_s;                         /* UNIX time: connected or not since then */
-    uint64_t down_since_ms;
-    char said[200]; /* why there is no connection, as it was logged */
+    uint64_t down_since_ms;                    /* 0: there was none yet */
+    char said[200];                            /* why there is no connection, as it was logged */
 
     /* relay-take.c */
     unsigned uncommitted; /* came over this connection and is not on disk */

@@ -344,7 +344,6 @@ enum gk_status relay_link_start(struct relay *relay, struct gk_error *err)
     }
     sd_event_source_set_enabled(relay->alive_source, SD_EVENT_OFF);
     relay->changed_s = time(NULL);
-    relay->down_since_ms = service_now_ms();
     return GK_OK;
 }
 

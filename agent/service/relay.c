@@ -20,7 +20,8 @@ bool relay_is_up(const struct relay *relay)
 enum gk_status relay_publish(struct relay *relay, const char *topic, const void *payload,
                              size_t size, bool retain, struct gk_error *err)
 {
-    bool may_wait = retain || service_now_ms() - relay->down_since_ms < RESTART_MS;
+    bool may_wait = retain || (relay->down_since_ms != 0 &&
+                               service_now_ms() - relay->down_since_ms < RESTART_MS);
 
     if (relay->path == NULL) {
         return gk_fail(err, GK_UNREACHABLE, "[local] broker is empty: there is no local broker");

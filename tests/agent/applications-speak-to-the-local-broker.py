@@ -7,6 +7,7 @@ The broker is stock mosquitto with the configuration that gets installed, and th
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,20 @@ class Promise(LocalBrokerTest):
         self.gateway.process.wait(30)
         self.gateway.start().connected()
         wait_until("the hub has all", lambda: set(self.points()) == set(range(50)))
+
+    def test_a_broker_may_come_and_go_with_its_folder(self):
+        self.broker.stop()
+        wait_until("gatekeyd misses it", lambda: not self.gateway.status()["broker"]["connected"])
+        # As systemd does with a runtime folder.
+        config = os.path.join(self.gateway.folder, "broker.conf")
+        os.rename(self.broker.config, config)
+        shutil.rmtree(self.broker.folder)
+        wait_until("gatekeyd sees that", lambda: self.gateway.status()["broker"]["error"] == "No such file or directory")
+        os.mkdir(self.broker.folder)
+        os.rename(config, self.broker.config)
+        self.broker.start()
+        self.joined()
+        self.assertEqual(self.application("a").hand_over(POINTS, params(1)), 0)
 
     def test_without_gatekeyd_nothing_is_acknowledged(self):
         self.gateway.stop()
