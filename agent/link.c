@@ -129,12 +129,16 @@ static bool tcp_failed(struct agent_link *link, short revents)
     return link->system_error != 0;
 }
 
-/* libmosquitto tells refusals of a SOCKS5 proxy apart no further than by half. */
+/*
+ * libmosquitto tells refusals of a SOCKS5 proxy apart no further than by half. The last reply has
+ * more than two bytes, and is read in two pieces.
+ */
 static void listen_to_proxy(struct agent_link *link)
 {
     ssize_t size;
 
-    if (link->proxy.kind == AGENT_PROXY_SOCKS5 && mosquitto_ssl_get(link->mosquitto) == NULL) {
+    if (link->proxy.kind == AGENT_PROXY_SOCKS5 && mosquitto_ssl_get(link->mosquitto) == NULL &&
+        link->socks_said_size <= 2) {
         size = recv(mosquitto_socket(link->mosquitto), link->socks_said, sizeof(link->socks_said),
                     MSG_PEEK | MSG_DONTWAIT);
         link->socks_said_size = size > 0 ? (size_t)size : 0;

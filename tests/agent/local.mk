@@ -220,6 +220,9 @@ tests_agent_hasty_gatekeyd_LDADD = libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 dist_check_SCRIPTS += tests/agent/a-cut-link-costs-no-signature.py
 TESTS += tests/agent/a-cut-link-costs-no-signature.py
 TPM_TESTS += tests/agent/a-cut-link-costs-no-signature.py
+dist_check_SCRIPTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
+TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
+TPM_TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit
