@@ -95,55 +95,71 @@ static bool take(const struct run *run, const struct agent_moment *now, int64_t 
     return *wait_ms == 0;
 }
 
-/* An attempt at that moment, and the wait after it; whether it reached a hub that is in order. */
-static bool attempt(struct run *run, const struct agent_moment *now, bool *sent, int64_t *wait_ms)
+/* What one gateway remembers. */
+struct gateway {
+    struct agent_moment now;
+    unsigned attempts, misses, count;
+    int64_t connects[ATTEMPTS_MAX + 1];
+};
+
+/* It sends nothing that the hub would count. */
+static int64_t miss(struct run *run, struct gateway *g)
 {
-    bool succeeds = now->since_boot_ms >= run->back_ms;
     struct gk_error err = { 0 };
 
-    *sent = succeeds || run->refusing;
-    note(run->attempts, now->since_boot_ms);
-    note(run->connects, *sent ? now->since_boot_ms : 0);
-    note(run->back, succeeds ? now->since_boot_ms : 0);
-    if (!*sent) {
-        check(agent_budget_give_back(run->folder, now, &err), &err);
+    check(agent_budget_give_back(run->folder, &g->now, g->now.since_boot_ms, &err), &err);
+    return agent_budget_miss_ms(++g->misses, draw(run), 0);
+}
+
+/* An attempt now, and how long to wait after it; 0: it reached a hub that is in order. */
+static int64_t attempt(struct run *run, struct gateway *g)
+{
+    bool succeeds = g->now.since_boot_ms >= run->back_ms;
+    struct gk_error err = { 0 };
+    int64_t wait_ms = 0;
+
+    g->attempts++;
+    note(run->attempts, g->now.since_boot_ms);
+    if (!succeeds && !run->refusing) {
+        return miss(run, g);
     }
+    note(run->connects, g->now.since_boot_ms);
+    g->connects[g->count++] = g->now.since_boot_ms;
     if (!succeeds) {
-        check(agent_budget_failed(run->folder, now, draw(run), 0, wait_ms, &err), &err);
+        check(agent_budget_failed(run->folder, &g->now, draw(run), 0, &wait_ms, &err), &err);
+        return wait_ms;
     }
-    return succeeds;
+    note(run->back, g->now.since_boot_ms);
+    return 0;
 }
 
 /* One gateway, from the loss of a connection that had lasted to the next one. */
 static void live(struct run *run)
 {
-    struct agent_moment now = { LOST_MS - 600 * SECOND_MS, "11111111-2222-3333-4444-555555555555" };
-    int64_t connects[ATTEMPTS_MAX + 1] = { now.since_boot_ms };
+    struct gateway g = {
+        .now = { LOST_MS - 600 * SECOND_MS, "11111111-2222-3333-4444-555555555555" },
+        .connects = { LOST_MS - 600 * SECOND_MS },
+        .count = 1,
+    };
     struct gk_error err = { 0 };
-    unsigned count = 1;
-    unsigned attempts = 0;
-    bool back = false;
     int64_t wait_ms;
+    unsigned most;
 
     begin_anew(run->folder);
-    take(run, &now, &wait_ms);
-    check(agent_budget_lasted(run->folder, &now, &err), &err);
-    now.since_boot_ms = LOST_MS;
-    check(agent_budget_failed(run->folder, &now, draw(run), run->spread_ms, &wait_ms, &err), &err);
-    while (!back && attempts < ATTEMPTS_MAX) {
-        bool sent;
-
-        now.since_boot_ms += wait_ms;
-        if (take(run, &now, &wait_ms)) {
-            attempts++;
-            back = attempt(run, &now, &sent, &wait_ms);
-            connects[count] = now.since_boot_ms;
-            count += sent;
+    take(run, &g.now, &wait_ms);
+    check(agent_budget_lasted(run->folder, &g.now, &err), &err);
+    g.now.since_boot_ms = LOST_MS;
+    check(agent_budget_failed(run->folder, &g.now, draw(run), run->spread_ms, &wait_ms, &err),
+          &err);
+    while (wait_ms > 0 && g.attempts < ATTEMPTS_MAX) {
+        g.now.since_boot_ms += wait_ms;
+        if (take(run, &g.now, &wait_ms)) {
+            wait_ms = attempt(run, &g);
         }
     }
-    count = count_window(connects, count);
-    run->most_attempts = attempts > run->most_attempts ? attempts : run->most_attempts;
-    run->most_in_window = count > run->most_in_window ? count : run->most_in_window;
+    most = count_window(g.connects, g.count);
+    run->most_attempts = g.attempts > run->most_attempts ? g.attempts : run->most_attempts;
+    run->most_in_window = most > run->most_in_window ? most : run->most_in_window;
 }
 
 /* The second by which so many are back. */
