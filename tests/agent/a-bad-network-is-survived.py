@@ -24,6 +24,7 @@ from talk import Talk, check_connects  # noqa: E402
 
 HUB_NAME, HUB_ADDRESS = "hub.test", "10.213.0.1"
 PATIENCE = 240
+LONG_WAIT_S = 25
 INSIDE = "GATEKEY_TEST_NETWORK"
 
 
@@ -178,9 +179,12 @@ class BadNetwork(GatekeydTest):
         talk = self.start(service)
         self.comes_back(service, talk)
         network.up(False)
-        wait_until("it notices", lambda: not service.status()["connected"], PATIENCE)
+        wait_until("it notices, and its waits grow", lambda: service.status().get("next_attempt_s", 0) > LONG_WAIT_S, PATIENCE)
+        left, begun = service.status()["next_attempt_s"], time.monotonic()
         network.up(True)
         self.comes_back(service, talk)
+        # Not by the end of its wait, but because the kernel says that there is a network again.
+        assert time.monotonic() - begun < left, (left, service.lines()[-6:])
 
     def survive(self, fault, service, network):
         begun = time.monotonic()
