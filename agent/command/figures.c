@@ -127,6 +127,10 @@ static void list_spool(const json_t *reply, struct list *list)
     if (spool == NULL) {
         return;
     }
+    if (json_is_false(json_object_get(spool, "usable"))) {
+        add(list, "spool", "cannot be used, see gatekeyd's log; nothing is accepted");
+        return;
+    }
     add(list, "spool", queued == 0 ? "empty" : "%" JSON_INTEGER_FORMAT " waiting", queued);
     if (queued > 0) {
         figures_bytes(number_of(spool, "bytes"), text);

@@ -54,7 +54,7 @@ static bool tell(struct commander *commander, const char *rest, const void *payl
 static void log_notice(const char *rest)
 {
     if (strcmp(rest, "thing/delete") == 0) {
-        log_line(LOG_LEVEL_WARNING,
+        log_line(LOG_LEVEL_ERROR,
                  "the hub has deleted this device and takes nothing from it any more; run gatekey "
                  "reset, or have the device created again and run gatekey enroll");
     } else if (strcmp(rest, "thing/disable") == 0) {

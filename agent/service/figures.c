@@ -59,6 +59,7 @@ static void describe_spool(const struct service *service, json_t *figures)
         return;
     }
     spool_count(service->spool, &c);
+    json_object_set_new(spool, "usable", json_boolean(spool_is_open(service->spool)));
     set_integer(spool, "queued", (int64_t)c.queued);
     set_integer(spool, "bytes", (int64_t)c.bytes);
     set_integer(spool, "max_bytes", (int64_t)service->config->spool_bytes);
@@ -197,7 +198,7 @@ json_t *figures_for_applications(const json_t *figures)
 {
     static const char *const members[] = { "state",      "connected", "since",
                                            "last_error", "counters",  "certificate" };
-    static const char *const of_spool[] = { "queued", "bytes", "max_bytes", "oldest" };
+    static const char *const of_spool[] = { "usable", "queued", "bytes", "max_bytes", "oldest" };
     const json_t *spool = json_object_get(figures, "spool");
     json_t *cut = json_object();
     json_t *spool_cut = json_object();
@@ -243,7 +244,9 @@ void figures_sentence(const json_t *figures, char *sentence, size_t size)
 
     say_connection(figures, sentence, size);
     used = strlen(sentence);
-    if (integer_of(spool, "queued") > 0) {
+    if (json_is_false(json_object_get(spool, "usable"))) {
+        snprintf(sentence + used, size - used, "; the spool cannot be used, see the log");
+    } else if (integer_of(spool, "queued") > 0) {
         strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&oldest, &tm));
         snprintf(sentence + used, size - used,
                  "; %" JSON_INTEGER_FORMAT " messages wait, the oldest since %s",

@@ -19,7 +19,7 @@
 /* What can be compared at every turn of the loop. */
 struct glance {
     uint64_t accepted, acknowledged, refused, dropped;
-    bool broker;
+    bool usable, broker;
 };
 
 struct metrics {
@@ -161,6 +161,7 @@ static struct glance glance_at(const struct service *service)
         glance.acknowledged = counters.acknowledged;
         glance.refused = counters.refused;
         glance.dropped = counters.dropped;
+        glance.usable = spool_is_open(service->spool);
     }
     glance.broker = service->relay != NULL && relay_is_up(service->relay);
     return glance;
@@ -179,7 +180,8 @@ static int on_prepare(sd_event_source *source, void *context)
     struct glance now = glance_at(metrics->service);
 
     (void)source;
-    metrics->soon = metrics->soon || now.broker != metrics->seen.broker;
+    metrics->soon =
+        metrics->soon || now.broker != metrics->seen.broker || now.usable != metrics->seen.usable;
     metrics->changed = metrics->changed || !is_same_traffic(&now, &metrics->seen);
     metrics->seen = now;
     plan(metrics);

@@ -37,6 +37,8 @@ static const struct row rows[] = {
       "1 while the kernel takes the clock for synchronised." },
     { "gatekey_clock_tampered", "clock.tampering.stands", GAUGE, 1,
       "1 while a change of the clock stands that nobody accepted." },
+    { "gatekey_spool_usable", "spool.usable", GAUGE, 1,
+      "0 while the spool cannot be used, and nothing is accepted." },
     { "gatekey_spool_messages", "spool.queued", GAUGE, 1, "Messages that wait for the hub." },
     { "gatekey_spool_bytes", "spool.bytes", GAUGE, 1, "Bytes of these." },
     { "gatekey_spool_limit_bytes", "spool.max_bytes", GAUGE, 1, "How many there may be." },

@@ -60,13 +60,22 @@ static bool is_alike(const char *one, const char *other)
     }
 }
 
+/* An error is what stays until somebody does something; what may pass by itself is a warning. */
+static enum log_level level_of(enum gk_status status)
+{
+    return status == GK_REVOKED || status == GK_EXPIRED || status == GK_UNTRUSTED ||
+                   status == GK_BAD_CERTIFICATE || status == GK_NO_KEY || status == GK_WRONG_KEY
+               ? LOG_LEVEL_ERROR
+               : LOG_LEVEL_WARNING;
+}
+
 void session_log_reason(struct session *session, const struct gk_error *err, bool was_connected)
 {
     bool known = err->status == session->last.status &&
                  (err->status == GK_REVOKED || is_alike(err->object, session->last.object));
 
     if (was_connected || !known) {
-        log_failure(LOG_LEVEL_WARNING, was_connected ? "stay connected" : "connect", err);
+        log_failure(level_of(err->status), was_connected ? "stay connected" : "connect", err);
     }
     session->last = *err;
 }

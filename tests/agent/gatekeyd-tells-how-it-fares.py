@@ -239,6 +239,41 @@ class Systemd(Told):
             heard("STATUS=not-enrolled")
 
 
+class Journal(Told):
+    def test_gets_each_line_with_its_priority(self):
+        service = self.service().enrol()
+        with open(service.log, "w", encoding="utf-8") as log:
+            info = os.fstat(log.fileno())
+        self.hub.fault("connack=5")
+        service.start(JOURNAL_STREAM=f"{info.st_dev}:{info.st_ino}")
+        wait_until("it is refused", lambda: any(line.startswith("<4>cannot connect: ") for line in service.lines()))
+        self.hub.fault("--clear")
+        service.another_day()
+        service.call({"op": "reconnect"})
+        self.assertIn(f"<5>connected to localhost port {self.hub.mqtts_port} as device {service.name} of product {self.hub.product}", service.lines())
+        self.hub.ctl("revoke", str(service.device.serial))
+        service.another_day()
+        service.call({"op": "reconnect"})
+        wait_until("it is revoked", lambda: any(line.startswith("<3>cannot connect: the certificate is revoked") for line in service.lines()))
+        for line in service.lines():
+            self.assertRegex(line, r"^<[3-6]>\w")
+
+    def test_is_not_meant_by_a_terminal(self):
+        service = self.service()
+        master, slave = pty.openpty()
+        info = os.fstat(slave)
+        process = subprocess.Popen([os.path.join(BUILD, "gatekeyd"), "--config", service.config], stderr=slave,
+                                   env={**os.environ, "JOURNAL_STREAM": f"{info.st_dev}:{info.st_ino + 1}"})
+        try:
+            self.assertTrue(select.select([master], [], [], PATIENCE)[0])
+            self.assertTrue(os.read(master, 1000).startswith(b"gatekeyd: not enrolled"))
+        finally:
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE), 0)
+            os.close(master)
+            os.close(slave)
+
+
 class Applications(Told):
     def setUp(self):
         super().setUp()
