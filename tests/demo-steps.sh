@@ -61,6 +61,7 @@ crl_url = $HUB_HTTP_URL/enos/CA/crl
 socket = $dir/$1/gatekeyd.sock
 socket_group =
 state_directory = $dir/$1/service
+broker = $dir/$1/local/broker.sock
 command.setPowerLimit = $dir/set-power-limit
 command.measurepoint/set = $dir/set-points
 [renew]
@@ -270,6 +271,32 @@ publish_by_mosquitto() {
         return 1
     until_true sh -c '"$@" | grep -q "$0"' "$1" "$build/tests/hub/hubctl" "$dir/hub" telemetry || return 1
     hubctl telemetry | tail -n 1 >>"$dir/told"
+}
+
+# As gatekey-broker.service does.
+start_broker() {
+    mkdir "$dir/$1/local" || return 1
+    sed -e "s|@brokerplugindir@|$build/.libs|" -e "s|/run/gatekey/gatekeyd.sock|$dir/$1/gatekeyd.sock|" \
+        -e "s|/run/gatekey/local/|$dir/$1/local/|" -e "s|/var/lib/gatekey-broker/|$dir/$1/local/|" \
+        "$top/conf/gatekey-broker.conf.in" >"$dir/$1/broker.conf"
+    echo "user $(id -un)" >>"$dir/$1/broker.conf"
+    "${MOSQUITTO_BROKER:-/usr/sbin/mosquitto}" -c "$dir/$1/broker.conf" 2>"$dir/broker.log" &
+    broker_pid=$!
+    until_true sh -c '"$@" | grep -q "^ok *broker "' - "$build/gatekey" --config "$dir/$1/gatekey.conf" doctor
+}
+
+# An application of the gateway's knows nothing of the hub, and what it was told is true whatever happens next.
+publish_by_application() {
+    start_broker "$1" || return 1
+    told "$1\$ mosquitto_pub --unix local/broker.sock -q 1 -t gatekey/up/thing/measurepoint/post -m '{...\"rotor\":12.5}'"
+    mosquitto_pub --unix "$dir/$1/local/broker.sock" -q 1 -t gatekey/up/thing/measurepoint/post \
+        -m '{"measurepoints":{"rotor":12.5}}' || return 1
+    kill -KILL "$broker_pid"
+    wait "$broker_pid" 2>/dev/null
+    broker_pid=
+    told "acknowledged, so it is on disk; the broker is killed at once"
+    until_true sh -c '"$@" | grep -q rotor' - "$build/tests/hub/hubctl" "$dir/hub" telemetry || return 1
+    hubctl telemetry | grep rotor >>"$dir/told"
 }
 
 on_one_line() {
