@@ -345,6 +345,10 @@ static enum gk_status parse_json(const char *rest, bool is_params, int64_t now_m
     json_error_t why;
     enum gk_status status = GK_OK;
 
+    /* jansson passes over NULs between the tokens, the hub need not. */
+    if (memchr(handed->body, '\0', handed->size) != NULL) {
+        return gk_fail(err, GK_USAGE, "no JSON: there is a NUL byte in it");
+    }
     whole = json_loadb(handed->body, handed->size, JSON_REJECT_DUPLICATES, &why);
     if (whole == NULL) {
         gk_fail(err, GK_USAGE, "no JSON object or array: %.100s at byte %d", why.text,
@@ -392,7 +396,9 @@ enum gk_status enos_handed_parse(const char *rest, const void *payload, size_t s
         return GK_USAGE;
     }
     found.raw = strcmp(rest, ENOS_RAW_UP) == 0;
-    if (!found.raw && size > 0) {
+    if (size == 0) {
+        text = (struct span){ "", "" };
+    } else if (!found.raw) {
         trim(&text);
     }
     found.body = text.at;

@@ -40,6 +40,7 @@ struct intake {
     struct telling *telling;
     int64_t floor_ms; /* no clock is believed below; as of floor_at_ms since boot */
     uint64_t floor_at_ms;
+    enum gk_status last; /* what the last commit ended with, as the log has it */
     uint64_t taken, refused;
 };
 
@@ -209,20 +210,21 @@ enum gk_status intake_commit(struct intake *intake, struct gk_error *err)
     tell(intake, waiting, count, status == GK_OK ? NULL : &why);
     if (status == GK_OK) {
         uplink_stored(intake->service->uplink);
-    } else if (err != NULL) {
+    } else if (status != intake->last) {
+        /* Whoever waits is told each time; the log once. */
+        log_failure(LOG_LEVEL_ERROR, "store what was handed over", &why);
+    }
+    if (err != NULL) {
         *err = why;
     }
+    intake->last = status;
     return status;
 }
 
 static int on_commit(sd_event_source *source, void *context)
 {
-    struct gk_error err = { 0 };
-
     (void)source;
-    if (intake_commit(context, &err) != GK_OK) {
-        log_failure(LOG_LEVEL_ERROR, "store what was handed over", &err);
-    }
+    (void)!intake_commit(context, NULL);
     return 0;
 }
 

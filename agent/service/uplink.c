@@ -5,6 +5,7 @@
 #include "agent/service/log.h"
 
 #define EXPIRE_MS 60000
+#define FULL_MS 1000
 #define BURST_US ((uint64_t)50000) /* so much earlier than the rate says is in time */
 #define SILENCE_MS ((uint64_t)60000)
 #define SILENCE_MAX_MS ((uint64_t)960000)
@@ -92,8 +93,12 @@ static uint64_t next_wake(const struct uplink *uplink)
     if (uplink->doubtful) {
         return 0;
     }
-    if (!uplink->up || uplink->full) {
+    if (!uplink->up) {
         return UINT64_MAX;
+    }
+    if (uplink->full) {
+        /* Not all that makes room is told to us. */
+        return service_now_ms() + FULL_MS;
     }
     for (size_t i = 0; i < FLIGHTS_MAX; i++) {
         if (uplink->flights[i].phase == FLIGHT_RESTING) {
@@ -196,6 +201,7 @@ static int on_wake(sd_event_source *source, uint64_t time, void *context)
 
     (void)source;
     (void)time;
+    uplink->full = false;
     if (uplink->doubtful) {
         leave_connection(uplink);
     }
@@ -209,13 +215,11 @@ static int on_wake(sd_event_source *source, uint64_t time, void *context)
 static int on_save(sd_event_source *source, uint64_t time, void *context)
 {
     struct uplink *uplink = context;
-    struct gk_error err = { 0 };
 
     (void)source;
     (void)time;
     uplink->saving = false;
-    if (intake_commit(uplink->service->intake, &err) != GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "note what the hub has", &err);
+    if (intake_commit(uplink->service->intake, NULL) != GK_OK) {
         uplink_save_soon(uplink);
     }
     return 0;

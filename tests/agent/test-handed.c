@@ -121,6 +121,19 @@ static void refuses_what_the_hub_would(void **state)
     refuses(POST, "{\"params\":{},\"v\\u0065rsion\":\"x\"}", "without");
 }
 
+static void refuses_a_nul(void **state)
+{
+    struct enos_handed handed = { 0 };
+    static const char text[] = "{\"a\":[1\0]}";
+
+    (void)state;
+    assert_int_equal(
+        enos_handed_parse("thing/tag/x", text, sizeof(text) - 1, false, NOW, &handed, NULL),
+        GK_USAGE);
+    assert_int_equal(enos_handed_parse("thing/tag/x", NULL, 0, false, NOW, &handed, NULL),
+                     GK_USAGE);
+}
+
 static void counts_the_envelope_to_the_size(void **state)
 {
     CLEANUP(gk_freep) char *text = malloc(ENOS_MESSAGE_MAX + 16);
@@ -191,6 +204,7 @@ int main(void)
         cmocka_unit_test(opens_an_envelope),
         cmocka_unit_test(takes_the_bare_params_for_what_they_are),
         cmocka_unit_test(refuses_what_the_hub_would),
+        cmocka_unit_test(refuses_a_nul),
         cmocka_unit_test(counts_the_envelope_to_the_size),
         cmocka_unit_test(takes_raw_data_as_it_is),
         cmocka_unit_test(joins_messages_without_reading_them),
