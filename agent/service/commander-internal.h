@@ -34,8 +34,8 @@ struct verdict {
 };
 void commander_reply(struct commander *commander, const char *rest, json_t *id, uint64_t end_ms,
                      const struct verdict *verdict);
-/* The same at once, for what never was a command under way. */
-void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+/* The same for what came just now and was never under way; message may be NULL. */
+void commander_reply_now(struct commander *commander, const char *rest, json_t *id, int code,
                          const char *message);
 /* Bytes for a command that was raw. */
 void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,

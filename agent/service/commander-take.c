@@ -24,12 +24,12 @@ static void take_certificate(struct commander *commander, const char *rest,
         inbox_put(commander->service->config, request->id, request->params, &err);
 
     if (status == GK_OK) {
-        commander_turn_down(commander, rest, request->id, HANDLER_DONE, NULL);
+        commander_reply_now(commander, rest, request->id, HANDLER_DONE, NULL);
         return;
     }
     log_failure(LOG_LEVEL_WARNING, "keep a certificate from the hub", &err);
     /* The hub need not know our paths. */
-    commander_turn_down(commander, rest, request->id,
+    commander_reply_now(commander, rest, request->id,
                         status == GK_BUSY          ? HANDLER_BUSY
                         : status == GK_HUB_GARBLED ? HANDLER_BAD_COMMAND
                                                    : HANDLER_FAILED,
@@ -69,28 +69,29 @@ static void take_notice(struct commander *commander, const char *rest, json_t *i
                         const void *payload, size_t size)
 {
     tell(commander, rest, payload, size);
-    commander_turn_down(commander, rest, id, HANDLER_DONE, NULL);
+    commander_reply_now(commander, rest, id, HANDLER_DONE, NULL);
 }
 
+/* What is no envelope asks for less all the same. */
 static void take_traffic(struct commander *commander, const char *rest, const void *payload,
                          size_t size)
 {
-    CLEANUP(json_freep) json_t *message = json_loadb(payload, size, 0, NULL);
-    json_t *id = json_object_get(message, "id");
-    unsigned pause_ms = traffic_pause_ms(json_object_get(message, "params"));
+    CLEANUP(enos_request_clear) struct enos_request request = { 0 };
+    enum gk_status status = enos_request_parse(payload, size, &request, NULL);
+    unsigned pause_ms = traffic_pause_ms(request.params);
 
-    if (traffic_is_answer(message)) {
+    if (status == GK_OK && traffic_is_answer(request.whole)) {
         return;
     }
     commander->received++;
-    if (id != NULL && seen_before(&commander->seen, rest, id, service_now_ms())) {
+    if (request.id != NULL && seen_before(&commander->seen, rest, request.id, service_now_ms())) {
         commander->duplicates++;
         return;
     }
     log_line(LOG_LEVEL_NOTICE, "the hub asks for less: nothing is sent for %u s (%.*s)",
              (pause_ms + 999) / 1000, size < SHOWN ? (int)size : SHOWN, (const char *)payload);
     uplink_pause(commander->service->uplink, pause_ms);
-    take_notice(commander, rest, id, payload, size);
+    take_notice(commander, rest, request.id, payload, size);
 }
 
 /* --- what is for others ---------------------------------------------------------------------- */
@@ -116,7 +117,7 @@ static void admit(struct commander *commander, const struct command_kind *kind, 
     if (status != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "carry out a command of the hub", &err);
         if (!kind->is_raw) {
-            commander_turn_down(commander, rest, id, HANDLER_BUSY, "busy with earlier commands");
+            commander_reply_now(commander, rest, id, HANDLER_BUSY, "busy with earlier commands");
         }
     }
     commander_advance(commander);
@@ -172,7 +173,7 @@ static void take_envelope(struct commander *commander, const struct command_kind
     commander->received++;
     if (enos_request_parse(payload, size, &request, &err) != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "read the hub's command", &err);
-        commander_turn_down(commander, rest, NULL, HANDLER_BAD_COMMAND, "not a JSON envelope");
+        commander_reply_now(commander, rest, NULL, HANDLER_BAD_COMMAND, "not a JSON envelope");
     } else if (request.id != NULL &&
                seen_before(&commander->seen, rest, request.id, service_now_ms())) {
         commander->duplicates++;

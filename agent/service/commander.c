@@ -52,7 +52,7 @@ void commander_reply(struct commander *commander, const char *rest, json_t *id, 
     }
 }
 
-void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+void commander_reply_now(struct commander *commander, const char *rest, json_t *id, int code,
                          const char *message)
 {
     commander_reply(commander, rest, id, service_now_ms() + COMMAND_LIFE_MS,

@@ -219,9 +219,27 @@ class Applications(Commands):
         log = "\n".join(service.lines())
         self.assertIn("the hub asks for less: nothing is sent for 7 s", log)
         self.assertIn("the hub asks for less: nothing is sent for 60 s", log)
+        self.assertIn('"params":{"duration":7}', log)
         # Its own answer, which comes back to it, is none of the hub's.
         self.assertEqual(service.status()["commands"], 2)
         self.assertEqual(len(self.answers(service, "traffic/control")), 2)
+        app.close()
+
+    def test_keep_their_telemetry_here_while_the_hub_wants_less(self):
+        service = self.gateway()
+        app = self.application(service)
+        arrived = lambda: [row["value"] for row in self.telemetry(service)]
+        self.assertEqual(self.reply(self.send(service, "traffic/control", {"seconds": 600}))["code"], 200)
+        self.take(app, "traffic/control")
+        self.assertTrue(service.publish({"temperature": 1})["ok"])
+        # What is sent after it arrives before it.
+        for _ in range(2):
+            caller = self.send(service, "thing/service/a", {})
+            self.answer(app, "thing/service/a", self.take(app, "thing/service/a"))
+            self.assertEqual(self.reply(caller)["code"], 200)
+        self.assertEqual(arrived(), [])
+        self.assertEqual(self.reply(self.send(service, "traffic/control", {"seconds": 1}))["code"], 200)
+        wait_until("it is sent", lambda: arrived() == ["1"])
         app.close()
 
     def test_answer_through_a_connection_that_was_lost_meanwhile(self):
