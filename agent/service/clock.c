@@ -14,8 +14,9 @@
 
 #define SAVE_US ((uint64_t)6 * 3600 * 1000000) /* how often, beside when there is news */
 #define GRACE_US ((uint64_t)10000000)          /* to tell the hub before it is left */
-#define FRESH_MS ((int64_t)3600 * 1000) /* a look is good for so long while the clocks run alike \
-                                         */
+#define FRESH_MS                                                                    \
+    ((int64_t)3600 * 1000) /* a look is good for so long while the clocks run alike \
+                            */
 #define ALIKE_MS 1000
 #define PAST_MS 1000 /* surely past what was waited for */
 #define EVENT "clockTampered"
