@@ -34,6 +34,8 @@ PACED = 400  # messages whose delay is taken, 100 per second
 PATIENCE = 60
 POST = "thing/measurepoint/post"
 MARK = b'"t":'
+# The scene's own identity is none of gatekeyd's here.
+CLEAN = {name: value for name, value in PLAIN.items() if name != "GATEKEY_IDENTITY"}
 
 
 def now_us():
@@ -102,7 +104,7 @@ class Sender:
         raise NotImplementedError
 
     def environment(self):
-        return PLAIN
+        return CLEAN
 
     def payload(self, stamp):
         if not self.whole:
@@ -427,35 +429,50 @@ class Scene:
 
 def with_a_queue(scene, empty_us, accept_us):
     """Fill it while the hub is away, and see how it is worked off."""
+    say("\nA long queue, all by gatekey publish --lines")
     for sender in scene.senders:
         sender.stop()
     scene.hub.stop()
     wait_until("gatekeyd notices", lambda: not scene.service.status()["connected"])
     lines = b"".join(compact(params(0)) + b"\n" for _ in range(QUEUE))
     begun = now_us()
-    subprocess.run(scene.lines.command(), env=PLAIN, input=lines, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(scene.lines.command(), env=CLEAN, input=lines, stdout=subprocess.DEVNULL, check=True)
     filled = (now_us() - begun) / QUEUE
     say(f"  {QUEUE} handed over without a connection: {1e6 / filled:.0f} per second")
     begun = now_us()
-    subprocess.run(scene.lines.command(), env=PLAIN, input=lines[:BURST * (len(lines) // QUEUE)],
+    subprocess.run(scene.lines.command(), env=CLEAN, input=lines[:BURST * (len(lines) // QUEUE)],
                    stdout=subprocess.DEVNULL, check=True)
     full_us = (now_us() - begun) / BURST
     say(f"  {'accepted with that queue, beside none':52}{1e6 / full_us:8.0f} {accept_us / full_us:8.2f} x")
-    sizes(f"{QUEUE} queued", scene.processes())
+    if os.geteuid() == 0:
+        sizes(f"{QUEUE} queued", scene.processes())
     scene.service.another_day()
     scene.hub.start()
     scene.arrivals.wait_for("gateway", scene.arrivals.count["gateway"] + 1)
     first, first_us = scene.arrivals.count["gateway"], scene.arrivals.last_us["gateway"]
     scene.arrivals.wait_for("gateway", first + min(QUEUE // 2, 20 * BURST))
     rate = (scene.arrivals.count["gateway"] - first) / (scene.arrivals.last_us["gateway"] - first_us)
-    say(f"  {'sent with that queue, beside an empty one':52}{1e6 * rate:8.0f} {empty_us * rate:8.2f} x")
+    say(f"  {'worked off, beside what goes through an empty one':52}{1e6 * rate:8.0f} {empty_us * rate:8.2f} x")
     rows.append({"chapter": "durable", "what": "queue", "queued": QUEUE, "filled_per_second": 1e6 / filled,
                  "accepted_per_second": 1e6 / full_us, "sent_per_second": 1e6 * rate})
-    goal("messages per second with a queue beside an empty one: sent", empty_us * rate, 0.9, "x",
+    goal("messages per second to the hub with a queue beside an empty one", empty_us * rate, 0.9, "x",
          "met" if empty_us * rate >= 0.9 else "not met", "least")
 
 
+def costs(scene):
+    say(f"\nPer message{'':43}calls  bytes written  to disk")
+    for sender in (scene.lines, scene.relayed):
+        cost(sender, scene.processes())
+    cost(scene.straight, {"mosquitto_pub": scene.straight.program.pid})
+    cost(scene.bridge, {"mosquitto": scene.bridge.broker.pid})
+    say(f"\nMemory{'':46}proportional  private dirty")
+    sizes("nothing queued", scene.processes())
+    sizes("beside it", {"mosquitto_pub": scene.straight.program.pid, "bridge": scene.bridge.broker.pid})
+
+
 def durable():
+    os.environ.pop("GATEKEY_IDENTITY")
+    os.environ.update(CLEAN)
     scene = Scene()
     try:
         wait_until("gatekeyd is connected", lambda: scene.service.status()["connected"])
@@ -463,15 +480,10 @@ def durable():
             sender.start()
         rates(scene.senders, scene.straight)
         delays(scene.senders)
-        say(f"\nPer message{'':43}calls  bytes written  to disk")
-        for sender in (scene.lines, scene.relayed):
-            cost(sender, scene.processes())
-        cost(scene.straight, {"mosquitto_pub": scene.straight.program.pid})
-        cost(scene.bridge, {"mosquitto": scene.bridge.broker.pid})
-        say(f"\nMemory{'':46}proportional  private dirty")
-        sizes("empty", scene.processes())
-        sizes("beside it", {"mosquitto_pub": scene.straight.program.pid, "bridge": scene.bridge.broker.pid})
-        say("\nA long queue")
+        if os.geteuid() == 0:
+            costs(scene)
+        else:
+            notes.append("messages: what each costs, and the memory, only root can see")
         with_a_queue(scene, sorted(scene.lines.burst() for _ in range(3))[1], scene.lines.accept())
         notes.append("messages: [spool] rate = 0 in gatekeyd, its default being 900 KiB per second")
     finally:

@@ -3,7 +3,8 @@
 """Takes the times of make bench, prints them as a table, and writes them to bench.json in the build tree.
 
 Everything is a comparison within this run (paired.py). BENCH_ROUNDS says how often each is repeated, BENCH_ONLY
-names the chapters to measure. Run by the script bench, which sets the scene.
+names the chapters to measure. Run by the script bench, which sets the scene: measure.py keys, or measure.py messages,
+which adds to what the former wrote.
 """
 
 import datetime
@@ -171,9 +172,9 @@ def machine():
             "curl": version_of("curl", "--version")}
 
 
-CHAPTERS = {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,
-            "requests": requests, "memory": memory, **tokens.CHAPTERS,
-            **durable.CHAPTERS}
+PARTS = {"keys": {"signatures": signatures, "loads": loads, "handshakes": handshakes, "starts": starts,
+                  "requests": requests, "memory": memory, **tokens.CHAPTERS},
+         "messages": durable.CHAPTERS}
 
 
 LONGEST = 3600  # seconds; then something hangs, and nobody waits for it
@@ -181,14 +182,20 @@ LONGEST = 3600  # seconds; then something hangs, and nobody waits for it
 
 def main():
     signal.alarm(LONGEST)
+    chapters = {name: chapter for name, chapter in PARTS[sys.argv[1]].items() if not ONLY or name in ONLY}
+    if not chapters:
+        return
     at_start = machine()
     say(f"{at_start['processor']}, {at_start['processors']} processors, load {at_start['load']:.1f}; "
         f"{at_start['openssl']}; {ROUNDS} rounds")
-    for name, chapter in CHAPTERS.items():
-        if not ONLY or name in ONLY:
-            chapter()
+    for chapter in chapters.values():
+        chapter()
     print_goals()
     path = os.path.join(BUILD, "bench.json")
+    if os.path.exists(path):  # the other part's, of this run
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+        rows[:0], goals[:0], notes[:0] = before["rows"], before["goals"], before["notes"]
     with open(path, "w", encoding="utf-8") as file:
         json.dump({"machine": at_start, "load_at_end": os.getloadavg()[0], "rounds": ROUNDS, "rows": rows,
                    "goals": goals, "notes": notes}, file, indent=1)
