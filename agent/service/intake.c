@@ -16,6 +16,7 @@
 /* So much is not kept waiting for a quiet moment. */
 #define HASTE_COUNT 256
 #define HASTE_BYTES ((size_t)1024 * 1024)
+#define HASTE_MS 20
 #define FLOOR_MS ((uint64_t)3600000)
 
 struct waiting {
@@ -36,7 +37,8 @@ struct intake {
     sd_event_source *commit_source;
     struct waiting *waiting;
     size_t count, room;
-    size_t bytes; /* taken since the last commit */
+    size_t bytes;      /* taken since the last commit */
+    uint64_t since_ms; /* when the first of them was */
     struct telling *telling;
     int64_t floor_ms; /* no clock is believed below; as of floor_at_ms since boot */
     uint64_t floor_at_ms;
@@ -152,8 +154,11 @@ static enum gk_status put(struct intake *intake, const struct intake_message *me
 /* When all that is there by now was read; a stream without a pause is not waited out. */
 static void commit_soon(struct intake *intake)
 {
+    uint64_t now = service_now_ms();
     bool haste = intake->count >= HASTE_COUNT || intake->bytes >= HASTE_BYTES;
 
+    intake->since_ms = intake->count == 1 ? now : intake->since_ms;
+    haste = haste || now - intake->since_ms >= HASTE_MS;
     sd_event_source_set_priority(intake->commit_source,
                                  haste ? SD_EVENT_PRIORITY_IMPORTANT : SD_EVENT_PRIORITY_IDLE);
     sd_event_source_set_enabled(intake->commit_source, SD_EVENT_ONESHOT);
