@@ -111,9 +111,7 @@ class BadLink(GatekeydTest):
             with self.subTest(life=life):
                 end.result()
         for talk in self.talks:
-            talk.end()
-            talk.check(self)
-            print(f"{talk.service.name}: {talk.summary()}", file=sys.stderr)
+            talk.conclude(self, PATIENCE)
         print(f"{len(gateways)} gateways, {sum(map(len, lives))} faults, {check_connects(self, self.hub)} CONNECTs", file=sys.stderr)
 
 

@@ -2,6 +2,7 @@
 """Telemetry that flows whatever happens to the line, whether all of it arrived, and how often the hub was asked for a connection."""
 
 import sqlite3
+import sys
 import time
 
 from ledger import BrokerApplication, Ledger, SocketApplication
@@ -52,6 +53,13 @@ class Talk(Ledger):
             self.wait(f"{application.name} is promised more", lambda a=application, n=before: len(a.accepted) > n, until)
         promised = self.promised()
         self.wait("what was promised arrives", lambda: not promised - self.first.keys() - self.refused, until)
+
+    def conclude(self, test, patience):
+        """Say no more, and wait until nothing is on its way."""
+        self.end()
+        self.wait("all that was promised arrives", lambda: not self.missing(), time.monotonic() + patience)
+        self.check(test)
+        print(f"{self.service.name}: {self.summary()}", file=sys.stderr)
 
 
 def connects(hub):
