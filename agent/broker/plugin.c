@@ -58,6 +58,24 @@ static void say(struct plugin *plugin, const char *why)
     }
 }
 
+/* What gatekeyd is not asked about is refused here; rest is what follows gatekey/error/. */
+static void complain(const char *rest, const char *why)
+{
+    CLEANUP(gk_freep) char *text = NULL;
+    CLEANUP(gk_freep) char *topic = NULL;
+
+    if (asprintf(&text, "{\"error\":\"cannot take this message: %s\"}", why) < 0) {
+        text = NULL;
+    }
+    /* A topic has 65535 bytes at most. */
+    if (asprintf(&topic, "gatekey/error/%s", rest) < 0) {
+        topic = NULL;
+    }
+    if (text != NULL && topic != NULL && strlen(topic) <= UINT16_MAX) {
+        mosquitto_broker_publish_copy(NULL, topic, (int)strlen(text), text, 1, false, NULL);
+    }
+}
+
 /* --- who may do what ------------------------------------------------------------------------- */
 
 static int on_basic_auth(int event, void *data, void *user)
@@ -111,6 +129,11 @@ static int on_acl_check(int event, void *data, void *user)
     default:
         break;
     }
+    if (!allowed && asked->access == MOSQ_ACL_WRITE && !service) {
+        /* In MQTT 3.1.1 it is acknowledged all the same, a slip of the pen as well. */
+        complain(asked->topic + (ours ? sizeof("gatekey/") - 1 : 0),
+                 "applications publish on gatekey/up/# and gatekey/reply/#");
+    }
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
@@ -156,18 +179,6 @@ static json_t *encode(const struct mosquitto_evt_message *message)
                      payload, "base64", base64);
 }
 
-/* gatekeyd cannot be asked about what does not fit into a line, so we say it ourselves. */
-static void refuse_length(const struct mosquitto_evt_message *message)
-{
-    static const char text[] = "{\"error\":\"cannot take this message: it is too large; the hub "
-                               "takes 512 KiB at most\"}";
-    char topic[256];
-
-    snprintf(topic, sizeof(topic), "gatekey/error/%s",
-             message->topic + (begins(message->topic, up) ? sizeof(up) : sizeof(reply)) - 1);
-    mosquitto_broker_publish_copy(NULL, topic, (int)sizeof(text) - 1, text, 1, false, NULL);
-}
-
 static enum verdict read_answer(struct plugin *plugin, const json_t *answer)
 {
     const char *error = json_string_value(json_object_get(answer, "error"));
@@ -197,7 +208,8 @@ static enum verdict hand_over(struct plugin *plugin, const struct mosquitto_evt_
     answer = door_ask(plugin->door, request, &too_long);
     json_decref(request);
     if (too_long) {
-        refuse_length(message);
+        complain(message->topic + (begins(message->topic, up) ? sizeof(up) : sizeof(reply)) - 1,
+                 "it is too large; the hub takes 512 KiB at most");
         return REFUSED;
     }
     verdict = read_answer(plugin, answer);

@@ -244,6 +244,12 @@ class Rights(LocalBrokerTest):
         other.ping()
         self.assertEqual([message for message in other.inbox if message[1] == b"forged"], [])
         self.assertEqual([topic for topic, _ in other.inbox if not topic.startswith("gatekey/")], [])
+        # Acknowledged as it is in MQTT 3.1.1, a slip of the pen is told.
+        application.subscribe("gatekey/error/#")
+        self.assertEqual(application.hand_over("gatekey/upp/thing", params(1)), 0)
+        topic, answer = application.receive()
+        self.assertEqual(topic, "gatekey/error/upp/thing")
+        self.assertIn("gatekey/up/#", json.loads(answer)["error"])
 
     def test_nobody_else_becomes_gatekeyd(self):
         for options in ({}, {"user": "gatekeyd"}, {"user": "gatekeyd", "password": ""}, {"user": "gatekeyd", "password": "0" * 32},
