@@ -135,7 +135,7 @@ static uint64_t when(const struct metrics *metrics)
 /* The timer is touched only when what it is for changed, so that traffic costs nothing. */
 static void plan(struct metrics *metrics)
 {
-    uint64_t due_ms = when(metrics), soon_ms = service_now_ms() + SOON_MS;
+    uint64_t due_ms = when(metrics), now_ms = service_now_ms(), soon_ms = now_ms + SOON_MS;
     bool is_refresh = !metrics->soon && !metrics->changed;
 
     if (due_ms == metrics->due_ms) {
@@ -144,10 +144,12 @@ static void plan(struct metrics *metrics)
     metrics->due_ms = due_ms;
     sd_event_source_set_time_accuracy(metrics->source,
                                       is_refresh ? REFRESH_SLACK_US : SOON_SLACK_US);
-    if (due_ms != UINT64_MAX) {
-        due_ms = (due_ms > soon_ms ? due_ms : soon_ms) * 1000;
+    if (due_ms == UINT64_MAX) {
+        sd_event_source_set_time(metrics->source, UINT64_MAX);
+        return;
     }
-    sd_event_source_set_time(metrics->source, due_ms);
+    sd_event_source_set_time_relative(metrics->source,
+                                      ((due_ms > soon_ms ? due_ms : soon_ms) - now_ms) * 1000);
 }
 
 static struct glance glance_at(const struct service *service)
@@ -184,6 +186,9 @@ static int on_prepare(sd_event_source *source, void *context)
         metrics->soon || now.broker != metrics->seen.broker || now.usable != metrics->seen.usable;
     metrics->changed = metrics->changed || !is_same_traffic(&now, &metrics->seen);
     metrics->seen = now;
+    if (metrics->told_ms == 0) {
+        tell(metrics); /* the service is ready, and whoever waited for that reads on */
+    }
     plan(metrics);
     return 0;
 }
