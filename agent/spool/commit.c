@@ -12,7 +12,7 @@ static enum gk_status fail_as(const struct gk_error *why, struct gk_error *err)
 
 enum gk_status spool_need(struct spool *spool, struct gk_error *err)
 {
-    if (spool->forgotten && spool_begin_file(spool, NULL, &spool->failure) != GK_OK) {
+    if (spool->forgotten && spool_begin_file(spool, spool->alive, &spool->failure) != GK_OK) {
         spool_say(spool, "the spool cannot be begun: %s (%s)",
                   gk_status_cause(spool->failure.status), spool->failure.object);
     }

@@ -59,6 +59,7 @@ enum spool_statement {
 
 struct spool {
     struct spool_settings settings; /* its strings are ours */
+    void (*alive)(void);            /* of spool_start(), for what takes long later */
     char *path;
     sqlite3 *db; /* NULL: it could not be opened, or not again; failure says why */
     sqlite3_stmt *statements[SPOOL_LANES][STATEMENT_COUNT];

@@ -32,8 +32,13 @@ enum gk_status spool_append(struct spool *spool, const struct spool_message *mes
 {
     enum spool_lane lane = spool_lane_of(message->topic);
     int64_t number = spool->now.lanes[lane].next;
-    enum gk_status status = insert(spool, lane, number, message, err);
+    enum gk_status status;
 
+    /* Numbers begin anew with the database. */
+    if (number >= spool_first_id(spool->now.began, lane) + SPOOL_SHARE - 2) {
+        return spool_database_fail(spool, SQLITE_CORRUPT, "numbering", err);
+    }
+    status = insert(spool, lane, number, message, err);
     if (status == GK_OK) {
         spool->now.lanes[lane].next++;
         spool->now.lanes[lane].count++;

@@ -66,15 +66,12 @@ static enum gk_status is_ours(struct spool *spool, bool *ours, struct gk_error *
     return GK_OK;
 }
 
-/* Read what it holds, and set numbers aside. */
+/* Go on from what was read, and set numbers aside. */
 static enum gk_status take_up(struct spool *spool, struct gk_error *err)
 {
-    enum gk_status status = spool_state_read(spool, &spool->kept, err);
+    enum gk_status status;
     struct stat found;
 
-    if (status != GK_OK) {
-        return status;
-    }
     spool->now = spool->kept;
     spool->own = spool->kept.reserved;
     spool->grown = stat(spool->path, &found) == 0 ? (uint64_t)found.st_size : 0;
@@ -177,7 +174,8 @@ bool spool_mend(struct spool *spool)
     if (!spool->damaged || spool->in_transaction) {
         return false;
     }
-    if (spool_rebuild(spool, NULL, &why) == GK_OK && spool_begin_file(spool, NULL, &why) == GK_OK) {
+    if (spool_rebuild(spool, spool->alive, &why) == GK_OK &&
+        spool_begin_file(spool, spool->alive, &why) == GK_OK) {
         return true;
     }
     spool->failure = why;
@@ -225,6 +223,7 @@ enum gk_status spool_start(struct spool *spool, void (*alive)(void), struct gk_e
 {
     enum gk_status status = GK_OK;
 
+    spool->alive = alive;
     if (!spool_is_open(spool)) {
         status = spool_begin_file(spool, alive, &spool->failure);
     }

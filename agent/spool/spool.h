@@ -69,7 +69,8 @@ struct spool_message {
  * Open or make it. A damaged database is renamed to spool.db.damaged-N, with as much as can be read
  * of it carried over; one of another device to spool.db.other-N; both are said. A file that merely
  * cannot be opened (GK_FILE_DENIED, GK_DISK_FULL) is left alone. Calls alive (may be NULL) every
- * now and then where checking takes long. Fails with GK_SPOOL_FAILED as well.
+ * now and then where checking takes long, or beginning anew later. Fails with GK_SPOOL_FAILED as
+ * well.
  */
 enum gk_status spool_open(const struct spool_settings *settings, void (*alive)(void),
                           struct spool **spool, struct gk_error *err) GK_MUST_CHECK;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #define PUT 300
@@ -230,6 +231,61 @@ static void notices_damage_while_it_is_open(void **state)
     assert_int_equal(set_aside("spool.db"), 0);
 }
 
+static void change(const char *sql)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open("spool.db", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void counts_anew_what_was_miscounted(void **state)
+{
+    struct spool *spool;
+
+    (void)state;
+    rig_setup(NULL);
+    write_image(image, image_size);
+    change("UPDATE state SET accepted = accepted + 7, points_count = points_count + 7, "
+           "points_bytes = 1");
+    spool = rig_open();
+    assert_int_equal(rig_count(spool).queued, PUT);
+    assert_int_equal(rig_count(spool).dropped, 7);
+    assert_non_null(strstr(rig_said, "the spool held 300 messages and not the 307"));
+    rig_balance(spool);
+    spool_close(spool);
+    rig_said_count = 0;
+    spool = rig_open();
+    assert_int_equal(rig_count(spool).dropped, 7);
+    assert_int_equal(rig_said_count, 0);
+    spool_close(spool);
+}
+
+/* After 25,000 million messages of a lane it is begun anew, with what waits. */
+static void begins_anew_when_the_numbers_are_used_up(void **state)
+{
+    const struct spool_message message = { .topic = POINTS, .body = "x", .size = 1 };
+    struct gk_error err = { 0 };
+    struct spool *spool;
+    int64_t id;
+
+    (void)state;
+    rig_setup(NULL);
+    write_image(image, image_size);
+    change("UPDATE state SET points_next = began * 100000000000 + 24999999998");
+    spool = rig_open();
+    id = rig_store(spool, POINTS, 1, "the last but one");
+    assert_int_equal(id % 100000000000, 24999999998);
+    assert_int_equal(spool_put(spool, &message, &id, &err), GK_SPOOL_FAILED);
+    assert_int_equal(spool_commit(spool, &err), GK_SPOOL_FAILED);
+    assert_true(rig_store(spool, POINTS, 2, "goes on") > id);
+    assert_int_equal(waiting(spool), PUT + 2);
+    assert_int_equal(rig_count(spool).dropped, 0);
+    rig_balance(spool);
+    spool_close(spool);
+}
+
 static void sets_another_devices_spool_aside(void **state)
 {
     struct spool_settings settings = rig_settings();
@@ -255,6 +311,8 @@ int main(void)
         cmocka_unit_test(opens_where_a_page_is_noise),
         cmocka_unit_test(keeps_the_damaged_file_and_says_so),
         cmocka_unit_test(notices_damage_while_it_is_open),
+        cmocka_unit_test(counts_anew_what_was_miscounted),
+        cmocka_unit_test(begins_anew_when_the_numbers_are_used_up),
         cmocka_unit_test(sets_another_devices_spool_aside),
     };
 
