@@ -365,7 +365,7 @@ static bool is_fresh(const struct clock_watch *watch)
 
     clock_gettime(CLOCK_REALTIME, &wall);
     drift_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000 - moment_ms - watch->offset_ms;
-    return watch->found.verdict == AGENT_CLOCK_RIGHT && watch->moment_ms > 0 &&
+    return watch->found.verdict == AGENT_CLOCK_RIGHT && watch->found.tpm == AGENT_TPM_RAN &&
            moment_ms - watch->moment_ms < FRESH_MS && drift_ms < ALIKE_MS && drift_ms > -ALIKE_MS &&
            agent_clock_floor(watch->service->config) == watch->floor_s;
 }
