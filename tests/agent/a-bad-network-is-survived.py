@@ -128,12 +128,9 @@ class BadNetwork(GatekeydTest):
         service.configure()
         return service.enrol(), network
 
-    def start(self, service):
-        """gatekeyd, and who talks."""
-        service.start()
-        talk = Talk(service)
-        self.talks.append(talk)
-        return talk
+    def talk(self, service):
+        self.talks.append(Talk(service))
+        return self.talks[-1]
 
     def comes_back(self, service, talk):
         wait_until("gatekeyd is connected", lambda: service.status()["connected"], PATIENCE)
@@ -141,7 +138,7 @@ class BadNetwork(GatekeydTest):
 
     def packets_are_lost(self, service, network):
         network.bad("numgen random mod 100 < 10 counter drop")
-        talk = self.start(service)
+        talk = self.talk(service.start())
         self.comes_back(service, talk)
         until = time.monotonic() + 30
         while time.monotonic() < until:
@@ -150,7 +147,7 @@ class BadNetwork(GatekeydTest):
 
     def large_packets_are_lost(self, service, network):
         network.bad("meta length > 1000 counter drop")
-        talk = self.start(service)
+        talk = self.talk(service.start())
         wait_until("it is stuck", lambda: "timed out" in service.status().get("last_error", ""), PATIENCE)
         network.good()
         self.comes_back(service, talk)
@@ -162,23 +159,32 @@ class BadNetwork(GatekeydTest):
         self.comes_back(service, talk)
         network.good()
 
-    def a_connection_is_forgotten(self, service, network):
-        talk = self.start(service)
-        self.comes_back(service, talk)
+    def forget(self, network):
+        """What a router does to a connection that it took for dead, until there is another."""
         port = network.connection()
         network.bad(f"tcp sport {port} counter drop", f"tcp dport {port} counter drop")
         wait_until("it takes another connection", lambda: network.connection() not in (None, port), PATIENCE)
+
+    def a_connection_is_forgotten(self, service, network):
+        talk = self.talk(service.start())
         self.comes_back(service, talk)
+        self.forget(network)
+        self.comes_back(service, talk)
+
+    def a_quiet_connection_is_forgotten(self, service, network):
+        service.start().connected()
+        self.forget(network)
+        self.comes_back(service, self.talk(service))
 
     def names_are_unknown(self, service, network):
         network.knows(False)
-        talk = self.start(service)
+        talk = self.talk(service.start())
         wait_until("it says so", lambda: "looking up" in service.status().get("last_error", ""), PATIENCE)
         network.knows(True)
         self.comes_back(service, talk)
 
     def the_link_is_away(self, service, network):
-        talk = self.start(service)
+        talk = self.talk(service.start())
         self.comes_back(service, talk)
         network.up(False)
         wait_until("it notices, and its waits grow", lambda: service.status().get("next_attempt_s", 0) > LONG_WAIT_S, PATIENCE)
@@ -194,7 +200,7 @@ class BadNetwork(GatekeydTest):
         print(f"{service.name}: {fault.__name__}, survived in {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
     def test_comes_back_by_itself(self):
-        faults = (self.packets_are_lost, self.large_packets_are_lost, self.a_connection_is_forgotten,
+        faults = (self.packets_are_lost, self.large_packets_are_lost, self.a_connection_is_forgotten, self.a_quiet_connection_is_forgotten,
                   self.names_are_unknown, self.the_link_is_away)
         lives = [(fault, *self.gateway()) for fault in faults]
         with concurrent.futures.ThreadPoolExecutor(len(lives)) as crowd:

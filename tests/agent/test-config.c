@@ -107,18 +107,18 @@ static void reads_every_setting(void **state)
     struct fixture *f = *state;
     struct agent_config *c;
 
-    read_text(f,
-              "# a comment\n[tpm]\ntcti = swtpm:path=/s\nhandle = 0x81000200\n"
-              "owner_auth_file = /o\nkey_auth_file = credential:key\n\n"
-              "[identity]\ndirectory = /i\nprovider = /p/gatekey.so\nkey = handle:0x81000200\n"
-              "propquery = ?provider=tpm2\n[device]\nproduct_key = PK\ndevice_key = gw-1\n"
-              "product_secret_file = /ps\ncommon_name = edge-{device_key}\ncountry = SG\n"
-              "state = S\nlocality = L\norganization = O\norganizational_unit = OU\n"
-              "[hub]\nhost = hub.example\nport = 1\nactivation_port = 2\nca_file = /ca\n"
-              "server_name = mqtt.example\nkeepalive = 300\nspread = 600\n[api]\nurl = https://api.example:8/x/\n"
-              "ca_file = system\napp_key = AK\napp_secret_file = /as\norganization_id = o1\n"
-              "valid_days = 30\n[local]\nsocket = /s\nsocket_group =\nstate_directory = /sd\n"
-              "command.measurepoint/set = /bin/set one  two\ncommand.reboot = /sbin/reboot\n");
+    read_text(f, "# a comment\n[tpm]\ntcti = swtpm:path=/s\nhandle = 0x81000200\n"
+                 "owner_auth_file = /o\nkey_auth_file = credential:key\n\n"
+                 "[identity]\ndirectory = /i\nprovider = /p/gatekey.so\nkey = handle:0x81000200\n"
+                 "propquery = ?provider=tpm2\n[device]\nproduct_key = PK\ndevice_key = gw-1\n"
+                 "product_secret_file = /ps\ncommon_name = edge-{device_key}\ncountry = SG\n"
+                 "state = S\nlocality = L\norganization = O\norganizational_unit = OU\n"
+                 "[hub]\nhost = hub.example\nport = 1\nactivation_port = 2\nca_file = /ca\n"
+                 "server_name = mqtt.example\nkeepalive = 300\nspread = 600\n[api]\nurl = "
+                 "https://api.example:8/x/\n"
+                 "ca_file = system\napp_key = AK\napp_secret_file = /as\norganization_id = o1\n"
+                 "valid_days = 30\n[local]\nsocket = /s\nsocket_group =\nstate_directory = /sd\n"
+                 "command.measurepoint/set = /bin/set one  two\ncommand.reboot = /sbin/reboot\n");
     c = f->config;
     assert_int_equal(f->status, GK_OK);
     assert_string_equal(c->tcti, "swtpm:path=/s");
