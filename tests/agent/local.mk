@@ -204,13 +204,13 @@ TPM_TESTS += tests/agent/applications-speak-to-the-local-broker.py
 
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
-dist_check_SCRIPTS += tests/agent/soak tests/agent/telemetry-survives-being-killed.py
+dist_check_SCRIPTS += tests/agent/soak.py tests/agent/telemetry-survives-being-killed.py
 TESTS += tests/agent/telemetry-survives-being-killed.py
 TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
 .PHONY: soak
 soak: all tests/agent/hand-over$(EXEEXT)
 	@abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' MOSQUITTO_BROKER='$(MOSQUITTO_BROKER)' \
-	    $(abs_top_srcdir)/tests/with-swtpm $(abs_top_srcdir)/tests/agent/soak $${SOAK_SECONDS:-3600} $(abs_top_builddir)/soak
+	    $(abs_top_srcdir)/tests/with-swtpm $(abs_top_srcdir)/tests/agent/soak.py $${SOAK_SECONDS:-3600} $(abs_top_builddir)/soak
 # The way to the hub. One gatekeyd has no budget of connects, or a hundred of them would take an hour.
 EXTRA_DIST += tests/agent/wire.py
 check_PROGRAMS += tests/agent/hasty-gatekeyd

@@ -3,7 +3,7 @@
 """An hour of mixed traffic and faults: at the end the counters balance exactly, everything that was accepted has
 arrived or is among what was refused, and memory is flat. Run by make soak.
 
-soak [SECONDS [FOLDER]]: 3600 by default; the log goes to stdout, the page that sums up to FOLDER/summary.
+soak.py [SECONDS [FOLDER]]: 3600 by default; the log goes to stdout, the page that sums up to FOLDER/summary.
 
 Two gateways on one hub that enforces EnOS's connect limits, each behind a bad line of its own and with a local broker:
 "steady" is never killed, so that its memory can be seen to stay flat; "mortal" is killed every few minutes.
