@@ -24,7 +24,7 @@ struct change {
 struct inode {
     struct content now, disk;
     struct change *changes;
-    size_t count;
+    size_t count, room;
     struct inode *next; /* of all there ever were */
 };
 
@@ -95,7 +95,7 @@ static void forget_changes(struct inode *inode)
     }
     free(inode->changes);
     inode->changes = NULL;
-    inode->count = 0;
+    inode->count = inode->room = 0;
 }
 
 static void note(struct inode *inode, size_t offset, const void *data, size_t size)
@@ -105,8 +105,11 @@ static void note(struct inode *inode, size_t offset, const void *data, size_t si
     if (data != NULL) {
         change.data = memcpy(malloc(size), data, size);
     }
-    inode->changes = reallocarray(inode->changes, inode->count + 1, sizeof(*inode->changes));
-    assert(inode->changes != NULL);
+    if (inode->count == inode->room) {
+        inode->room = 2 * inode->room + 16;
+        inode->changes = reallocarray(inode->changes, inode->room, sizeof(*inode->changes));
+        assert(inode->changes != NULL);
+    }
     inode->changes[inode->count++] = change;
 }
 
