@@ -28,7 +28,7 @@ from localbroker import LocalBroker  # noqa: E402
 from service import Service  # noqa: E402
 
 BURST = int(os.environ.get("BENCH_BURST", "5000"))  # messages whose rate is taken
-BURSTS = int(os.environ.get("BENCH_BURSTS", "5"))  # how often, each of them in turn
+BURSTS = int(os.environ.get("BENCH_BURSTS", "9"))  # how often, each of them in turn
 QUEUE = int(os.environ.get("BENCH_QUEUE", "1000000"))
 PACED = 400  # messages whose delay is taken, 100 per second
 PATIENCE = 60
@@ -93,6 +93,7 @@ class Sender:
     name = None
     whole = False  # takes whole envelopes
     acknowledges = True  # locally, in a way one can see
+    BURST = BURST
 
     def __init__(self, arrivals, device):
         self.arrivals = arrivals
@@ -126,8 +127,9 @@ class Sender:
         self.program.stdin.write(text)
         self.program.stdin.flush()
 
-    def burst(self, count=BURST):
-        """(Microseconds per message until the last one has the hub's 200, nothing)."""
+    def burst(self, count=None):
+        """Microseconds per message until the last one has the hub's 200."""
+        count = count or self.BURST
         before = self.arrivals.count[self.device]
         lines = b"".join(self.payload(0) + b"\n" for _ in range(count))
         begun = now_us()
@@ -135,8 +137,9 @@ class Sender:
         self.arrivals.wait_for(self.device, before + count)
         return (self.arrivals.last_us[self.device] - begun) / count
 
-    def accept(self, count=BURST):
+    def accept(self):
         """Microseconds per message until a program has handed all over and was told so for the last one."""
+        count = self.BURST
         before = self.arrivals.count.get(self.device, 0)
         lines = b"".join(self.payload(0) + b"\n" for _ in range(count))
         begun = now_us()
@@ -284,13 +287,14 @@ class Relayed(ByBroker):
     """gatekeyd by the local broker."""
 
     name = "gatekeyd, local broker"
+    BURST = BURST // 5  # each is synced for itself
 
     def __init__(self, arrivals, service, broker):
         super().__init__(arrivals, service.name, broker.path)
 
 
 class Disk:
-    """The yardstick for what is synced for itself: as much written and synced as one message takes."""
+    """The yardstick for what is synced for itself: as much written and synced as one message by the broker takes."""
 
     name = "a bare write of 8 KiB and fdatasync"
     COUNT = 300
@@ -328,6 +332,13 @@ def written(pid):
     return int(counts["wchar"]), int(counts["write_bytes"])
 
 
+def verdict(ratio):
+    """Whether it is at least 1, where most of the bursts agree on that."""
+    if ratio["quartile_1"] >= 1:
+        return "met"
+    return "not met" if ratio["quartile_3"] < 1 else paired.NOISY
+
+
 def rates(senders, straight):
     """Each in turn, and beside the straight one."""
     say(f"\nMessages, each durable before it is acknowledged by gatekeyd ({BURSTS} bursts of {BURST}; rate = 0)\n"
@@ -350,7 +361,7 @@ def rates(senders, straight):
             f"{figure(ratio['quartile_3'])}" + (f"{1e6 / local:15.0f}" if local else ""))
         if sender.name.startswith("gatekeyd"):
             goal(f"messages per second beside the straight publisher: {sender.name}", ratio["median"], 1.0, "x",
-                 "met" if ratio["median"] >= 1 else "not met", "least")
+                 verdict(ratio), "least")
 
 
 def delays(senders):
@@ -379,7 +390,7 @@ def cost(sender, pids):
             total = [line.split() for line in counts.read().splitlines() if line.endswith(" total")]
             calls[name] = int(total[0][3]) / 2000 if total else None
     before = {name: written(pid) for name, pid in pids.items()}
-    sender.burst()
+    sender.burst(BURST)
     for name, pid in pids.items():
         chars, disk = [(after - first) / BURST for after, first in zip(written(pid), before[name])]
         rows.append({"chapter": "durable", "what": f"{sender.name}: {name}", "calls": calls[name], "written": chars,
