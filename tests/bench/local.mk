@@ -10,7 +10,7 @@ check_PROGRAMS += %D%/worker
 %C%_worker_CFLAGS = $(AM_CFLAGS) $(TSS_SYS_CFLAGS) $(CRYPTO_CFLAGS) $(SSL_CFLAGS) $(P11_KIT_CFLAGS)
 %C%_worker_LDADD = $(TSS_SYS_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
 
-EXTRA_DIST += %D%/durable.py %D%/measure.py %D%/paired.py %D%/peers.sh %D%/report.py %D%/resources.py %D%/subjects.py %D%/tokens.py
+EXTRA_DIST += %D%/durable.py %D%/measure.py %D%/paired.py %D%/peers.sh %D%/report.py %D%/resources.py %D%/senders.py %D%/subjects.py %D%/tokens.py
 dist_check_SCRIPTS += %D%/bench
 
 .PHONY: bench
