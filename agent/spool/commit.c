@@ -177,6 +177,14 @@ static void roll_back(struct spool *spool)
     spool->lost = GK_OK;
 }
 
+void spool_get_over(struct spool *spool)
+{
+    if (spool->db != NULL && spool->lost != GK_OK && !spool->dirty) {
+        roll_back(spool);
+    }
+    spool_mend(spool);
+}
+
 static enum gk_status write_all(struct spool *spool, int64_t *oldest_ms, struct gk_error *err)
 {
     enum gk_status status = spool_begin(spool, err);

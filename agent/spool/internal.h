@@ -184,6 +184,11 @@ enum gk_status spool_apply(struct spool *spool, struct gk_error *err) GK_MUST_CH
 /* Without mending it afterwards. */
 enum gk_status spool_commit_only(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 void spool_forget_verdicts(struct spool *spool);
+/*
+ * Something failed that nobody will commit, since nothing was put: what is left of it must not make
+ * whoever puts next fail.
+ */
+void spool_get_over(struct spool *spool);
 /* One more failure of a spool that is not open; one that was forgotten is opened for it. */
 enum gk_status spool_need(struct spool *spool, struct gk_error *err) GK_MUST_CHECK;
 bool spool_is_gone(const struct spool *spool, int64_t id); /* settled or refused, not yet written */

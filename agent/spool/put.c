@@ -62,6 +62,8 @@ enum gk_status spool_put(struct spool *spool, const struct spool_message *messag
     if (status == GK_OK) {
         spool->now.accepted++;
         spool->dirty = true;
+    } else {
+        spool_get_over(spool);
     }
     return status;
 }

@@ -201,6 +201,8 @@ static enum gk_status for_each(struct spool *spool, int64_t id,
     }
     if (status == GK_OK) {
         spool->dirty = true;
+    } else {
+        spool_get_over(spool);
     }
     return status;
 }

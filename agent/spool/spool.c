@@ -314,7 +314,7 @@ enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error
     for (size_t i = 0; i < sizeof(lanes) / sizeof(lanes[0]) && status == GK_OK; i++) {
         status = spool_drop_before(spool, lanes[i], limit_ms, err);
     }
-    spool_mend(spool);
+    spool_get_over(spool);
     return status;
 }
 

@@ -98,7 +98,8 @@ enum gk_status spool_erase(const char *directory, struct gk_error *err) GK_MUST_
 /*
  * Put a message (all but its id) at the end of its lane; *id is its number. Makes room first.
  * Durable, and to be seen by spool_next(), only after spool_commit(). Fails with GK_SPOOL_FULL,
- * GK_SPOOL_FAILED.
+ * GK_SPOOL_FAILED; what was put before it and not committed may be lost with it, which the commit
+ * says then.
  */
 enum gk_status spool_put(struct spool *spool, const struct spool_message *message, int64_t *id,
                          struct gk_error *err) GK_MUST_CHECK;

@@ -126,12 +126,43 @@ static void fails_the_whole_group(void **state)
     spool_close(spool);
 }
 
+/* Who hands over next is not refused for it: nobody waits for a commit that would end it. */
+static void gets_over_a_put_that_failed(void **state)
+{
+    static char body[400000]; /* more than SQLite keeps in memory */
+    const struct spool_message large = { .topic = EVENT, .body = body, .size = sizeof(body) };
+    struct spool *spool = rig_open();
+    struct gk_error err = { 0 };
+    int64_t first = rig_store(spool, EVENT, 1, "before"), id;
+
+    (void)state;
+    spool_settle(spool, first, first);
+    disk_limit(1);
+    assert_int_equal(spool_put(spool, &large, &id, &err), GK_DISK_FULL);
+    disk_limit(0);
+    rig_put(spool, EVENT, 2, "after");
+    rig_commit(spool);
+    assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "after ");
+    assert_int_equal(rig_count(spool).acknowledged, 1);
+    rig_balance(spool);
+
+    /* While somebody waits for his, it is the commit that must fail. */
+    rig_put(spool, EVENT, 3, "waits");
+    disk_limit(1);
+    assert_int_equal(spool_put(spool, &large, &id, &err), GK_DISK_FULL);
+    disk_limit(0);
+    assert_int_equal(spool_commit(spool, &err), GK_DISK_FULL);
+    assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "after ");
+    spool_close(spool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(writes_little, setup),
         cmocka_unit_test_setup(loses_nothing_when_the_disk_is_full, setup),
         cmocka_unit_test_setup(fails_the_whole_group, setup),
+        cmocka_unit_test_setup(gets_over_a_put_that_failed, setup),
     };
     int failed;
 
