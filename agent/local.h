@@ -68,6 +68,10 @@
  * which may take two. */
 #define AGENT_LOCAL_LINE_MAX ((size_t)1032 * 1024)
 
+/* What gatekey/status says when there is no gatekeyd: its last word, its will, and what its broker
+ * begins with. */
+#define AGENT_LOCAL_ENDED "{\"state\":\"not-running\",\"connected\":false}"
+
 /* Connect to it; *fd is non-blocking, the caller's to close(2). Fails as agent_local_call() does.
  */
 enum gk_status agent_local_open(const struct agent_config *config, int *fd,

@@ -15,6 +15,8 @@
  */
 #include "agent/broker/door.h"
 
+#include "agent/local.h"
+
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
@@ -301,6 +303,14 @@ EXPORTED int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *opti
     return MOSQ_ERR_SUCCESS;
 }
 
+/* A status that was kept over a crash of both is nobody's any more. gatekeyd says its own again as
+ * soon as it is connected. */
+static int disown_status(void)
+{
+    return mosquitto_broker_publish_copy(NULL, "gatekey/status", sizeof(AGENT_LOCAL_ENDED) - 1,
+                                         AGENT_LOCAL_ENDED, 1, true, NULL);
+}
+
 /* A broker that could not ask would acknowledge what nobody has: it must not start. */
 EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata,
                                    struct mosquitto_opt *options, int option_count)
@@ -323,6 +333,9 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
          i++) {
         code = mosquitto_callback_register(identifier, callbacks[i].event, callbacks[i].callback,
                                            NULL, plugin);
+    }
+    if (code == MOSQ_ERR_SUCCESS) {
+        code = disown_status();
     }
     if (code != MOSQ_ERR_SUCCESS) {
         mosquitto_log_printf(MOSQ_LOG_ERR, "gatekey: the plugin cannot start with socket %s", path);

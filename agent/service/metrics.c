@@ -2,6 +2,7 @@
 /* Tells what the service knows of itself: when asked, and by itself when that changed. */
 #include "agent/service/metrics-internal.h"
 
+#include "agent/local.h"
 #include "agent/service/log.h"
 #include "agent/spool/spool.h"
 #include "config.h"
@@ -252,8 +253,8 @@ static void say_goodbye(struct metrics *metrics)
                                 (json_int_t)time(NULL));
 
     if (metrics->service->relay != NULL) {
-        (void)!relay_publish(metrics->service->relay, "status", METRICS_ENDED,
-                             strlen(METRICS_ENDED), true, NULL);
+        (void)!relay_publish(metrics->service->relay, "status", AGENT_LOCAL_ENDED,
+                             strlen(AGENT_LOCAL_ENDED), true, NULL);
     }
     if (figures != NULL) {
         write_file(metrics, figures);

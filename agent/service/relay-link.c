@@ -9,6 +9,7 @@
  */
 #include "agent/service/relay-internal.h"
 
+#include "agent/local.h"
 #include "agent/service/log.h"
 
 #include <errno.h>
@@ -277,8 +278,8 @@ static bool set_up(struct relay *relay)
     mosquitto_message_callback_set(client, on_message);
     mosquitto_publish_callback_set(client, on_publish);
     return mosquitto_threaded_set(client, true) == MOSQ_ERR_SUCCESS &&
-           mosquitto_will_set(client, "gatekey/status", (int)strlen(METRICS_ENDED), METRICS_ENDED,
-                              1, true) == MOSQ_ERR_SUCCESS &&
+           mosquitto_will_set(client, "gatekey/status", (int)strlen(AGENT_LOCAL_ENDED),
+                              AGENT_LOCAL_ENDED, 1, true) == MOSQ_ERR_SUCCESS &&
            mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311) ==
                MOSQ_ERR_SUCCESS &&
            mosquitto_username_pw_set(client, RELAY_CLIENT_ID, relay->password) == MOSQ_ERR_SUCCESS;

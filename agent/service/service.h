@@ -302,8 +302,6 @@ enum gk_status metrics_new(struct service *service, struct metrics **metrics,
 void metrics_free(struct metrics *metrics); /* tells that the service ends; NULL is fine */
 /* Something worth telling now: the connection's phase, the local broker. NULL is fine. */
 void metrics_changed(struct metrics *metrics);
-/* What gatekey/status says when there is no gatekeyd: its last word, and its will. */
-#define METRICS_ENDED "{\"state\":\"not-running\",\"connected\":false}"
 json_t *metrics_status(const struct metrics *metrics); /* what op "status" answers; NULL: memory */
 
 /* --- publisher.c ----------------------------------------------------------------------------- */

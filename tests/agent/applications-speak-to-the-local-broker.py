@@ -22,6 +22,11 @@ POINTS = "gatekey/up/thing/measurepoint/post"
 NOBODY = 65534
 
 
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def params(number):
     return json.dumps({"measurepoints": {"n": number}})
 
@@ -84,6 +89,30 @@ class Promise(LocalBrokerTest):
         self.gateway.process.wait(30)
         self.gateway.start().connected()
         wait_until("the hub has all", lambda: set(self.points()) == set(range(50)))
+
+    def test_a_status_does_not_outlive_both(self):
+        watcher = self.application("w")
+        watcher.subscribe("gatekey/status")
+        while not json.loads(watcher.receive()[1])["connected"]:
+            pass
+        # As it saves by itself every half an hour.
+        saved = os.path.join(self.broker.folder, "mosquitto.db")
+        self.broker.process.send_signal(signal.SIGUSR1)
+        wait_until("it is saved", lambda: os.path.exists(saved) and b"gatekey/status" in read(saved))
+        # The power fails, and only the broker is there again.
+        self.gateway.process.send_signal(signal.SIGSTOP)
+        self.broker.kill()
+        self.gateway.process.send_signal(signal.SIGKILL)
+        self.gateway.process.wait(30)
+        self.gateway.process = None
+        self.broker.start()
+        reader = self.application("r")
+        reader.subscribe("gatekey/status")
+        self.assertEqual(json.loads(reader.receive()[1])["connected"], False)
+        # And what gatekeyd says then is what counts.
+        self.gateway.start().connected()
+        while not json.loads(reader.receive()[1])["connected"]:
+            pass
 
     def test_a_broker_may_come_and_go_with_its_folder(self):
         self.broker.stop()
