@@ -72,17 +72,22 @@ static bool is_about_certificates(const char *topic)
 {
     static const char *const events[] = { "certificateRequest", "certificateSuperseded",
                                           "revokeMe" };
-    static const char folder[] = "thing/event/";
+    static const char folder[] = "thing.event.";
+    char method[ENOS_TOPIC_MAX];
 
-    if (strncasecmp(topic, folder, strlen(folder)) != 0) {
+    /* By the method that it will have, which the dots of a topic's level get into as well. */
+    snprintf(method, sizeof(method), "%s.", topic);
+    for (char *slash = method; (slash = strchr(slash, '/')) != NULL;) {
+        *slash = '.';
+    }
+    if (strncasecmp(method, folder, strlen(folder)) != 0) {
         return false;
     }
-    topic += strlen(folder);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        const char *name = method + strlen(folder);
         size_t size = strlen(events[i]);
 
-        if (strncasecmp(topic, events[i], size) == 0 &&
-            (topic[size] == '/' || topic[size] == '\0')) {
+        if (strncasecmp(name, events[i], size) == 0 && name[size] == '.') {
             return true;
         }
     }

@@ -225,6 +225,8 @@ class Refusal(LocalBrokerTest):
         bad = {
             "gatekey/up/thing/measurepoint/post": b"no JSON",
             "gatekey/up/thing/event/certificateRequest/post": b'{"id":"17","params":{}}',
+            # Its method would be the same.
+            "gatekey/up/thing.event/revokeMe.post": b'{"id":"18","params":{}}',
             "gatekey/reply/thing/service/echo": b'{"id":5,"code":200}',
             "gatekey/up/thing/measurepoint/resume": b'\x00\xff\xfe' * 10,
         }
