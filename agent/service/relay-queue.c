@@ -95,6 +95,10 @@ enum gk_status relay_queue_put(struct relay *relay, const char *topic, const voi
     enum gk_status status;
 
     drop_late(relay);
+    /* libmosquitto would not take it, now or later. */
+    if (sizeof("gatekey/") - 1 + strlen(topic) > UINT16_MAX) {
+        return gk_fail(err, GK_USAGE, "a topic of %zu bytes", strlen(topic));
+    }
     if (!retain && (relay->count == COUNT_MAX || relay->bytes + size > BYTES_MAX)) {
         return gk_fail(err, GK_BUSY, "%zu messages wait for the local broker", relay->count);
     }

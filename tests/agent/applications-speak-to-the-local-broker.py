@@ -244,6 +244,13 @@ class Refusal(LocalBrokerTest):
         level5 = self.application("five", level=5)
         self.assertEqual(level5.hand_over(POINTS, "no JSON"), 0x87)
 
+    def test_an_answer_that_no_topic_has_room_for_keeps_no_place(self):
+        application = self.application("a")
+        # gatekey/error/ is longer than gatekey/up/ is.
+        self.assertEqual(application.hand_over("gatekey/up/" + "a" * 65524, "no JSON"), 0)
+        broker = self.gateway.status()["broker"]
+        self.assertEqual((broker["refused"], broker["waiting"]), (1, 0))
+
     def test_what_is_too_large_is_refused_at_every_size(self):
         application = self.application("a")
         application.subscribe("gatekey/error/#")
