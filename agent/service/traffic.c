@@ -16,6 +16,9 @@ static json_int_t read_time(const json_t *number, json_int_t unit_ms)
 {
     json_int_t value = json_integer_value(number);
 
+    if (value <= 0) {
+        return 0;
+    }
     if (unit_ms == 0) {
         unit_ms = value < 1000 ? 1000 : 1;
     }

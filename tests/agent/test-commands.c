@@ -240,6 +240,8 @@ static void reads_a_time_where_one_is_stated(void **state)
         { "{\"duration\":\"5\"}", TRAFFIC_PAUSE_MS },
         { "{\"duration\":0}", TRAFFIC_PAUSE_MS },
         { "{\"duration\":-1}", TRAFFIC_PAUSE_MS },
+        { "{\"seconds\":-9223372036854775807}", TRAFFIC_PAUSE_MS },
+        { "{\"duration\":-9223372036854775808}", TRAFFIC_PAUSE_MS },
         { "{\"duration\":5}", 5000 },
         { "{\"duration\":5000}", 5000 },
         { "{\"milliseconds\":5}", TRAFFIC_PAUSE_MIN_MS },
