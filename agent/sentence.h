@@ -19,4 +19,8 @@ enum gk_status agent_status_of(const char *name);
 enum gk_status agent_sentence_read(const char *sentence, enum gk_status status,
                                    struct gk_error *err);
 
+/* Put a question mark for each control character (C0, DEL, C1) and each byte that is no UTF-8, so
+ * that no foreign text steers a terminal or looks like a line of ours. */
+void agent_text_tame(char *text);
+
 #endif

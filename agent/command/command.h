@@ -13,6 +13,7 @@
 #include "agent/config.h"
 #include "agent/lock.h"
 #include "agent/openssl.h"
+#include "agent/sentence.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -51,9 +52,6 @@ command_run command_ca_list, command_ca_add, command_ca_remove, command_doctor;
  * Some of it comes from the hub, from gatekeyd, from files. None of it may steer the terminal it is
  * shown on or look like a line of ours, so everything said is one line without control characters.
  */
-
-/* Put a question mark for each control character (C0, DEL, C1) and each byte that is no UTF-8. */
-void text_tame(char *text);
 
 /* A finished step: one ticked line on stderr. */
 void say_step(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -253,7 +253,7 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
         err->status = status;
         gk_error_sentence(err, run->command != NULL ? run->command->operation : "run gatekey",
                           sentence, sizeof(sentence));
-        text_tame(sentence);
+        agent_text_tame(sentence);
         fprintf(stderr, "gatekey: %s\n", sentence);
     }
     if (!run->json) {

@@ -12,48 +12,6 @@ static const char *tick(void)
     return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "\u2713 " : "ok ";
 }
 
-/*
- * How many bytes the character at text takes: 0 where it is none (RFC 3629, section 4; the longer
- * ways to write a character included, which some terminals read), or one that steers a terminal.
- */
-static size_t width_of(const unsigned char *text)
-{
-    static const struct {
-        unsigned char first, last, second; /* of the first byte; the least of the second */
-        size_t width;
-    } forms[] = {
-        { 0x20, 0x7e, 0, 1 },    { 0xc2, 0xc2, 0xa0, 2 }, { 0xc3, 0xdf, 0x80, 2 },
-        { 0xe0, 0xe0, 0xa0, 3 }, { 0xe1, 0xef, 0x80, 3 }, { 0xf0, 0xf0, 0x90, 4 },
-        { 0xf1, 0xf4, 0x80, 4 },
-    };
-    size_t form = 0, count = sizeof(forms) / sizeof(forms[0]);
-
-    while (form < count && (text[0] < forms[form].first || text[0] > forms[form].last)) {
-        form++;
-    }
-    if (form == count || text[1] < forms[form].second) {
-        return 0;
-    }
-    for (size_t i = 1; i < forms[form].width; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return forms[form].width;
-}
-
-void text_tame(char *text)
-{
-    while (*text != '\0') {
-        size_t width = width_of((const unsigned char *)text);
-
-        if (width == 0) {
-            *text = '?';
-        }
-        text += width > 0 ? width : 1;
-    }
-}
-
 __attribute__((format(printf, 3, 0))) static void print(FILE *stream, const char *before,
                                                         const char *format, va_list arguments)
 {
@@ -63,7 +21,7 @@ __attribute__((format(printf, 3, 0))) static void print(FILE *stream, const char
         text = NULL;
         return;
     }
-    text_tame(text);
+    agent_text_tame(text);
     fprintf(stream, "%s%s\n", before, text);
 }
 

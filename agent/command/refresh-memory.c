@@ -203,7 +203,7 @@ void refresh_note_failure(const struct agent_config *config, struct refresh_item
     item->failures++;
     item->next = now + least(wait, config->refresh_s);
     snprintf(item->error, sizeof(item->error), "%s", sentence);
-    text_tame(item->error);
+    agent_text_tame(item->error);
 }
 
 bool refresh_is_due(const struct refresh_item *item, const char *url, int64_t now)

@@ -76,7 +76,7 @@ static bool draw(const struct terminal *terminal, const struct view *view, unsig
         snprintf(text[i + 2], sizeof(text[0]), "%-12.15s %.399s", figures[i].name, figures[i].text);
     }
     for (size_t i = 0; i < count + 2; i++) {
-        text_tame(text[i]);
+        agent_text_tame(text[i]);
         lines[i] = text[i];
     }
     return terminal_draw(terminal, lines, count + 2);

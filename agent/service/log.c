@@ -2,6 +2,8 @@
 /* Writes the service's log. */
 #include "agent/service/log.h"
 
+#include "agent/sentence.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,11 +32,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f) {
-            *c = '?';
-        }
-    }
+    agent_text_tame(text);
     if (journal_reads()) {
         fprintf(stderr, "<%d>%s\n", (int)level, text);
     } else {

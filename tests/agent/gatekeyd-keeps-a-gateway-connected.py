@@ -263,6 +263,16 @@ class BadHubs(GatekeydTest):
         self.assertIn("thing/measurepoint/post: code 1206, ]0;owned gonegatekeyd: all is well2J", error)
         self.assertTrue(error.isprintable(), error)
 
+    def test_logs_no_control_characters(self):
+        hub = self.bad_hub()
+        service = self.service(port=hub.port)
+        hub.on_subscribe = lambda peer, topic: topic.endswith("traffic/control") and peer.publish(
+            topic, b"less\x1b]0;owned\x07 \xc2\x9b2J\x9b2J\xe0\x82\x9b2J na\xc3\xafve\ngatekeyd: all is well", 0)
+        service.enrol().start().connected()
+        line = wait_until("it is logged", lambda: [line for line in service.lines() if "asks for less" in line])[0]
+        self.assertTrue(line.isprintable(), line)
+        self.assertIn("less?]0;owned? ??2J?2J???2J na\u00efve?gatekeyd: all is well", line)
+
     def test_subscribes_anew_after_a_refusal(self):
         hub = self.bad_hub()
         service = self.service(port=hub.port).enrol().start().connected()

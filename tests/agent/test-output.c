@@ -13,7 +13,7 @@ static void becomes(const char *text, const char *wanted)
     char copy[64];
 
     snprintf(copy, sizeof(copy), "%s", text);
-    text_tame(copy);
+    agent_text_tame(copy);
     assert_string_equal(copy, wanted);
 }
 
