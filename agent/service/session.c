@@ -10,6 +10,7 @@
 /* For a new certificate, so that there is time for the way back in the 30 s that messages are kept.
  */
 #define TRY_MS 12000
+#define NONE_TAKEN INT64_MIN
 #define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
@@ -310,6 +311,7 @@ void session_attempt(struct session *session, bool patient)
         session_leave(session, CLOCK_WRONG, &err);
         return;
     }
+    session->taken_ms = NONE_TAKEN; /* the last one may have been sent: it is not given back */
     status = patience_take(session->service, patient, &wait_ms, &session->taken_ms, &err);
     if (status == GK_OK && wait_ms > 0) {
         put_off(session, wait_ms);
