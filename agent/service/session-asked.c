@@ -6,6 +6,8 @@
 #include "agent/tls.h"
 #include "identity/identity.h"
 
+#define AGAIN_MS 10000 /* after the budget could not be looked at */
+
 /* --- plans
  * ---------------------------------------------------------------------------------------- */
 
@@ -60,6 +62,19 @@ static void put_plan_off(struct session *session, int64_t wait_ms)
     }
 }
 
+/* What is trusted may have changed: a reconnect is not dropped because a file could not be read. */
+static void plan_again(struct session *session, const struct gk_error *why)
+{
+    bool due = session->plan == PLAN_RECONNECT || session->reconnect_is_due;
+
+    log_failure(LOG_LEVEL_WARNING, "keep the connect budget", why);
+    session->plan = due ? PLAN_RECONNECT : NO_PLAN;
+    if (due) {
+        plan_for(session, AGAIN_MS);
+    }
+    session_tell(session, why);
+}
+
 /* A connection is only left when the budget has room for the next one, and for one back. */
 static void carry_out_plan(struct session *session)
 {
@@ -73,9 +88,7 @@ static void carry_out_plan(struct session *session)
     if ((stands || session->plan == PLAN_TRY) &&
         patience_room(session->service, session->plan == PLAN_TRY ? 2 : 1, &wait_ms, &err) !=
             GK_OK) {
-        log_failure(LOG_LEVEL_WARNING, "keep the connect budget", &err);
-        session->plan = NO_PLAN;
-        session_tell(session, &err);
+        plan_again(session, &err);
     } else if (wait_ms > 0) {
         put_plan_off(session, wait_ms);
     } else {

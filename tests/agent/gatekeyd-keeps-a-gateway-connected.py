@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gatekeyd against a whole local hub: connecting, telemetry up, commands down, and bad days."""
 
+import fcntl
 import json
 import os
 import socket
@@ -221,6 +222,40 @@ class BadDays(GatekeydTest):
         status = service.status()
         self.assertEqual(status["state"], "waiting")
         self.assertGreater(status["next_attempt_s"], 60)
+
+
+    def hold_budget(self, service):
+        """As a gatekey that was stopped in the middle of it; the file, to be closed."""
+        file = open(os.path.join(service.state, "connects"), encoding="ascii")  # pylint: disable=consider-using-with
+        self.addCleanup(file.close)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
+    def logged(self, service, words):
+        wait_until(words, lambda: [line for line in service.lines() if words in line])
+
+    def test_gives_no_connect_back_that_was_sent(self):
+        service = self.service().enrol().start().connected()
+        self.hub.ctl("drop", self.hub.product, service.name)
+        wait_until("it waits", lambda: service.status()["state"] == "waiting")
+        with self.hold_budget(service) as budget, service.open() as link:
+            sent = budget.read().split()[-1]
+            link.sendall(b'{"op":"reconnect"}\n')
+            # What it could not take, it wants to give back.
+            self.logged(service, "is locked by another process")
+            fcntl.flock(budget, fcntl.LOCK_UN)
+            self.assertEqual(json.loads(link.makefile().readline())["status"], "GK_BUSY")
+            budget.seek(0)
+            self.assertIn(sent, budget.read().split())
+
+    def test_connects_anew_though_the_budget_was_held(self):
+        service = self.service().enrol().start().connected()
+        with open(self.hub.ca, encoding="utf-8") as file:
+            roots = file.read()
+        with self.hold_budget(service):
+            service.rewrite("server-ca.pem", roots)
+            self.logged(service, "cannot keep the connect budget")
+        wait_until("it has looked again", lambda: service.status()["connects"] == 2)
 
 
 class BadHubs(GatekeydTest):
