@@ -92,6 +92,8 @@ static void carry_out_plan(struct session *session)
     } else if (wait_ms > 0) {
         put_plan_off(session, wait_ms);
     } else {
+        /* Not even what the connection in between has left. */
+        agent_tls_session_forget(session->plan == PLAN_RECONNECT ? session->tls : NULL);
         session_move(session, session->plan == PLAN_TRY ? AGENT_PAIR_NEXT : AGENT_PAIR_CURRENT);
     }
 }

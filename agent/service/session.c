@@ -122,8 +122,9 @@ static void arrive(struct session *session)
     expiry_check(session->service->expiry);
     notices_up(session->service->notices);
     uplink_up(session->service->uplink);
-    /* Whoever wants to know of the next pair is not told of this one. */
-    if (session->plan != PLAN_TRY) {
+    /* Whoever wants to know of the next connection, or of the next pair, is not told of this one.
+     */
+    if (session->plan == NO_PLAN) {
         session_tell(session, NULL);
     }
 }

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -17,10 +18,24 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from badhub import BadHub  # noqa: E402
 from service import BUILD, PATIENCE, GatekeydTest, wait_until  # noqa: E402
+from wire import Wire  # noqa: E402
 
 ECHO = """#!/bin/sh
 echo "{\\"environment\\": \\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\", \\"arguments\\": \\"$*\\", \\"input\\": $(cat)}"
 """
+
+
+class SlowWire(Wire):
+    """One that takes connections and passes nothing on while its gate is closed."""
+
+    def __init__(self, port):
+        self.gate = threading.Event()
+        self.gate.set()
+        super().__init__(port)
+
+    def open(self, near):
+        self.gate.wait(PATIENCE)
+        return super().open(near)
 
 
 class Messages(GatekeydTest):
@@ -307,6 +322,25 @@ class BadHubs(GatekeydTest):
         line = wait_until("it is logged", lambda: [line for line in service.lines() if "asks for less" in line])[0]
         self.assertTrue(line.isprintable(), line)
         self.assertIn("less?]0;owned? ??2J?2J???2J na\u00efve?gatekeyd: all is well", line)
+
+    def test_takes_no_resumed_connection_for_a_verdict(self):
+        hub = self.bad_hub()
+        wire = SlowWire(hub.port)
+        self.addCleanup(wire.close)
+        service = self.service(port=wire.port).enrol().start().connected()
+        wire.gate.clear()
+        wire.cut()
+        wait_until("it waits", lambda: service.status()["state"] == "waiting")
+        # Then the one on its way offers its session, and the one asked for has to wait a little.
+        service.spend(100, 99)
+        wait_until("it tries", lambda: service.status()["state"] == "connecting")
+        with service.open() as link:
+            link.sendall(b'{"op":"reconnect"}\n')
+            self.assertEqual(service.call({"op": "reconnect"})["status"], "GK_LOCK_HELD")  # so that one is waited for
+            wire.gate.set()
+            self.assertTrue(json.loads(link.makefile().readline())["ok"])
+        status = service.status()
+        self.assertEqual((status["connects"], status["handshake"]), (3, "full"))
 
     def test_subscribes_anew_after_a_refusal(self):
         hub = self.bad_hub()
