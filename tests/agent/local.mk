@@ -202,8 +202,11 @@ dist_check_SCRIPTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TPM_TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 dist_check_SCRIPTS += tests/agent/applications-speak-to-the-local-broker.py
+dist_check_SCRIPTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 TESTS += tests/agent/applications-speak-to-the-local-broker.py
+TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 TPM_TESTS += tests/agent/applications-speak-to-the-local-broker.py
+TPM_TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
