@@ -218,9 +218,8 @@ enum gk_status intake_commit(struct intake *intake, struct gk_error *err)
     sd_event_source_set_enabled(intake->commit_source, SD_EVENT_OFF);
     intake->taken += status == GK_OK ? count : 0;
     tell(intake, waiting, count, status == GK_OK ? NULL : &why);
-    if (status == GK_OK) {
-        uplink_stored(intake->service->uplink);
-    } else if (status != intake->last) {
+    uplink_stored(intake->service->uplink);
+    if (status != GK_OK && status != intake->last) {
         /* Whoever waits is told each time; the log once. */
         log_failure(LOG_LEVEL_ERROR, "store what was handed over", &why);
     }

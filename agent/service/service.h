@@ -247,7 +247,7 @@ enum gk_status uplink_new(struct service *service, struct uplink **uplink,
 void uplink_free(struct uplink *uplink);   /* NULL is fine */
 void uplink_up(struct uplink *uplink);     /* there is a connection */
 void uplink_down(struct uplink *uplink);   /* there is none: what is under way is sent again */
-void uplink_stored(struct uplink *uplink); /* the spool has something new */
+void uplink_stored(struct uplink *uplink); /* the spool has something new, or again */
 /* The hub has acknowledged something: there is room in the link's window. */
 void uplink_acknowledged(struct uplink *uplink);
 /*

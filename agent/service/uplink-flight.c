@@ -65,6 +65,18 @@ static bool is_busy(const struct uplink *uplink, const struct spool_message *mes
     return false;
 }
 
+static bool is_under_way(const struct uplink *uplink, int64_t id)
+{
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        const struct flight *flight = &uplink->flights[i];
+
+        if (flight->phase != FLIGHT_FREE && id >= flight->first && id <= flight->last) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Another first message than last time has not been tried yet. */
 static void begin(struct flight *flight, const struct spool_message *message)
 {
@@ -115,6 +127,9 @@ static bool take(void *context, const struct spool_message *message)
 
     if (load->last != 0 && message->id > load->last) {
         return false;
+    }
+    if (!load->again && is_under_way(flight->uplink, message->id)) {
+        return true;
     }
     if (is_first ? !take_first(load, message) : !fits(load, message)) {
         return false;
@@ -271,7 +286,7 @@ enum flight_result flight_send(struct flight *flight)
         return find_nothing(&load);
     }
     /* A batch that is sent in parts leaves its rest to the next. */
-    if (flight->last > lane->cursor || flight->lane == SPOOL_POINTS) {
+    if (!load.again || (flight->lane == SPOOL_POINTS && flight->last < lane->cursor)) {
         lane->cursor = flight->last;
     }
     status = transmit(&load, &size, &err);

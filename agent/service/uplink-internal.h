@@ -74,6 +74,7 @@ struct uplink {
     uint64_t expired_ms;   /* when old telemetry was last looked for */
     uint64_t said_ms;      /* when a message set aside was last logged */
     unsigned unsaid;       /* since then */
+    uint64_t undone;       /* as spool_undone() last said */
     struct lane lanes[SPOOL_LANES];
     struct flight flights[FLIGHTS_MAX];
     struct wait waits[WAITS_MAX];

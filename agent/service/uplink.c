@@ -151,9 +151,23 @@ static void expire(struct uplink *uplink)
     uplink_save_soon(uplink);
 }
 
+/* What was dropped is there again, behind the cursors: look at all of it once more. */
+static void look_back(struct uplink *uplink)
+{
+    uint64_t undone = spool_undone(uplink->service->spool);
+
+    for (size_t i = 0; i < SPOOL_LANES && undone != uplink->undone; i++) {
+        uplink->lanes[i].cursor = 0;
+        uplink->lanes[i].empty = false;
+    }
+    uplink->undone = undone;
+}
+
 void uplink_pump(struct uplink *uplink)
 {
     bool moved = uplink->up;
+
+    look_back(uplink);
 
     if (moved) {
         expire(uplink);

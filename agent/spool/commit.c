@@ -150,6 +150,11 @@ enum gk_status spool_refuse(struct spool *spool, int64_t id, int64_t now_ms, int
     return GK_OK;
 }
 
+uint64_t spool_undone(const struct spool *spool)
+{
+    return spool->undone;
+}
+
 bool spool_has_settled(const struct spool *spool)
 {
     return spool->settled_count > 0 || spool->refused_count > 0;
@@ -172,6 +177,7 @@ static void roll_back(struct spool *spool)
         sqlite3_exec(spool->db, "ROLLBACK", NULL, NULL, NULL);
     }
     spool->now = spool->kept;
+    spool->undone++;
     spool->in_transaction = spool->dirty = false;
     spool->refused_done = spool->settled_done = 0;
     spool->lost = GK_OK;

@@ -254,6 +254,7 @@ enum gk_status spool_rebuild(struct spool *spool, void (*alive)(void), struct gk
     }
     spool_database_close(spool);
     spool->damaged = false;
+    spool->undone++;
     status = spool_rebuild_finish(spool, err);
     if (status == GK_OK) {
         status = make(spool, &known, alive, &saved, err);

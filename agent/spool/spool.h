@@ -122,6 +122,12 @@ typedef bool spool_visit(void *context, const struct spool_message *message);
 enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t after,
                           spool_visit *visit, void *context, struct gk_error *err) GK_MUST_CHECK;
 
+/*
+ * What is dropped is not visited from then on, but comes back where that cannot be committed. This
+ * differs when something may have come back since, anywhere in a lane.
+ */
+uint64_t spool_undone(const struct spool *spool);
+
 /* The hub has these: count and forget them. Written with the next commit, or within
  * SPOOL_SETTLE_MS by the owner calling spool_commit(). Numbers not there (dropped) are skipped. */
 #define SPOOL_SETTLE_MS 5000

@@ -8,12 +8,13 @@ import signal
 import sys
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from badhub import BadHub  # noqa: E402
-from service import GatekeydTest, wait_until  # noqa: E402
+from service import BUILD, GatekeydTest, wait_until  # noqa: E402
 
 POST = "thing/measurepoint/post"
 RESUME = "thing/measurepoint/resume"
@@ -233,6 +234,41 @@ class Uplink(GatekeydTest):
         self.assertEqual(self.drained(service)["acknowledged"], 10)
         for heard in self.heard:
             self.assertEqual([heard.ident + place for place in range(heard.count)], [ids[number] for number in heard.numbers()])
+
+    def offer(self, service, count, body):
+        """Hand over whether it is taken or not; how often it was."""
+        taken = 0
+        with service.open() as link, link.makefile() as answers:
+            for begin in range(0, count, 50):
+                link.sendall(b"".join(json.dumps({"op": "publish", "topic": POST, "params": {"n": number, "body": body}}).encode() + b"\n"
+                                      for number in range(begin, min(begin + 50, count))))
+                taken += sum(json.loads(answers.readline())["ok"] for _ in range(begin, min(begin + 50, count)))
+        return taken
+
+    def test_sends_what_was_to_make_room_in_vain(self):
+        """The hub answers while the oldest are dropped for new ones that the disk then does not take."""
+        service = self.service(port=self.door.port)
+        service.settings["spool"] = {"max_size": "1M"}
+        service.configure()
+        disk = os.path.join(service.folder, "disk")
+        os.mkdir(disk)
+        service.enrol().start(LD_PRELOAD=os.path.join(BUILD, "tests/agent/.libs/slow-disk.so"), SLOW_DISK=disk).connected()
+        go_on = self.hold_one(service)
+        self.offer(service, 300, "x" * 4000)
+        with open(os.path.join(disk, "fail"), "wb"):
+            pass
+        self.code = lambda heard: None
+        with ThreadPoolExecutor() as pool:
+            offered = [pool.submit(self.offer, service, 2000, "y" * 4000) for _ in range(2)]
+            time.sleep(0.3)  # in the midst of it, as a rule
+            go_on()
+            wait_until("the hub has the next", lambda: self.held)
+            self.code = lambda heard: 200
+            self.answer(*self.held.pop())
+            self.assertEqual([task.result() for task in offered], [0, 0])
+        os.unlink(os.path.join(disk, "fail"))
+        self.assertEqual(self.offer(service, 1, "z"), 1)
+        self.drained(service)
 
     def test_sends_what_is_old_as_history(self):
         service = self.gateway(resume_after="1s")
