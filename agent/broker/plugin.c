@@ -147,7 +147,7 @@ enum verdict {
     AGAIN,   /* not taken: it has to come again */
 };
 
-/* What is no text, or holds a NUL, goes as base64. */
+/* What is no text, holds a NUL, or is long when it is escaped, goes as base64. */
 static json_t *encode_bytes(const uint8_t *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -167,10 +167,26 @@ static json_t *encode_bytes(const uint8_t *bytes, size_t size)
     return text != NULL ? json_stringn(text, (size_t)(next - text)) : NULL;
 }
 
+/* As JSON's text, with its escapes, it is no longer than it would be as base64. */
+static bool is_short_text(const char *bytes, size_t size)
+{
+    size_t escapes = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = (uint8_t)bytes[i];
+
+        if (byte == '\0') {
+            return false;
+        }
+        escapes += byte < ' ' ? 5 : byte == '"' || byte == '\\' ? 1 : 0;
+    }
+    return escapes <= size / 3;
+}
+
 static json_t *encode(const struct mosquitto_evt_message *message)
 {
     const char *bytes = message->payloadlen > 0 ? message->payload : "";
-    bool is_text = memchr(bytes, '\0', message->payloadlen) == NULL;
+    bool is_text = is_short_text(bytes, message->payloadlen);
     json_t *payload = is_text ? json_stringn(bytes, message->payloadlen) : NULL;
     bool base64 = payload == NULL;
 

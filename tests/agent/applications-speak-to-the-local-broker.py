@@ -262,6 +262,13 @@ class Refusal(LocalBrokerTest):
         with self.assertRaises(OSError):
             application.hand_over(POINTS, "x" * 1200 * 1024)
 
+    def test_bytes_that_are_long_as_text_arrive(self):
+        """Each of them would be six bytes long on gatekeyd's socket."""
+        application = self.application("a")
+        application.subscribe("gatekey/error/#")
+        application.hand_over("gatekey/up/thing/model/up_raw", b"\x01" * 400000)
+        self.assertEqual(self.gateway.status()["broker"]["taken"], 1, application.inbox)
+
     def test_a_message_of_the_largest_size_arrives(self):
         application = self.application("a")
         text = '{"measurepoints":{"n":1,"text":"' + "\\\"" * (250 * 1024) + '"}}'
