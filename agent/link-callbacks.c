@@ -6,6 +6,13 @@ static void on_connect(struct mosquitto *mosquitto, void *context, int code)
 {
     struct agent_link *link = context;
 
+    if (link->phase == UP) {
+        /* libmosquitto would have us begin anew with each (MQTT 3.1.1, 3.2). */
+        gk_fail(&link->refusal, GK_HUB_GARBLED, "%s port %u: a second CONNACK",
+                link->hosts[link->host], link->port);
+        link->closed = true;
+        return;
+    }
     link->connack = code;
     if (code != 0) {
         agent_tls_session_forget(link->options.session);

@@ -342,6 +342,15 @@ class BadHubs(GatekeydTest):
         status = service.status()
         self.assertEqual((status["connects"], status["handshake"]), (3, "full"))
 
+    def test_is_let_in_once(self):
+        hub = self.bad_hub()
+        hub.on_publish = lambda peer, topic, payload: peer.send(0x20, b"\0\0")
+        service = self.service(port=hub.port).enrol().start().connected()
+        self.assertTrue(service.publish({})["ok"])
+        status = wait_until("it has left", lambda: service.status() if not service.status()["connected"] else None)
+        self.assertEqual((status["connects"], status["last_status"]), (1, "GK_HUB_GARBLED"))
+        self.assertIn("a second CONNACK", status["last_error"])
+
     def test_subscribes_anew_after_a_refusal(self):
         hub = self.bad_hub()
         service = self.service(port=hub.port).enrol().start().connected()
