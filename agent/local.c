@@ -110,25 +110,27 @@ static enum gk_status read_line(int fd, char *line, size_t limit, size_t *size, 
     return GK_OK;
 }
 
-static enum gk_status format(const json_t *request, char **line, size_t *size, struct gk_error *err)
+static enum gk_status format(const char *request, char **line, size_t *size, struct gk_error *err)
 {
-    CLEANUP(gk_freep) char *text = json_dumps(request, JSON_COMPACT);
-    size_t length = text != NULL ? strlen(text) : 0;
+    size_t length = strlen(request);
+    char *text;
 
-    if (text == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
     if (length + 1 > AGENT_LOCAL_LINE_MAX) {
         return gk_fail(err, GK_USAGE, "a request of %zu bytes", length);
     }
-    text[length] = '\n'; /* in place of the NUL: the size says where it ends */
-    *line = TAKE(text);
+    text = malloc(length + 1);
+    if (text == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    memcpy(text, request, length);
+    text[length] = '\n';
+    *line = text;
     *size = length + 1;
     return GK_OK;
 }
 
-enum gk_status agent_local_call(const struct agent_config *config, const json_t *request,
-                                int timeout_s, json_t **reply, struct gk_error *err)
+enum gk_status agent_local_call_text(const struct agent_config *config, const char *request,
+                                     int timeout_s, json_t **reply, struct gk_error *err)
 {
     CLEANUP(gk_closep) int fd = -1;
     CLEANUP(gk_freep) char *line = NULL;
@@ -160,4 +162,13 @@ enum gk_status agent_local_call(const struct agent_config *config, const json_t 
     }
     *reply = TAKE(parsed);
     return GK_OK;
+}
+
+enum gk_status agent_local_call(const struct agent_config *config, const json_t *request,
+                                int timeout_s, json_t **reply, struct gk_error *err)
+{
+    CLEANUP(gk_freep) char *text = json_dumps(request, JSON_COMPACT);
+
+    return text != NULL ? agent_local_call_text(config, text, timeout_s, reply, err)
+                        : gk_fail(err, GK_NO_MEMORY, NULL);
 }

@@ -87,4 +87,10 @@ enum gk_status agent_local_open(const struct agent_config *config, int *fd,
 enum gk_status agent_local_call(const struct agent_config *config, const json_t *request,
                                 int timeout_s, json_t **reply, struct gk_error *err) GK_MUST_CHECK;
 
+/* The same for a request that is text already, one line of JSON without its newline, so that
+ * numbers in it go as they were written. */
+enum gk_status agent_local_call_text(const struct agent_config *config, const char *request,
+                                     int timeout_s, json_t **reply,
+                                     struct gk_error *err) GK_MUST_CHECK;
+
 #endif

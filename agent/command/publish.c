@@ -39,14 +39,40 @@ static enum gk_status read_stdin(struct gk_content *content, struct gk_error *er
     return GK_OK;
 }
 
+/* JSON that was checked, on one line. What is below a space stands between tokens there, and is of
+ * use to nobody; everything else stays as it was written, since jansson prints 0.1 with 17 digits.
+ */
+static char *compact(const char *text, size_t size)
+{
+    char *line = malloc(size + 1), *end = line;
+    bool inside = false;
+
+    for (size_t i = 0; line != NULL && i < size; i++) {
+        if (inside && text[i] == '\\') {
+            *end++ = text[i++];
+        } else if (text[i] == '"') {
+            inside = !inside;
+        } else if (!inside && (unsigned char)text[i] <= ' ') {
+            continue;
+        }
+        *end++ = text[i];
+    }
+    if (line != NULL) {
+        *end = '\0';
+    }
+    return line;
+}
+
 /* --params: JSON itself, @FILE, or - for standard input. */
-static enum gk_status read_params(const char *text, json_t **params, struct gk_error *err)
+static enum gk_status read_params(const char *text, char **params, struct gk_error *err)
 {
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
+    CLEANUP(json_freep) json_t *parsed = NULL;
     const char *from = text[0] == '@'           ? text + 1
                        : strcmp(text, "-") == 0 ? "standard input"
                                                 : "--params";
     enum gk_status status = GK_OK;
+    size_t size = strlen(text);
     json_error_t why;
 
     if (text[0] == '@') {
@@ -57,75 +83,124 @@ static enum gk_status read_params(const char *text, json_t **params, struct gk_e
     if (status != GK_OK) {
         return status;
     }
-    *params = content.data != NULL
-                  ? json_loadb(content.data, content.size, JSON_REJECT_DUPLICATES, &why)
-                  : json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    if (*params == NULL) {
+    if (content.data != NULL) {
+        text = (const char *)content.data;
+        size = content.size;
+    }
+    parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (parsed == NULL) {
         gk_fail(err, GK_USAGE, "%.100s: line %d: %s", from, why.line, why.text);
         gk_advise(err, "params is a JSON object or array");
         return GK_USAGE;
     }
-    return GK_OK;
-}
-
-/* A number, true, false, or JSON in brackets is that; everything else is a text. */
-static json_t *read_value(const char *text)
-{
-    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-
-    return value != NULL ? value : json_string(text);
-}
-
-static enum gk_status read_points(int count, char **words, json_t **params, struct gk_error *err)
-{
-    CLEANUP(json_freep) json_t *points = json_object();
-    struct timespec now;
-
-    for (int i = 0; i < count; i++) {
-        char *equals = strchr(words[i], '=');
-
-        if (equals == NULL || equals == words[i]) {
-            gk_fail(err, GK_USAGE, "%.100s is not POINT=VALUE", words[i]);
-            gk_advise(err, "write for instance temperature=21.5");
-            return GK_USAGE;
-        }
-        *equals = '\0';
-        if (json_object_set_new(points, words[i], read_value(equals + 1)) != 0) {
-            return gk_fail(err, GK_USAGE, "%.100s is not valid UTF-8", words[i]);
-        }
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    *params = json_pack("{sO sI}", "measurepoints", points, "time",
-                        (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    *params = compact(text, size);
     return *params != NULL ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
 }
 
-static enum gk_status make_request(const struct publication *publication, json_t *params,
-                                   json_t **request, struct gk_error *err)
+/* A number, true, false, or JSON in brackets is that; everything else is a text. NULL: neither. */
+static char *read_value(const char *text)
 {
-    *request =
-        json_pack("{ss ss sO}", "op", "publish", "topic", publication->topic, "params", params);
-    if (*request == NULL) {
+    CLEANUP(json_freep)
+    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+    if (value != NULL) {
+        return compact(text, strlen(text));
+    }
+    value = json_string(text);
+    return value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+}
+
+/* The name is cut off its value; of a point named twice the last counts. */
+static enum gk_status read_point(char *word, json_t *points, struct gk_error *err)
+{
+    char *equals = strchr(word, '=');
+    CLEANUP(gk_freep) char *value = NULL;
+
+    if (equals == NULL || equals == word) {
+        gk_fail(err, GK_USAGE, "%.100s is not POINT=VALUE", word);
+        gk_advise(err, "write for instance temperature=21.5");
+        return GK_USAGE;
+    }
+    *equals = '\0';
+    value = read_value(equals + 1);
+    return value != NULL && json_object_set_new(points, word, json_string(value)) == 0
+               ? GK_OK
+               : gk_fail(err, GK_USAGE, "%.100s is not valid UTF-8", word);
+}
+
+/* points holds the text of each value. */
+static void write_points(FILE *file, json_t *points)
+{
+    const char *separator = "", *name;
+    struct timespec now;
+    json_t *value;
+
+    fputs("{\"measurepoints\":{", file);
+    json_object_foreach(points, name, value)
+    {
+        CLEANUP(json_freep) json_t *key = json_string(name);
+
+        fputs(separator, file);
+        (void)!json_dumpf(key, file, JSON_ENCODE_ANY);
+        fprintf(file, ":%s", json_string_value(value));
+        separator = ",";
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    fprintf(file, "},\"time\":%lld}", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static enum gk_status read_points(int count, char **words, char **params, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *points = json_object();
+    enum gk_status status = GK_OK;
+    size_t size;
+    FILE *file;
+
+    for (int i = 0; i < count && status == GK_OK; i++) {
+        status = read_point(words[i], points, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    file = open_memstream(params, &size);
+    if (file == NULL) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    write_points(file, points);
+    return fclose(file) == 0 ? GK_OK : gk_fail(err, GK_NO_MEMORY, NULL);
+}
+
+static enum gk_status make_request(const struct publication *publication, const char *params,
+                                   char **request, struct gk_error *err)
+{
+    CLEANUP(json_freep) json_t *name = json_string(publication->topic);
+    CLEANUP(gk_freep) char *topic = name != NULL ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+    char wait[48] = "";
+
+    if (topic == NULL) {
         return gk_fail(err, GK_USAGE, "the topic is not valid UTF-8");
     }
-    if (publication->wait &&
-        (json_object_set_new(*request, "wait", json_true()) != 0 ||
-         json_object_set_new(*request, "timeout", json_integer(publication->timeout_s)) != 0)) {
+    if (publication->wait) {
+        snprintf(wait, sizeof(wait), "\"wait\":true,\"timeout\":%u,", publication->timeout_s);
+    }
+    if (asprintf(request, "{\"op\":\"publish\",%s\"topic\":%s,\"params\":%s}", wait, topic,
+                 params) < 0) {
+        *request = NULL;
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
     return GK_OK;
 }
 
 static enum gk_status hand_over(struct run *run, const struct publication *publication,
-                                json_t *params, struct gk_error *err)
+                                const char *params, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *request = NULL;
+    CLEANUP(gk_freep) char *request = NULL;
     CLEANUP(json_freep) json_t *reply = NULL;
     unsigned timeout_s = TIMEOUT_S + (publication->wait ? publication->timeout_s : 0);
     enum gk_status status = make_request(publication, params, &request, err);
 
     if (status == GK_OK) {
-        status = agent_local_call(run->config, request, (int)timeout_s, &reply, err);
+        status = agent_local_call_text(run->config, request, (int)timeout_s, &reply, err);
     }
     if (status != GK_OK) {
         return status;
@@ -163,7 +238,7 @@ static enum gk_status read_timeout(const char *text, struct publication *publica
 
 enum gk_status command_publish(struct run *run, int argc, char **argv, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *params = NULL;
+    CLEANUP(gk_freep) char *params = NULL;
     struct publication publication = { .topic = DEFAULT_TOPIC };
     const char *text = NULL, *timeout = NULL;
     bool lines = false;

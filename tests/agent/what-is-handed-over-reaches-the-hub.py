@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -14,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from badhub import BadHub  # noqa: E402
-from service import BUILD, GatekeydTest, wait_until  # noqa: E402
+from service import BUILD, PATIENCE, GatekeydTest, wait_until  # noqa: E402
 
 POST = "thing/measurepoint/post"
 RESUME = "thing/measurepoint/resume"
@@ -310,6 +311,23 @@ class Uplink(GatekeydTest):
         line = b'{"op":"publish","topic":"thing/tag/x","params":{"a":0.1,"b":1.10,"c":1e2},"wait":true}'
         self.assertTrue(service.call(line)["ok"])
         self.assertIn(b'"params":{"a":0.1,"b":1.10,"c":1e2}', texts[0])
+
+    def test_writes_numbers_as_they_were_on_the_command_line(self):
+        service = self.gateway()
+        texts = []
+        self.door.on_publish = lambda peer, topic, payload: (texts.append(payload), self.on_publish(peer, topic, payload))
+
+        def publish(*words, text=None):
+            subprocess.run([os.path.join(BUILD, "gatekey"), "--config", service.config, "publish", "--wait", *words],
+                           input=text, env=service.environment(), check=True, capture_output=True, timeout=PATIENCE)
+            return texts.pop()
+
+        self.assertIn(b'"measurepoints":{"a":0.1,"b":1.10,"c":1e2,"d":-0.3,"e":{"x":2.50},"f":"1.10 m","\xc3\xa4\\"":true},',
+                      publish("a=0.2", "b=1.10", "c=1e2", "d=-0.3", 'e={ "x" : 2.50 }', "f=1.10 m", 'ä"=true', "a=0.1"))
+        # In a file it may stand on several lines; in texts nothing is touched.
+        self.assertIn(b'"params":{"a":0.10,"b":" \\" ,\\\\","c":[1.0,2]}',
+                      publish("--topic", "thing/tag/x", "--params", "-",
+                              text=b'{\n "a" : 0.10,\r\n\t"b": " \\" ,\\\\",\n "c": [1.0, 2] }\n'))
 
     def test_sends_raw_data_as_it_is(self):
         service = self.gateway()
