@@ -74,7 +74,7 @@ struct spool {
     int64_t oldest_ms;
 
     bool in_transaction, dirty;
-    uint64_t undone; /* times that something which could be seen was taken back */
+    uint64_t undone;     /* times that something which could be seen was taken back */
     enum gk_status lost; /* the transaction failed in the middle: the commit must fail */
     struct gk_error lost_why;
 
