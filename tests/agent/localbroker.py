@@ -5,7 +5,12 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
+
+from packets import Packets  # noqa: E402
 
 SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
@@ -86,7 +91,7 @@ class LocalBroker:
         return Application(self.path, name, **options)
 
 
-class Application:
+class Application(Packets):
     """MQTT by hand, so that a test sees each packet: 3.1.1, or level=5."""
 
     def __init__(self, path, name, clean=True, level=4, user=None, password=None, patience=10):
@@ -105,34 +110,6 @@ class Application:
         kind, body = self.packet()
         assert kind == 0x20, kind
         self.present, self.connack = body[0], body[1]
-
-    def send(self, kind, body):
-        head, length = b"", len(body)
-        while True:
-            head += bytes([(length & 127) | (128 if length > 127 else 0)])
-            length >>= 7
-            if not length:
-                break
-        self.socket.sendall(bytes([kind]) + head + body)
-
-    def exactly(self, count):
-        while len(self.buffer) < count:
-            more = self.socket.recv(65536)
-            if not more:
-                raise ConnectionError("closed by the broker")
-            self.buffer += more
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
-
-    def packet(self):
-        kind = self.exactly(1)[0]
-        length = shift = 0
-        while True:
-            byte = self.exactly(1)[0]
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return kind, self.exactly(length)
 
     def dispatch(self):
         """Read one packet; messages and PUBACKs are kept, the rest is returned."""

@@ -17,6 +17,8 @@ import time
 import unittest
 import urllib.parse
 
+from packets import Packets
+
 PROGRAMS = os.path.join(os.environ.get("abs_top_builddir", os.getcwd()), "tests", "hub")
 
 SUBJECT = "/C=CN/ST=Shanghai/L=Shanghai/O=EnOS/OU=test/CN="
@@ -50,7 +52,7 @@ def context(ca, cert=None, key=None, version=None):
     return tls
 
 
-class Mqtt:
+class Mqtt(Packets):
     """One MQTT connection. connack is the return code; everything received is in order in receive()."""
 
     links = []  # all that were opened, for whoever cleans up
@@ -74,35 +76,6 @@ class Mqtt:
     def text(value):
         value = value if isinstance(value, bytes) else value.encode()
         return struct.pack("!H", len(value)) + value
-
-    def send(self, kind, body):
-        length = len(body)
-        head = b""
-        while True:
-            head += bytes([(length & 127) | (128 if length > 127 else 0)])
-            length >>= 7
-            if not length:
-                break
-        self.socket.sendall(bytes([kind]) + head + body)
-
-    def exactly(self, count):
-        while len(self.buffer) < count:
-            more = self.socket.recv(65536)
-            if not more:
-                raise ConnectionError("closed by the hub")
-            self.buffer += more
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
-
-    def packet(self):
-        kind = self.exactly(1)[0]
-        length = shift = 0
-        while True:
-            byte = self.exactly(1)[0]
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return kind, self.exactly(length)
 
     def subscribe(self, topic, qos=1):
         """What was granted: a QoS, or 128."""

@@ -133,4 +133,4 @@ hub_scripts = \
     %D%/the-operator-answers-gateways-without-credentials.py
 TESTS += $(hub_scripts)
 dist_check_SCRIPTS += $(hub_scripts)
-EXTRA_DIST += %D%/gateway.py
+EXTRA_DIST += %D%/gateway.py %D%/packets.py
