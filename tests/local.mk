@@ -92,6 +92,9 @@ EXTRA_DIST += %D%/abrmd.sh %D%/elf.sh %D%/expect.sh %D%/sources.sh %D%/strip-com
 dist_check_SCRIPTS += %D%/manual-knows-every-option
 TESTS += %D%/manual-knows-every-option
 
+dist_check_SCRIPTS += %D%/manual-knows-every-outcome
+TESTS += %D%/manual-knows-every-outcome
+
 check_PROGRAMS += %D%/test-error
 TESTS += %D%/test-error
 %C%_test_error_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
