@@ -44,11 +44,11 @@ const char *agent_value_text(void *field, const char *value, const struct agent_
 {
     size_t size = strlen(value);
 
-    if (size < bounds->min || size > bounds->max || !is_clean(value, "")) {
-        if (bounds->min == bounds->max) {
-            return "must have exactly two characters";
-        }
-        return bounds->min == 0 ? "is too long" : "must have 1 to 64 characters";
+    if (!is_clean(value, "")) {
+        return "must not hold control characters";
+    }
+    if (size < bounds->min || size > bounds->max) {
+        return bounds->problem;
     }
     return store(field, value, size);
 }
@@ -315,7 +315,7 @@ const char *agent_value_unsigned(void *field, const char *value, const struct ag
     unsigned long number;
 
     if (!read_number(value, 10, bounds, &number)) {
-        return "is not a number in its range";
+        return bounds->problem;
     }
     *(unsigned *)field = (unsigned)number;
     return NULL;
@@ -326,7 +326,7 @@ const char *agent_value_port(void *field, const char *value, const struct agent_
     unsigned long number;
 
     (void)bounds;
-    if (!read_number(value, 10, &(struct agent_bounds){ 1, 65535 }, &number)) {
+    if (!read_number(value, 10, &(struct agent_bounds){ 1, 65535, NULL }, &number)) {
         return "must be a port, 1 to 65535";
     }
     *(uint16_t *)field = (uint16_t)number;
@@ -339,7 +339,7 @@ const char *agent_value_handle(void *field, const char *value, const struct agen
 
     (void)bounds;
     if (strncasecmp(value, "0x", 2) != 0 ||
-        !read_number(value + 2, 16, &(struct agent_bounds){ GK_HANDLE_FIRST, GK_HANDLE_LAST },
+        !read_number(value + 2, 16, &(struct agent_bounds){ GK_HANDLE_FIRST, GK_HANDLE_LAST, NULL },
                      &number)) {
         return "must be a persistent handle, 0x81000000 to 0x817fffff";
     }
@@ -349,7 +349,6 @@ const char *agent_value_handle(void *field, const char *value, const struct agen
 
 const char *agent_value_seconds(void *field, const char *value, const struct agent_bounds *bounds)
 {
-    static const char problem[] = "is not a time in its range, as 90s, 15m, 24h or 30d";
     static const struct {
         const char *unit;
         unsigned long seconds;
@@ -358,36 +357,35 @@ const char *agent_value_seconds(void *field, const char *value, const struct age
     char *unit;
 
     if (!isdigit((unsigned char)value[0])) {
-        return problem;
+        return bounds->problem;
     }
     errno = 0;
     number = strtoul(value, &unit, 10);
-    if (errno != 0 || number > UINT_MAX / 86400) {
-        return problem;
+    if (errno != 0) {
+        return bounds->problem;
     }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (strcmp(unit, units[i].unit) == 0) {
-            number *= units[i].seconds;
-            if (number < bounds->min || number > bounds->max) {
-                return problem;
+            if (number > bounds->max / units[i].seconds ||
+                number * units[i].seconds < bounds->min) {
+                return bounds->problem;
             }
-            *(unsigned *)field = (unsigned)number;
+            *(unsigned *)field = (unsigned)(number * units[i].seconds);
             return NULL;
         }
     }
-    return problem;
+    return bounds->problem;
 }
 
 const char *agent_value_size(void *field, const char *value, const struct agent_bounds *bounds)
 {
-    static const char problem[] = "is not a size in its range, as 65536, 900K, 256M or 4G";
     static const char units[] = "KMG";
     unsigned long number;
     unsigned shift = 0;
     char *end;
 
     if (!isdigit((unsigned char)value[0])) {
-        return problem;
+        return bounds->problem;
     }
     errno = 0;
     number = strtoul(value, &end, 10);
@@ -395,12 +393,12 @@ const char *agent_value_size(void *field, const char *value, const struct agent_
         const char *unit = strchr(units, *end);
 
         if (unit == NULL || end[1] != '\0') {
-            return problem;
+            return bounds->problem;
         }
         shift = 10 * (unsigned)(unit - units + 1);
     }
     if (errno != 0 || number > (bounds->max >> shift) || number << shift < bounds->min) {
-        return problem;
+        return bounds->problem;
     }
     *(uint64_t *)field = (uint64_t)number << shift;
     return NULL;

@@ -12,7 +12,33 @@
 
 struct agent_bounds {
     unsigned long min, max;
+    const char *problem; /* what to say of a value that is beyond them */
 };
+
+/* Bounds, and how they are told; times in s, m, h or d, sizes in nothing, K, M or G. */
+#define AGENT_CHARACTERS(low, high)                             \
+    {                                                           \
+        low, high, "must have " #low " to " #high " characters" \
+    }
+#define AGENT_NUMBER(low, high)                           \
+    {                                                     \
+        low, high, "must be a number, " #low " to " #high \
+    }
+#define AGENT_TIME(low, high, unit)                                                  \
+    {                                                                                \
+        low, (high)*AGENT_SECONDS_##unit,                                            \
+            "must be a time such as 90s, 15m, 24h or 30d, " #low "s to " #high #unit \
+    }
+#define AGENT_SIZE(low, low_unit, high, unit)                                                    \
+    {                                                                                            \
+        (low) * AGENT_BYTES_##low_unit, (high)*AGENT_BYTES_##unit,                               \
+            "must be a size such as 65536, 900K, 256M or 4G, " #low #low_unit " to " #high #unit \
+    }
+#define AGENT_SECONDS_h 3600UL
+#define AGENT_SECONDS_d 86400UL
+#define AGENT_BYTES_ 1UL
+#define AGENT_BYTES_M (1UL << 20)
+#define AGENT_BYTES_G (1UL << 30)
 
 typedef const char *agent_value_read(void *field, const char *value,
                                      const struct agent_bounds *bounds);

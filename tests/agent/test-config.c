@@ -221,7 +221,7 @@ static void refuses_a_way_that_leads_nowhere(void **state)
     }
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         snprintf(text, sizeof(text), "[spool]\nmax_size = %s\n", sizes[i]);
-        refuses(state, text, 2, "is not a size in its range");
+        refuses(state, text, 2, "must be a size such as 65536, 900K, 256M or 4G, 1M to 1024G");
     }
     refuses(state, "[hub]\nfallback = a b c d\n", 2, "fallback must be one to three");
     refuses(state, "[hub]\nfallback = a b/c\n", 2, "fallback must be one to three");
@@ -260,7 +260,7 @@ static void refuses_values_out_of_range(void **state)
     refuses(state, "[hub]\nport = 65536\n", 2, "port must be a port");
     refuses(state, "[hub]\nport = -1\n", 2, "port must be a port");
     refuses(state, "[hub]\nport = 12x\n", 2, "port must be a port");
-    refuses(state, "[hub]\nkeepalive = 59\n", 2, "keepalive is not a number in its range");
+    refuses(state, "[hub]\nkeepalive = 59\n", 2, "keepalive must be a number, 60 to 300");
     refuses(state, "[hub]\nkeepalive = 301\n", 2, "keepalive");
     refuses(state, "[hub]\nspread = 601\n", 2, "spread");
     refuses(state, "[hub]\nhost = a b\n", 2, "host must be a host name");
@@ -270,8 +270,14 @@ static void refuses_values_out_of_range(void **state)
     refuses(state, "[tpm]\nseal_pcrs = sha256:1,\n", 2, "seal_pcrs must be a bank");
     refuses(state, "[renew]\nby = magic\n", 2, "by must be api, event or hand");
     refuses(state, "[renew]\nrotate_key = true\n", 2, "rotate_key must be yes or no");
-    refuses(state, "[renew]\nsettle = 61m\n", 2, "settle is not a time in its range");
-    refuses(state, "[renew]\noverlap = 1w\n", 2, "overlap is not a time in its range");
+    refuses(state, "[renew]\nsettle = 61m\n", 2,
+            "settle must be a time such as 90s, 15m, 24h or 30d, 0s to 1h");
+    refuses(state, "[renew]\noverlap = 1w\n", 2, "overlap must be a time");
+    refuses(state, "[renew]\nsettle = 3601\n", 2, "settle must be a time");
+    refuses(state, "[renew]\noverlap = 7776001s\n", 2, "overlap must be a time");
+    refuses(state, "[renew]\noverlap = 18446744073709551616\n", 2, "overlap must be a time");
+    refuses(state, "[renew]\noverlap = 18446744073709551615d\n", 2, "overlap must be a time");
+    refuses(state, "[spool]\nmax_age = 59\n", 2, "max_age must be a time");
     refuses(state, "[renew]\nexpired = maybe\n", 2, "expired must be apply or stop");
     refuses(state, "[trust]\ncrl_url = ftp://a/b\n", 2, "crl_url must be http:// or https://");
     refuses(state, "[trust]\nroot_url = http://a/b\n", 2, "root_url must be https://");
@@ -281,10 +287,25 @@ static void refuses_values_out_of_range(void **state)
     refuses(state, "[tpm]\nhandle = 81000100\n", 2, "persistent handle");
     refuses(state, "[tpm]\ntcti = device\n", 2, "tcti must be a TPM connection");
     refuses(state, "[tpm]\ntcti = device:\n", 2, "tcti must be a TPM connection");
-    refuses(state, "[device]\ncountry = CHN\n", 2, "exactly two characters");
+    refuses(state, "[device]\ncountry = CHN\n", 2, "country must have 2 characters");
     refuses(state, "[device]\ndevice_key = a|b\n", 2, "device_key must not hold");
     refuses(state, "[device]\nproduct_key = a/b\n", 2, "product_key must not hold");
     refuses(state, "[device]\nproduct_key =\n", 2, "1 to 64 characters");
+}
+
+/* A time in seconds may be long. */
+static void takes_a_day_in_each_unit(void **state)
+{
+    static const char *const days[] = { "1d", "24h", "1440m", "86400s", "86400" };
+    struct fixture *f = *state;
+    char text[64];
+
+    for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+        snprintf(text, sizeof(text), "[renew]\noverlap = %s\n", days[i]);
+        read_text(f, text);
+        assert_int_equal(f->status, GK_OK);
+        assert_int_equal(f->config->overlap_s, 86400);
+    }
 }
 
 static void refuses_paths_that_depend_on_where_one_stands(void **state)
@@ -419,6 +440,7 @@ int main(void)
         CLAIM(refuses_what_stands_there_twice),
         CLAIM(refuses_lines_that_would_be_read_otherwise_than_they_look),
         CLAIM(refuses_values_out_of_range),
+        CLAIM(takes_a_day_in_each_unit),
         CLAIM(refuses_paths_that_depend_on_where_one_stands),
         CLAIM(refuses_an_api_without_tls),
         CLAIM(never_shows_a_secret_put_where_a_path_belongs),
