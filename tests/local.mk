@@ -25,6 +25,9 @@
 #   GATEKEY_TCTI, GATEKEY_TEST_DIR ...   in TPM_TESTS, see tests/with-swtpm; else GATEKEY_TCTI leads nowhere
 #   MOSQUITTO_BROKER, CC, EGREP ...      what configure found
 #
+# A server that listens as soon as it has a port binds port 0; one that has to be told a port gets it from
+# tests/hub/pick-port (the hub does by itself), which alone knows those of this test (tests/hub/free-port.h).
+#
 # Exit 77 skips (a tool is missing; say which), but not where CI=true. One test by hand:
 #   make check TESTS=tests/tpm/test-key, or directly: tests/with-swtpm build/tests/tpm/test-key
 
@@ -59,7 +62,8 @@ GATEKEY_BUILT = $(provider_LTLIBRARIES) $(p11module_LTLIBRARIES) $(brokerplugin_
 dist_check_SCRIPTS += %D%/with-swtpm
 
 check_PROGRAMS += %D%/run
-%C%_run_SOURCES = %D%/run.c %D%/run.h %D%/cage.c %D%/listeners.c %D%/processes.c
+%C%_run_SOURCES = %D%/run.c %D%/run.h %D%/cage.c %D%/listeners.c %D%/processes.c \
+    %D%/hub/free-port.c %D%/hub/free-port.h
 
 dist_check_SCRIPTS += %D%/run-fails-a-careless-test
 TESTS += %D%/run-fails-a-careless-test

@@ -4,8 +4,9 @@
  *
  * The test gets an empty temporary folder (its TMPDIR and working directory; HOME lies in it),
  * nothing on stdin, and an environment without settings that could lead it to a real TPM, identity,
- * proxy or OpenSSL configuration. A test that GATEKEY_TPM_TESTS names runs under with-swtpm. The
- * test fails if
+ * proxy or OpenSSL configuration. A test that GATEKEY_TPM_TESTS names runs under with-swtpm. Ports
+ * that no other test is given meanwhile are reserved for it (tests/hub/free-port.h). The test fails
+ * if
  *   - it exits with a failure, or with 77 (skip) while CI=true,
  *   - a process of it is still there two seconds after it ended,
  *   - it or a process of it listens on an address that is not loopback (see listeners.c for the
@@ -21,6 +22,7 @@
  */
 #include "tests/run.h"
 #include "cleanup.h"
+#include "tests/hub/free-port.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -287,6 +289,8 @@ static void set_environment(const char folder[static FOLDER_SIZE])
     snprintf(path, sizeof(path), "%s/home", folder);
     mkdir(path, 0700);
     setenv("HOME", path, 1);
+    snprintf(path, sizeof(path), "%s/.ports", folder);
+    setenv(HUB_PORTS_VARIABLE, path, 1);
     /* Left unset, our programs and tpm2-tools would look for a real TPM. */
     snprintf(path, sizeof(path), "swtpm:path=%s/no-tpm", folder);
     setenv("GATEKEY_TCTI", path, 1);
@@ -360,6 +364,7 @@ static long time_limit_s(void)
 static void make_folder(char folder[static FOLDER_SIZE])
 {
     const char *tmp = getenv("TMPDIR");
+    char ports[FOLDER_SIZE + 8];
 
     tmp = tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp";
     if (snprintf(folder, FOLDER_SIZE, "%s/gatekey.XXXXXX", tmp) >= FOLDER_SIZE) {
@@ -368,6 +373,10 @@ static void make_folder(char folder[static FOLDER_SIZE])
     }
     if (mkdtemp(folder) == NULL) {
         die(folder);
+    }
+    snprintf(ports, sizeof(ports), "%s/.ports", folder);
+    if (!hub_ports_reserve(ports)) {
+        die("no ports for the test");
     }
 }
 

@@ -76,34 +76,37 @@ stop_brokers() {
 trap stop_brokers EXIT
 trap 'exit 1' HUP INT TERM
 
-# Below those the kernel gives to clients, and far from other tests, whose process ids are near ours.
-next_port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000))
+# free_port: print one, of 127.0.0.1
+free_port() {
+    "$abs_top_builddir/tests/hub/pick-port"
+}
 
 # start_broker [LINE...]: listens on 127.0.0.1, with these lines in its configuration; sets port
 start_broker() {
-    for _ in 1 2 3 4 5 6 7 8 9; do
-        next_port=$((next_port + 1))
+    for _ in 1 2 3 4 5; do
+        port=$(free_port)
         {
             echo "user root"
-            echo "listener $next_port 127.0.0.1"
+            echo "listener $port 127.0.0.1"
             echo "allow_anonymous true"
             for line in "$@"; do
                 echo "$line"
             done
-        } >"broker$next_port.conf"
-        "$MOSQUITTO_BROKER" -c "broker$next_port.conf" >"broker$next_port.log" 2>&1 &
+        } >"broker$port.conf"
+        "$MOSQUITTO_BROKER" -c "broker$port.conf" >"broker$port.log" 2>&1 &
         pid=$!
-        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            if grep -qs " running$" "broker$next_port.log"; then
-                brokers="$brokers $pid"
-                port=$next_port
-                return 0
-            fi
-            kill -0 "$pid" 2>/dev/null || break
-            sleep 0.05
-        done
-        kill "$pid" 2>/dev/null || true
+        until_true "no broker" broker_runs_or_ended
+        if kill -0 "$pid" 2>/dev/null; then
+            brokers="$brokers $pid"
+            return 0
+        fi
+        grep -q "Address already in use" "broker$port.log" || break
+        echo "somebody took port $port; trying another" >&2
     done
-    cat "broker$next_port.log" >&2
+    cat "broker$port.log" >&2
     fail "no broker"
+}
+
+broker_runs_or_ended() {
+    grep -qs " running$" "broker$port.log" || ! kill -0 "$pid"
 }

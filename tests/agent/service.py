@@ -12,7 +12,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
-from gateway import Device, HubTest, SUBJECT, openssl  # noqa: E402, F401
+from gateway import Device, HubTest, SUBJECT, free_port, openssl  # noqa: E402, F401
 
 BUILD = os.environ["abs_top_builddir"]
 PATIENCE = 40

@@ -32,6 +32,11 @@ def openssl(*words, text=None, stderr=False):
     return done.stderr if stderr else done.stdout
 
 
+def free_port():
+    """One of 127.0.0.1 that nobody else is given, for a server that cannot choose by itself."""
+    return int(subprocess.run([os.path.join(PROGRAMS, "pick-port")], check=True, capture_output=True).stdout)
+
+
 def told(code):
     """The CONNACK code a device sees when the hub refuses it with code.
 
@@ -161,6 +166,7 @@ class Hub:
         # One left over by a hub that was killed names another process.
         while self.env.get("HUB_PID") != str(self.process.pid):
             if self.process.poll() is not None:
+                self.log.close()
                 with open(f"{self.directory}.log", encoding="utf-8") as log:
                     raise RuntimeError(log.read())
             time.sleep(0.02)

@@ -14,6 +14,7 @@ noinst_LTLIBRARIES += %D%/libhub.la
     %D%/connect.c %D%/connect.h \
     %D%/fault.c %D%/fault.h \
     %D%/file.c %D%/file.h \
+    %D%/free-port.c %D%/free-port.h \
     %D%/hub.h \
     %D%/keeping.c %D%/keeping.h \
     %D%/listen.c %D%/listen.h \
@@ -85,6 +86,9 @@ noinst_PROGRAMS += %D%/hub
 %C%_hub_CFLAGS = $(HUB_CFLAGS)
 %C%_hub_LDADD = %D%/libhub.la
 
+noinst_PROGRAMS += %D%/pick-port
+%C%_pick_port_SOURCES = %D%/pick-port.c %D%/free-port.c %D%/free-port.h
+
 noinst_PROGRAMS += %D%/hubctl
 %C%_hubctl_SOURCES = \
     %D%/client.c %D%/client.h \
@@ -121,6 +125,7 @@ TESTS += $(hub_tests)
 
 # Whole hubs, with software keys, driven from python.
 hub_scripts = \
+    %D%/ports-are-given-to-one-test-alone.py \
     %D%/the-ca-serves-the-hub-alone.py \
     %D%/the-hub-admits-whom-enos-would.py \
     %D%/the-hub-answers-devices-as-enos-does.py \

@@ -30,18 +30,14 @@ serve() {
     name=$1
     shift
     for _ in 1 2 3 4 5; do
-        next_port=$((next_port + 1))
-        while listens $next_port; do
-            next_port=$((next_port + 1))
-        done
-        port=$next_port
+        port=$(free_port)
         "${name}_files"
         "$@" >"$name.log" 2>&1 </dev/null &
         pid=$!
         for _ in $(seq 600); do
             # What goes into the background listens before its first process ends.
             kill -0 $pid 2>/dev/null && running=yes || running=
-            if listens $port; then
+            if listens "$port"; then
                 brokers="$brokers $pid"
                 return 0
             fi
