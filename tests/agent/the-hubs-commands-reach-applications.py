@@ -44,8 +44,13 @@ class Commands(GatekeydTest):
         service.configure()
         service.enrol().start().connected()
         service.broker.start()
-        wait_until("the relay is up", lambda: "connected to the local broker" in "\n".join(service.lines()))
+        self.relay_is_up(service)
         return service
+
+    @staticmethod
+    def relay_is_up(service, times=1):
+        """The broker has its subscription; before that, nobody hears what an application answers."""
+        wait_until("the relay is up", lambda: "\n".join(service.broker.lines()).count("gatekey/reply/#") == times)
 
     def application(self, service, name="app"):
         app = service.broker.application(name, patience=PATIENCE)
@@ -165,7 +170,7 @@ class Applications(Commands):
         # Also after it was answered.
         caller = self.send(service, "thing/service/a", {}, "--id", "x", "--timeout", "1")
         self.assertIn(NO_REPLY, self.reply(caller))
-        self.assertEqual(service.status()["duplicates"], 3)
+        wait_until("it has come", lambda: service.status()["duplicates"] == 3)
         self.assertEqual(len(self.answers(service, "thing/service/a_reply")), 2)
         app.close()
 
@@ -245,7 +250,7 @@ class Applications(Commands):
     def test_answer_through_a_connection_that_was_lost_meanwhile(self):
         service = self.gateway()
         app = self.application(service)
-        caller = self.send(service, "thing/service/a", {}, "--timeout", "40")
+        caller = self.send(service, "thing/service/a", {}, "--timeout", "80")
         command = self.take(app, "thing/service/a")
         self.hub.ctl("drop", self.hub.product, service.name)
         wait_until("it is lost", lambda: not service.status()["connected"])
@@ -253,7 +258,6 @@ class Applications(Commands):
         self.assertEqual(self.reply(caller)["data"], "late")
         self.assertIn("as soon as there is a connection", "\n".join(service.lines()))
         app.close()
-
 
     @unittest.skipUnless(shutil.which("jq"), "the example takes jq")
     def test_may_be_the_script_of_the_manual(self):
@@ -312,7 +316,7 @@ class Silence(Commands):
         self.assertEqual((reply["code"], reply["message"]), (2001, "no program is configured, and no local broker is there"))
         self.assertEqual(self.reply(self.send(service, "thing/disable", {}))["code"], 200)
         self.send(service, "thing/model/down_raw", "00", "--hex", "--timeout", "1").communicate(timeout=PATIENCE)
-        self.assertIn("dropped the command thing/model/down_raw: nobody is there for it", "\n".join(service.lines()))
+        wait_until("it is said", lambda: "dropped the command thing/model/down_raw: nobody is there for it" in "\n".join(service.lines()))
 
     def test_is_all_there_is_after_a_crash(self):
         runs = os.path.join(os.path.realpath(self.folder), "runs")
@@ -327,6 +331,7 @@ class Silence(Commands):
         service.process.wait()
         service.another_day()
         service.start().connected()
+        self.relay_is_up(service, 2)
         # The application's answer comes to one who knows nothing of the command.
         self.answer(app, "thing/service/a", command)
         self.assertIn("no command with that id waits", self.error(app, "thing/service/a")["error"])
