@@ -20,6 +20,7 @@ struct load {
     struct enos_envelope envelope;
     char *members;
     int64_t last;   /* nothing behind it; 0: no such end */
+    size_t limit;   /* so many at most */
     int64_t now_ms; /* UNIX time */
     bool again;     /* what was sent before: its topic is ours already */
     bool old, blocked;
@@ -141,7 +142,19 @@ static bool take(void *context, const struct spool_message *message)
     flight->last = message->id;
     flight->count++;
     flight->asked = flight->asked || message->asked != NULL;
-    return can_be_joined(message) && flight->count < flight->uplink->lanes[flight->lane].limit;
+    return can_be_joined(message) && flight->count < load->limit;
+}
+
+/* None before it is written that what has gone from in front of them does not come back; where that
+ * cannot be written, one by one, each with an answer of its own. */
+static size_t limit_of(const struct flight *flight)
+{
+    struct uplink *uplink = flight->uplink;
+
+    if (flight->lane != SPOOL_POINTS || !spool_may_return(uplink->service->spool, flight->lane)) {
+        return uplink->lanes[flight->lane].limit;
+    }
+    return uplink->unwritten ? 1 : 0;
 }
 
 /* Where the next one begins, and where it must end: a batch that was refused is taken apart. */
@@ -184,7 +197,7 @@ static enum gk_status transmit(struct load *load, size_t *size, struct gk_error 
     const char *text = NULL;
     enum gk_status status = GK_OK;
 
-    snprintf(id, sizeof(id), "%" PRId64, flight->first);
+    snprintf(id, sizeof(id), "%" PRId64, flight->last);
     if (flight->raw) {
         text = enos_envelope_content(envelope, &request.size);
     } else {
@@ -273,17 +286,27 @@ enum flight_result flight_send(struct flight *flight)
     const struct flight before = *flight;
     struct lane *lane = &flight->uplink->lanes[flight->lane];
     CLEANUP(load_clear)
-    struct load load = { .flight = flight, .again = flight->phase == FLIGHT_RESTING };
+    struct load load = { .flight = flight,
+                         .again = flight->phase == FLIGHT_RESTING,
+                         .limit = limit_of(flight) };
     struct gk_error err = { 0 };
-    enum gk_status status = fill(&load, &err);
+    enum gk_status status;
     size_t size = 0;
 
+    if (load.limit == 0) {
+        uplink_save_now(flight->uplink);
+        return FLIGHT_NOTHING;
+    }
+    status = fill(&load, &err);
     if (status != GK_OK) {
         return give_up_reading(flight, &before, &err);
     }
     lane->due_ms = 0;
     if (load.envelope.count == 0) {
         return find_nothing(&load);
+    }
+    if (flight->count < before.count) {
+        flight->trial = (struct uplink_trial){ 0 }; /* that was of more */
     }
     /* A batch that is sent in parts leaves its rest to the next. */
     if (!load.again || (flight->lane == SPOOL_POINTS && flight->last < lane->cursor)) {

@@ -5,6 +5,12 @@
  * A flight is what one request carries: messages of one lane with consecutive numbers. It stays in
  * its place until the hub took it or it was set aside, so that nothing of the same topic passes it.
  * No text is kept: what is sent again is read from the spool again.
+ *
+ * A request's id is the number of its last message. The hub may answer late, to one that was sent
+ * before a crash, when another that ends with the same message waits for its answer. That one may
+ * begin further in front; but what was in front of the first had been taken by the hub, or was
+ * refused or dropped and will not come back, since that is written before a batch goes. So what
+ * the hub says is true of all of it.
  */
 #ifndef GATEKEY_AGENT_SERVICE_UPLINK_INTERNAL_H
 #define GATEKEY_AGENT_SERVICE_UPLINK_INTERNAL_H
@@ -66,6 +72,7 @@ struct uplink {
     bool full;             /* the link takes no more until something is acknowledged */
     bool doubtful;         /* the hub is silent: ask for another connection */
     bool saving;           /* save_source is set */
+    bool unwritten;        /* what was settled could not be written when that was last tried */
     uint64_t pause_ms;     /* nothing before then */
     uint64_t next_us;      /* by the rate: the next request not before then */
     uint64_t answered_ms;  /* when the hub last answered anything */
@@ -87,6 +94,8 @@ struct uplink {
 void uplink_pump(struct uplink *uplink);
 /* Something was settled or refused: write that, not at once but soon. */
 void uplink_save_soon(struct uplink *uplink);
+/* Something waits for that to be written; it is sent then. */
+void uplink_save_now(struct uplink *uplink);
 
 /* --- uplink-flight.c -------------------------------------------------------------------------- */
 

@@ -233,20 +233,32 @@ static int on_save(sd_event_source *source, uint64_t time, void *context)
     (void)source;
     (void)time;
     uplink->saving = false;
-    if (intake_commit(uplink->service->intake, NULL) != GK_OK) {
+    uplink->unwritten = true; /* so it is while those are woken that a failure is told to */
+    if (intake_commit(uplink->service->intake, NULL) == GK_OK) {
+        uplink->unwritten = false;
+    } else {
         uplink_save_soon(uplink);
     }
     return 0;
 }
 
+static void save_in(struct uplink *uplink, uint64_t wait_ms)
+{
+    uplink->saving = true;
+    sd_event_source_set_time_relative(uplink->save_source, wait_ms * 1000);
+    sd_event_source_set_enabled(uplink->save_source, SD_EVENT_ONESHOT);
+}
+
 void uplink_save_soon(struct uplink *uplink)
 {
-    if (uplink->saving) {
-        return;
+    if (!uplink->saving) {
+        save_in(uplink, SPOOL_SETTLE_MS);
     }
-    uplink->saving = true;
-    sd_event_source_set_time_relative(uplink->save_source, (uint64_t)SPOOL_SETTLE_MS * 1000);
-    sd_event_source_set_enabled(uplink->save_source, SD_EVENT_ONESHOT);
+}
+
+void uplink_save_now(struct uplink *uplink)
+{
+    save_in(uplink, 0);
 }
 
 /* --- what happens ------------------------------------------------------------------------------
@@ -343,6 +355,9 @@ enum gk_status uplink_new(struct service *service, struct uplink **uplink, struc
     code = add_timer(made, on_wake, &made->wake_source);
     if (code >= 0) {
         code = add_timer(made, on_save, &made->save_source);
+    }
+    if (code >= 0) {
+        code = sd_event_source_set_time_accuracy(made->save_source, 1);
     }
     if (code >= 0) {
         code = add_timer(made, uplink_on_wait_over, &made->wait_source);

@@ -155,6 +155,16 @@ uint64_t spool_undone(const struct spool *spool)
     return spool->undone;
 }
 
+bool spool_may_return(const struct spool *spool, enum spool_lane lane)
+{
+    for (size_t i = 0; i < spool->refused_count; i++) {
+        if (spool_share_of(spool->refused[i].id) == lane) {
+            return true;
+        }
+    }
+    return spool->in_transaction && spool->now.dropped != spool->kept.dropped;
+}
+
 bool spool_has_settled(const struct spool *spool)
 {
     return spool->settled_count > 0 || spool->refused_count > 0;

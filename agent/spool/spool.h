@@ -6,7 +6,7 @@
  * Messages are numbered when they are put; a number is never given twice in the life of an
  * identity, a spool that had to be begun anew included: it is the MQTT envelope's id, by which a
  * hub tells that it got something twice. Each lane has numbers of its own, without a gap as they
- * are put, so that a batch of n messages sent with the id of its first one says which they were.
+ * are put, so that a batch of n messages sent with the id of its last one says which they were.
  * Within a lane, and so within a topic, order is kept.
  *
  * Everything between two spool_commit() is one transaction: what was put is durable when
@@ -127,6 +127,12 @@ enum gk_status spool_next(struct spool *spool, enum spool_lane lane, int64_t aft
  * differs when something may have come back since, anywhere in a lane.
  */
 uint64_t spool_undone(const struct spool *spool);
+
+/*
+ * Would a crash now bring back a message of this lane that the hub does not have? One of it was
+ * refused since the last commit, or one of any was dropped.
+ */
+bool spool_may_return(const struct spool *spool, enum spool_lane lane);
 
 /* The hub has these: count and forget them. Written with the next commit, or within
  * SPOOL_SETTLE_MS by the owner calling spool_commit(). Numbers not there (dropped) are skipped. */

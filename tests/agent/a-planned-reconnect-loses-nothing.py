@@ -156,7 +156,7 @@ class BetweenTwo(GatekeydTest):
         for topic, ident, message in self.heard:
             if topic.startswith("thing/measurepoint/post"):
                 entries = message["params"] if topic.endswith("/batch") else [message["params"]]
-                found += [(entry["number"], int(ident) + place) for place, entry in enumerate(entries)]
+                found += [(entry["number"], int(ident) - len(entries) + 1 + place) for place, entry in enumerate(entries)]
         return found
 
     def leave(self, service):

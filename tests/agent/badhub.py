@@ -74,10 +74,16 @@ class BadHub:
                         self.links.append(link)
                         Peer(link).serve(self)
 
-    def close(self):
-        self.gate.set()
-        for link in [self.listener, *self.links]:
+    def cut(self):
+        """All connections, as they are."""
+        for link in self.links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.gate.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
         self.listener.close()
         self.thread.join()

@@ -226,10 +226,10 @@ class Ledger:
         self.device = device
         self.applications = {}
         self.offset = 0
-        self.first = {}  # (application, number) -> the number of the envelope it first arrived under
+        self.first = {}  # (application, number) -> the number it first arrived under
         self.order = collections.defaultdict(list)  # application -> its numbers as they first arrived
-        self.holder = {}  # number of an envelope -> what it was used for
-        self.last = {}  # (lane, topic) -> the highest number of an envelope that first arrived
+        self.holder = {}  # number -> what it was used for
+        self.last = {}  # (lane, topic) -> the highest number that first arrived
         self.arrivals = self.envelopes = self.duplicates = self.again = 0
         self.refused = set()
         self.strange = []
@@ -251,11 +251,12 @@ class Ledger:
         batch = post.topic.endswith("/batch")
         self.envelopes += 1
         entries = envelope["params"] if batch else [envelope["params"]]
+        first = int(envelope["id"]) - len(entries) + 1  # a request is known by the last message in it
         for index, params in enumerate(entries):
             what = self.message(post.topic, params)
             if what is None:
                 what = ("", post.topic, json.dumps(params))  # nobody's here: the service's own
-            self.arrive(post, int(envelope["id"]) + index, what, len(entries) == 1)
+            self.arrive(post, first + index, what, len(entries) == 1)
 
     def message(self, topic, params):
         """Which application's it is, and its number."""

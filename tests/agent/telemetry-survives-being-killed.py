@@ -158,22 +158,22 @@ class Sees(unittest.TestCase):
             self.ledger(*posts).check(self)
 
     def test_what_is_right(self):
-        for posts in ([(10, "/batch", [1, 2, 3], 200)], [(10, "", [1], 200), (11, "/batch", [2, 3], 200)],
-                      [(10, "/batch", [1, 2], 200), (10, "/batch", [1, 2, 3], 200)],
-                      [(10, "/batch", [1, 2, 3], 1206), (10, "", [1], 1206), (11, "", [2], 200), (12, "", [3], 200)]):
+        for posts in ([(12, "/batch", [1, 2, 3], 200)], [(10, "", [1], 200), (12, "/batch", [2, 3], 200)],
+                      [(11, "/batch", [1, 2], 200), (12, "/batch", [1, 2, 3], 200)],
+                      [(12, "/batch", [1, 2, 3], 1206), (10, "", [1], 1206), (11, "", [2], 200), (12, "", [3], 200)]):
             self.ledger(*posts).check(self)
 
     def test_what_is_wrong(self):
-        self.refuses("did not arrive", (10, "/batch", [1, 2], 200))
-        self.refuses("did not arrive", (10, "/batch", [1, 2, 3], 1206))
-        self.refuses("told apart", (10, "/batch", [1, 2], 200), (12, "/batch", [2, 3], 200))
-        self.refuses("told apart", (10, "/batch", [1, 2], 200), (11, "", [3], 200))
+        self.refuses("did not arrive", (11, "/batch", [1, 2], 200))
+        self.refuses("did not arrive", (12, "/batch", [1, 2, 3], 1206))
+        self.refuses("told apart", (11, "/batch", [1, 2], 200), (13, "/batch", [2, 3], 200))
+        self.refuses("told apart", (11, "/batch", [1, 2], 200), (11, "", [3], 200))
         self.refuses("told apart", (11, "", [1], 200), (12, "", [2], 200), (10, "", [3], 200))
-        self.refuses("order", (10, "/batch", [1, 3, 2], 200))
+        self.refuses("order", (12, "/batch", [1, 3, 2], 200))
 
     def test_what_does_not_add_up(self):
         counters = {"accepted": 3, "acknowledged": 3, "refused": 0, "dropped": 0, "stored": 0}
-        ledger = self.ledger((10, "/batch", [1, 2, 3], 200))
+        ledger = self.ledger((12, "/batch", [1, 2, 3], 200))
         ledger.read()
         self.assertEqual(ledger.balance(counters), "")
         for changed in ({"accepted": 4}, {"accepted": 4, "stored": 1}, {"acknowledged": 2, "refused": 1}):

@@ -116,6 +116,34 @@ static void drops_what_is_under_way_as_well(void **state)
     spool_close(spool);
 }
 
+/* Not what was settled: the hub has that. */
+static void knows_what_a_crash_would_bring_back(void **state)
+{
+    struct spool *spool = open_small(2 * COST(POINTS, 1));
+    int64_t a = rig_store(spool, POINTS, 1, "a"), b = rig_store(spool, POINTS, 2, "b");
+    uint64_t count = 0;
+
+    (void)state;
+    spool_settle(spool, a, a);
+    assert_false(spool_may_return(spool, SPOOL_POINTS));
+    rig_put(spool, POINTS, 3, "c"); /* in the room of a */
+    assert_false(spool_may_return(spool, SPOOL_POINTS));
+    rig_put(spool, POINTS, 4, "d"); /* in that of b */
+    assert_true(spool_may_return(spool, SPOOL_POINTS));
+    rig_commit(spool);
+    assert_false(spool_may_return(spool, SPOOL_POINTS));
+    assert_int_equal(spool_refuse(spool, b + 1, 0, 1206, "c", NULL), GK_OK);
+    assert_true(spool_may_return(spool, SPOOL_POINTS));
+    assert_false(spool_may_return(spool, SPOOL_KEPT));
+    rig_commit(spool);
+    assert_false(spool_may_return(spool, SPOOL_POINTS));
+    assert_int_equal(spool_drop(spool, b + 2, &count, NULL), GK_OK);
+    assert_true(spool_may_return(spool, SPOOL_POINTS));
+    rig_commit(spool);
+    assert_false(spool_may_return(spool, SPOOL_POINTS));
+    spool_close(spool);
+}
+
 static void drops_what_is_too_old(void **state)
 {
     struct spool *spool = rig_open();
@@ -210,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup(drops_nothing_else_and_says_that_it_is_full, rig_setup),
         cmocka_unit_test_setup(drops_nothing_while_what_was_settled_makes_room, rig_setup),
         cmocka_unit_test_setup(drops_what_is_under_way_as_well, rig_setup),
+        cmocka_unit_test_setup(knows_what_a_crash_would_bring_back, rig_setup),
         cmocka_unit_test_setup(drops_what_is_too_old, rig_setup),
         cmocka_unit_test_setup(bounds_what_was_refused, rig_setup),
         cmocka_unit_test_setup(shrinks_when_a_backlog_is_gone, rig_setup),

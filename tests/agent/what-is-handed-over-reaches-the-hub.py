@@ -36,6 +36,10 @@ class Heard:
         self.entries = params if self.topic.endswith("/batch") else [params]
         self.count = len(self.entries)
 
+    def first(self):
+        """The number that its first entry was accepted under; the id is the last one's."""
+        return self.ident - self.count + 1
+
     def numbers(self):
         return [entry["n"] for entry in self.entries if "n" in entry]
 
@@ -118,8 +122,8 @@ class Uplink(GatekeydTest):
         counters = self.drained(service)
         self.assertEqual((counters["accepted"], counters["acknowledged"]), (2501, 2501))
         self.assertEqual([heard.count for heard in self.heard], [1, 1000, 1000, 500])
-        # The id of a request and the place in it are the number that was told.
-        self.assertEqual([heard.ident for heard in self.heard[1:]], [ids[0], ids[1000], ids[2000]])
+        # The id of a request is the number that was told for the last one in it.
+        self.assertEqual([heard.ident for heard in self.heard[1:]], [ids[999], ids[1999], ids[2499]])
         self.assertEqual(sum((heard.numbers() for heard in self.heard[1:]), []), list(range(2500)))
         self.check_shape()
 
@@ -224,7 +228,7 @@ class Uplink(GatekeydTest):
             service.start().connected()
         self.assertEqual(self.counters(service)["stored"], 10)
         wait_until("the hub has it again", lambda: self.held)
-        begun = {heard.ident for heard in self.heard if heard.numbers()[0] == 0}
+        begun = {heard.first() for heard in self.heard if heard.numbers()[0] == 0}
         self.assertEqual(begun, {ids[0]})
         # Half a minute later it comes once more on this connection, and then on another.
         came = len(self.heard)
@@ -236,7 +240,111 @@ class Uplink(GatekeydTest):
         self.assertIn("the hub does not answer any more; connecting anew", "\n".join(service.lines()))
         self.assertEqual(self.drained(service)["acknowledged"], 10)
         for heard in self.heard:
-            self.assertEqual([heard.ident + place for place in range(heard.count)], [ids[number] for number in heard.numbers()])
+            self.assertEqual([heard.first() + place for place in range(heard.count)], [ids[number] for number in heard.numbers()])
+
+    def kill(self, service):
+        service.process.kill()
+        service.process.wait()
+        service.another_day()
+        service.start().connected()
+
+    def held_again(self, numbers):
+        """The next batch that waits for its answer, which is of these."""
+        wait_until("the hub has the next batch", lambda: self.held and self.held[-1][2].count > 1)
+        self.assertEqual(self.held[-1][2].numbers(), numbers)
+        return self.held.pop()
+
+    def test_takes_a_late_answer_for_what_it_answers(self):
+        """It is killed with a batch on its way, and has more when the answer to that one comes. Then the hub loses the more."""
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        self.hand_over(service, 2)
+        self.code = lambda heard: None
+        go_on()
+        early = self.held_again([0, 1])
+        self.hand_over(service, 2, first=2)
+        self.kill(service)
+        peer, topic, _ = self.held_again([0, 1, 2, 3])
+        self.answer(peer, topic, early[2])
+        self.code = lambda heard: 200
+        came = len(self.heard)
+        service.another_day()
+        self.door.cut()
+        self.hand_over(service, 1, first=4)
+        wait_until("what came last is there", lambda: any(4 in heard.numbers() for heard in self.heard[came:]))
+        self.assertEqual(sum((heard.numbers() for heard in self.heard[came:]), []), [0, 1, 2, 3, 4])
+        self.assertEqual(self.drained(service)["acknowledged"], 6)
+
+    def test_counts_nothing_that_was_refused_as_taken_by_a_late_answer(self):
+        """It is killed when one of a batch is refused, and the rest on its way; the answer to that comes later."""
+        service = self.gateway()
+        go_on = self.hold_one(service)
+        self.hand_over(service, 4)
+        self.code = lambda heard: 1206 if 0 in heard.numbers() else 200 if heard.count == 1 else None
+        go_on()
+        early = self.held_again([2, 3])
+        self.code = lambda heard: None
+        self.kill(service)
+        wait_until("the hub has what is left", lambda: self.held and self.held[-1][2].ident == early[2].ident)
+        peer, topic, _ = self.held.pop()
+        self.answer(peer, topic, early[2])
+        self.code = lambda heard: 1206 if 0 in heard.numbers() else 200
+        counters = self.drained(service)
+        self.assertEqual((counters["acknowledged"], counters["refused"]), (4, 1), counters)
+
+    def test_goes_on_one_by_one_where_nothing_can_be_written(self):
+        """What was refused would come back: a batch that is known by its end may begin before or behind it."""
+        service = self.service(port=self.door.port)
+        disk = os.path.join(service.folder, "disk")
+        os.mkdir(disk)
+        service.enrol().start(LD_PRELOAD=os.path.join(BUILD, "tests/agent/.libs/slow-disk.so"), SLOW_DISK=disk).connected()
+        go_on = self.hold_one(service)
+        self.hand_over(service, 8)
+        with open(os.path.join(disk, "fail"), "wb"):
+            pass
+        self.code = lambda heard: 1206 if 0 in heard.numbers() else 200
+        go_on()
+        wait_until("it is refused alone", lambda: [0] in [heard.numbers() for heard in self.heard])
+        wait_until("the others were sent", lambda: 7 in self.heard[-1].numbers())
+        sent = [heard.numbers() for heard in self.heard]
+        self.assertEqual(sent[sent.index([0]):], [[number] for number in range(8)])
+        os.unlink(os.path.join(disk, "fail"))
+        counters = self.drained(service)
+        self.assertEqual((counters["acknowledged"], counters["refused"]), (8, 1), counters)
+
+    def test_sends_no_batch_before_it_is_written_what_was_dropped_in_front_of_it(self):
+        """Its oldest make room for new ones while the hub's answer comes, and the disk takes its time."""
+        service = self.service(port=self.door.port)
+        service.settings["spool"] = {"max_size": "1M"}
+        service.configure()
+        disk = os.path.join(service.folder, "disk")
+        os.mkdir(disk)
+        service.enrol().start(LD_PRELOAD=os.path.join(BUILD, "tests/agent/.libs/slow-disk.so"), SLOW_DISK=disk).connected()
+        go_on = self.hold_one(service)
+        self.code = lambda heard: None
+        self.hand_over(service, 8, "thing/event/a/post", first=100, text="x" * 100000)
+        wait_until("the hub has the first", lambda: len(self.heard) == 2)
+        self.held.pop()
+        self.hand_over(service, 12, text="x" * 20000)
+        os.mkfifo(os.path.join(disk, "hold"))
+        with service.open() as link:
+            link.sendall(b'{"op":"status"}\n')
+            link.recv(1)
+            service.process.send_signal(signal.SIGSTOP)
+            link.sendall(json.dumps({"op": "publish", "topic": POST, "params": {"n": 12, "text": "x" * 10000}}).encode() + b"\n")
+            go_on()
+            time.sleep(0.2)  # both are there when it looks, as a rule
+            service.process.send_signal(signal.SIGCONT)
+            time.sleep(0.5)  # it sends what it sends, and then waits for the disk
+            early = [heard.numbers() for heard in self.heard[2:]]
+            self.code = lambda heard: 200
+            os.rename(os.path.join(disk, "hold"), os.path.join(disk, "held"))
+            os.close(os.open(os.path.join(disk, "held"), os.O_WRONLY))
+        # A batch may have gone with what was dropped only then.
+        self.assertIn(early, ([], [list(range(12))]))
+        while self.held:
+            self.answer(*self.held.pop())
+        wait_until("the hub has the new one", lambda: any(12 in heard.numbers() for heard in self.heard))
 
     def offer(self, service, count, body):
         """Hand over whether it is taken or not; how often it was."""
