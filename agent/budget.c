@@ -305,8 +305,30 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
     return write_record(fd, now, &record, err);
 }
 
+/* Its own may be too old to be there, and others may have filled the file, or come since: the
+ * newest are what counts. */
+static void insert(struct record *record, int64_t sent_ms)
+{
+    unsigned place = record->count;
+
+    while (place > 0 && record->connects[place - 1] > sent_ms) {
+        place--;
+    }
+    if (record->count == AGENT_BUDGET_CONNECTS) {
+        if (place == 0) {
+            return;
+        }
+        drop(record, record->connects[0]);
+        place--;
+    }
+    memmove(&record->connects[place + 1], &record->connects[place],
+            (record->count - place) * sizeof(record->connects[0]));
+    record->connects[place] = sent_ms;
+    record->count++;
+}
+
 enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
-                                 int64_t taken_ms, struct gk_error *err)
+                                 int64_t taken_ms, int64_t sent_ms, struct gk_error *err)
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
@@ -316,11 +338,7 @@ enum gk_status agent_budget_sent(const char *directory, const struct agent_momen
         return status;
     }
     drop(&record, taken_ms);
-    /* Its own is too old to be there, and others filled the file: the newest is what counts. */
-    if (record.count == AGENT_BUDGET_CONNECTS) {
-        drop(&record, record.connects[0]);
-    }
-    record.connects[record.count++] = now->since_boot_ms;
+    insert(&record, sent_ms);
     return write_record(fd, now, &record, err);
 }
 
@@ -343,8 +361,8 @@ int64_t agent_budget_miss_ms(unsigned misses, uint32_t jitter, int64_t spread_ms
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
-                                   struct gk_error *err)
+                                   int64_t failed_ms, uint32_t jitter, int64_t spread_ms,
+                                   int64_t *wait_ms, struct gk_error *err)
 {
     CLEANUP(gk_closep) int fd = -1;
     struct record record;
@@ -356,11 +374,11 @@ enum gk_status agent_budget_failed(const char *directory, const struct agent_mom
     if (record.failures < FAILURES_MAX) {
         record.failures++;
     }
-    record.not_before = now->since_boot_ms + delay_after(record.failures, AGENT_BACKOFF_FIRST_MS,
-                                                         AGENT_BACKOFF_LAST_MS, spread_ms, jitter);
+    record.not_before = failed_ms + delay_after(record.failures, AGENT_BACKOFF_FIRST_MS,
+                                                AGENT_BACKOFF_LAST_MS, spread_ms, jitter);
     status = write_record(fd, now, &record, err);
     if (status == GK_OK) {
-        *wait_ms = earliest(&record, 1, true) - now->since_boot_ms;
+        *wait_ms = later(earliest(&record, 1, true) - now->since_boot_ms, 0);
     }
     return status;
 }

@@ -13,9 +13,10 @@
  * looked at. What happened before a reboot counts as if it happened when the machine came up, the
  * latest that it can have been.
  *
- * Threads and processes: every call locks the file (flock(2)) and is complete in itself.
- * Errors: see error.h; besides its own every function may fail with GK_FILE_DENIED, GK_FILE_FAILED,
- * GK_DISK_FULL. A file that makes no sense counts as a spent budget, and is written anew.
+ * Threads and processes: every call locks the file (agent_file_lock()) and is complete in itself.
+ * Errors: see error.h; besides its own every function may fail with GK_BUSY (somebody else holds
+ * that lock), GK_FILE_DENIED, GK_FILE_FAILED, GK_DISK_FULL. A file that makes no sense counts as a
+ * spent budget, and is written anew.
  */
 #ifndef GATEKEY_AGENT_BUDGET_H
 #define GATEKEY_AGENT_BUDGET_H
@@ -64,19 +65,22 @@ enum gk_status agent_budget_room(const char *directory, const struct agent_momen
 enum gk_status agent_budget_give_back(const char *directory, const struct agent_moment *now,
                                       int64_t taken_ms, struct gk_error *err) GK_MUST_CHECK;
 
-/* The CONNECT that was taken at taken_ms leaves only now: the hub's window counts from here. */
+/* The CONNECT that was taken at taken_ms left only at sent_ms, which may be a while ago: the hub's
+ * window counts from then. */
 enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
-                                 int64_t taken_ms, struct gk_error *err) GK_MUST_CHECK;
+                                 int64_t taken_ms, int64_t sent_ms,
+                                 struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Note that an attempt failed or a connection ended, and say how long the service shall wait.
+ * Note that an attempt failed or a connection ended, at failed_ms since boot, and say how long the
+ * service shall wait from now.
  * jitter is a random number of the caller's, all of its range; the wait is longer by jitter/2^32
  * halves of itself, and by as much of spread_ms: a hub that ends all its connections at the same
  * instant would have everybody back within four seconds otherwise (docs/backoff.md).
  */
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
-                                   struct gk_error *err) GK_MUST_CHECK;
+                                   int64_t failed_ms, uint32_t jitter, int64_t spread_ms,
+                                   int64_t *wait_ms, struct gk_error *err) GK_MUST_CHECK;
 
 /* How long the service shall wait after so many attempts in a row that sent no CONNECT, 1 or more;
  * jitter and spread_ms as above. A pure function. */

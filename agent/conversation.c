@@ -319,7 +319,7 @@ static void settle_budget(const struct conversation *talk, int64_t taken_ms)
         return;
     }
     if (talk->link != NULL && agent_link_has_sent_connect(talk->link)) {
-        (void)!agent_budget_sent(directory, &now, taken_ms, NULL);
+        (void)!agent_budget_sent(directory, &now, taken_ms, now.since_boot_ms, NULL);
     } else {
         (void)!agent_budget_give_back(directory, &now, taken_ms, NULL);
     }

@@ -253,10 +253,17 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int64_t lock_wait_ms = LOCK_WAIT_MS;
+
+void agent_file_wait_for_locks(bool wait)
+{
+    lock_wait_ms = wait ? LOCK_WAIT_MS : 0;
+}
+
 enum gk_status agent_file_lock(int fd, const char *path, struct gk_error *err)
 {
     const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-    int64_t deadline = now_ms() + LOCK_WAIT_MS;
+    int64_t deadline = now_ms() + lock_wait_ms;
 
     while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR) {

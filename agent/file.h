@@ -15,6 +15,8 @@
 #include "error.h"
 #include "identity/identity.h"
 
+#include <stdbool.h>
+
 /* Who may read a file. Group means the group gatekey where there is one, so that gatekeyd can read
  * it. */
 enum agent_audience {
@@ -58,6 +60,9 @@ enum gk_status agent_file_make_directory(const char *directory, struct gk_error 
  * hold it for ever, so this waits for some seconds only. Fails with GK_BUSY then.
  */
 enum gk_status agent_file_lock(int fd, const char *path, struct gk_error *err) GK_MUST_CHECK;
+
+/* Not so in a process that has a loop to keep, and comes back by itself; as long as it has. */
+void agent_file_wait_for_locks(bool wait);
 
 /* Remove what writers that were killed left beside the files. Only for the holder of the lock. */
 enum gk_status agent_file_sweep(const char *directory, struct gk_error *err) GK_MUST_CHECK;

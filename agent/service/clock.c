@@ -18,12 +18,13 @@
     ((int64_t)3600 * 1000) /* a look is good for so long while the clocks run alike \
                             */
 #define ALIKE_MS 1000
-#define PAST_MS 1000 /* surely past what was waited for */
+#define PAST_MS 1000                 /* surely past what was waited for */
+#define AGAIN_US ((uint64_t)2000000) /* after somebody else held clock.json */
 #define EVENT "clockTampered"
 
 struct clock_watch {
     struct service *service;
-    sd_event_source *set_source, *save_source, *grace_source;
+    sd_event_source *set_source, *save_source, *again_source, *grace_source;
     struct watch *file_watch;
     struct agent_clock_mark mark;
     struct agent_clock_report report;
@@ -97,15 +98,34 @@ static bool put(struct agent_clock_record *record, void *context)
     return true;
 }
 
+/* gatekey has the file for a moment; the event loop does not wait for whoever has it for longer. */
+static void save_again(struct clock_watch *watch)
+{
+    sd_event_source_set_time_relative(watch->again_source, AGAIN_US);
+    sd_event_source_set_enabled(watch->again_source, SD_EVENT_ONESHOT);
+}
+
 static void save(struct clock_watch *watch)
 {
     struct gk_error err = { 0 };
+    enum gk_status status =
+        agent_clock_change(watch->service->config->state_directory, put, watch, &err);
 
-    if (agent_clock_change(watch->service->config->state_directory, put, watch, &err) != GK_OK) {
+    if (status == GK_BUSY) {
+        save_again(watch);
+    } else if (status != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "keep what is known of the clock", &err);
     } else {
         watch->is_saved = true;
     }
+}
+
+static int on_again(sd_event_source *source, uint64_t time, void *context)
+{
+    (void)source;
+    (void)time;
+    save(context);
+    return 0;
 }
 
 static void load(struct clock_watch *watch, struct agent_clock_record *record)
@@ -313,7 +333,15 @@ static int add_timers(struct clock_watch *watch)
         code = sd_event_add_time_relative(event, &watch->grace_source, CLOCK_BOOTTIME, GRACE_US, 0,
                                           on_grace_over, watch);
     }
-    return code >= 0 ? sd_event_source_set_enabled(watch->grace_source, SD_EVENT_OFF) : code;
+    if (code >= 0) {
+        code = sd_event_add_time_relative(event, &watch->again_source, CLOCK_BOOTTIME, AGAIN_US, 0,
+                                          on_again, watch);
+    }
+    if (code < 0) {
+        return code;
+    }
+    sd_event_source_set_enabled(watch->again_source, SD_EVENT_OFF);
+    return sd_event_source_set_enabled(watch->grace_source, SD_EVENT_OFF);
 }
 
 static int add_set_source(struct clock_watch *watch)
@@ -459,6 +487,7 @@ void clock_watch_free(struct clock_watch *watch)
     watch_free(watch->file_watch);
     sd_event_source_disable_unref(watch->set_source);
     sd_event_source_disable_unref(watch->save_source);
+    sd_event_source_disable_unref(watch->again_source);
     sd_event_source_disable_unref(watch->grace_source);
     free(watch);
 }

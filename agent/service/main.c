@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatekeyd: keeps this gateway connected to its hub (gatekeyd(8)). */
 #include "agent/exit.h"
+#include "agent/file.h"
 #include "agent/service/log.h"
 #include "agent/service/service.h"
 #include "config.h"
@@ -198,6 +199,9 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
         status = clock_watch_new(service, &service->clock, err);
     }
     if (status == GK_OK) {
+        status = patience_new(service, &service->patience, err);
+    }
+    if (status == GK_OK) {
         status = session_new(service, &service->session, err);
     }
     return status;
@@ -205,11 +209,13 @@ static enum gk_status start_parts(struct service *service, struct gk_error *err)
 
 static void stop_parts(struct service *service)
 {
+    agent_file_wait_for_locks(true); /* what is written down now is not written later */
     server_free(service->server);
     if (service->uplink != NULL) {
         uplink_down(service->uplink);
     }
     session_free(TAKE(service->session));
+    patience_free(TAKE(service->patience));
     metrics_free(TAKE(service->metrics));
     clock_watch_free(service->clock);
     relay_free(TAKE(service->relay));
@@ -225,8 +231,10 @@ static void stop_parts(struct service *service)
 
 static enum gk_status serve(struct service *service, struct gk_error *err)
 {
-    enum gk_status status = start_parts(service, err);
+    enum gk_status status;
 
+    agent_file_wait_for_locks(false);
+    status = start_parts(service, err);
     if (status == GK_OK) {
         int code;
 

@@ -86,8 +86,8 @@ static void carry_out_plan(struct session *session)
         return;
     }
     if ((stands || session->plan == PLAN_TRY) &&
-        patience_room(session->service, session->plan == PLAN_TRY ? 2 : 1, &wait_ms, &err) !=
-            GK_OK) {
+        patience_room(session->service->patience, session->plan == PLAN_TRY ? 2 : 1, &wait_ms,
+                      &err) != GK_OK) {
         plan_again(session, &err);
     } else if (wait_ms > 0) {
         put_plan_off(session, wait_ms);

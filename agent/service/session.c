@@ -10,7 +10,6 @@
 /* For a new certificate, so that there is time for the way back in the 30 s that messages are kept.
  */
 #define TRY_MS 12000
-#define NONE_TAKEN INT64_MIN
 #define KNOCK_MS ((int64_t)6 * 3600 * 1000) /* how often while our certificate is revoked */
 
 uint64_t service_now_ms(void)
@@ -51,7 +50,7 @@ static void go_back(struct session *session, const struct gk_error *why, bool se
     log_failure(LOG_LEVEL_WARNING, "connect with the new certificate", why);
     log_line(LOG_LEVEL_NOTICE, "going back to the certificate in use");
     if (!sent) {
-        patience_give_back(session->service, session->taken_ms);
+        patience_give_back(session->service->patience, session->taken_ms);
     }
     session_tell(session, why);
     session_attempt(session, false);
@@ -67,9 +66,9 @@ static int64_t be_patient(struct session *session, bool sent, bool lost)
 {
     if (sent) {
         session->misses = 0;
-        return patience_failed(session->service, lost);
+        return patience_failed(session->service->patience, lost);
     }
-    return patience_missed(session->service, session->taken_ms, ++session->misses, lost);
+    return patience_missed(session->service->patience, session->taken_ms, ++session->misses, lost);
 }
 
 /* The attempt or the connection is over. */
@@ -134,7 +133,7 @@ static void count_connect(struct session *session)
 {
     if (!session->counted && agent_link_has_sent_connect(session->link)) {
         session->counted = true;
-        session->taken_ms = patience_sent(session->service, session->taken_ms);
+        session->taken_ms = patience_sent(session->service->patience, session->taken_ms);
     }
 }
 
@@ -179,7 +178,7 @@ static int on_lasting(sd_event_source *source, uint64_t time, void *context)
 
     (void)source;
     (void)time;
-    patience_lasted(session->service);
+    patience_lasted(session->service->patience);
     return 0;
 }
 
@@ -312,8 +311,8 @@ void session_attempt(struct session *session, bool patient)
         session_leave(session, CLOCK_WRONG, &err);
         return;
     }
-    session->taken_ms = NONE_TAKEN; /* the last one may have been sent: it is not given back */
-    status = patience_take(session->service, patient, &wait_ms, &session->taken_ms, &err);
+    session->taken_ms = PATIENCE_NONE; /* the last one may have been sent: it is not given back */
+    status = patience_take(session->service->patience, patient, &wait_ms, &session->taken_ms, &err);
     if (status == GK_OK && wait_ms > 0) {
         put_off(session, wait_ms);
         return;

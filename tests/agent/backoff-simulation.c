@@ -126,7 +126,9 @@ static int64_t attempt(struct run *run, struct gateway *g)
     note(run->connects, g->now.since_boot_ms);
     g->connects[g->count++] = g->now.since_boot_ms;
     if (!succeeds) {
-        check(agent_budget_failed(run->folder, &g->now, draw(run), 0, &wait_ms, &err), &err);
+        check(agent_budget_failed(run->folder, &g->now, g->now.since_boot_ms, draw(run), 0,
+                                  &wait_ms, &err),
+              &err);
         return wait_ms;
     }
     note(run->back, g->now.since_boot_ms);
@@ -149,7 +151,8 @@ static void live(struct run *run)
     take(run, &g.now, &wait_ms);
     check(agent_budget_lasted(run->folder, &g.now, &err), &err);
     g.now.since_boot_ms = LOST_MS;
-    check(agent_budget_failed(run->folder, &g.now, draw(run), run->spread_ms, &wait_ms, &err),
+    check(agent_budget_failed(run->folder, &g.now, g.now.since_boot_ms, draw(run), run->spread_ms,
+                              &wait_ms, &err),
           &err);
     while (wait_ms > 0 && g.attempts < ATTEMPTS_MAX) {
         g.now.since_boot_ms += wait_ms;

@@ -50,8 +50,9 @@ enum gk_status agent_budget_give_back(const char *directory, const struct agent_
 }
 
 enum gk_status agent_budget_sent(const char *directory, const struct agent_moment *now,
-                                 int64_t taken_ms, struct gk_error *err)
+                                 int64_t taken_ms, int64_t sent_ms, struct gk_error *err)
 {
+    (void)sent_ms;
     return agent_budget_give_back(directory, now, taken_ms, err);
 }
 
@@ -64,11 +65,12 @@ int64_t agent_budget_miss_ms(unsigned misses, uint32_t jitter, int64_t spread_ms
 }
 
 enum gk_status agent_budget_failed(const char *directory, const struct agent_moment *now,
-                                   uint32_t jitter, int64_t spread_ms, int64_t *wait_ms,
-                                   struct gk_error *err)
+                                   int64_t failed_ms, uint32_t jitter, int64_t spread_ms,
+                                   int64_t *wait_ms, struct gk_error *err)
 {
     (void)directory;
     (void)now;
+    (void)failed_ms;
     (void)jitter;
     (void)spread_ms;
     (void)err;

@@ -230,6 +230,14 @@ dist_check_SCRIPTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 TPM_TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 
+# Who holds a lock; patient-loop is preloaded.
+check_LTLIBRARIES += tests/agent/patient-loop.la
+tests_agent_patient_loop_la_SOURCES = tests/agent/patient-loop.c
+tests_agent_patient_loop_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+dist_check_SCRIPTS += tests/agent/a-held-lock-holds-nobody-up.py
+TESTS += tests/agent/a-held-lock-holds-nobody-up.py
+TPM_TESTS += tests/agent/a-held-lock-holds-nobody-up.py
+
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit
 

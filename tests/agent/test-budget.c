@@ -55,7 +55,8 @@ static int64_t failed(struct fixture *f, uint32_t jitter)
 {
     int64_t wait_ms = -1;
 
-    assert_int_equal(agent_budget_failed(f->directory, &f->now, jitter, 0, &wait_ms, &f->err),
+    assert_int_equal(agent_budget_failed(f->directory, &f->now, f->now.since_boot_ms, jitter, 0,
+                                         &wait_ms, &f->err),
                      GK_OK);
     return wait_ms;
 }
@@ -185,9 +186,9 @@ static void spreads_those_that_lost_their_connection(void **state)
         int64_t wait_ms = -1;
 
         assert_int_equal(agent_budget_lasted(f->directory, &f->now, &f->err), GK_OK);
-        assert_int_equal(
-            agent_budget_failed(f->directory, &f->now, jitters[i], 30000, &wait_ms, &f->err),
-            GK_OK);
+        assert_int_equal(agent_budget_failed(f->directory, &f->now, f->now.since_boot_ms,
+                                             jitters[i], 30000, &wait_ms, &f->err),
+                         GK_OK);
         assert_int_equal(wait_ms, waits[i]);
     }
 }
@@ -248,7 +249,8 @@ static void counts_a_connect_from_when_it_was_sent(void **state)
 
     spend(f);
     f->now.since_boot_ms += 57000;
-    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, &f->err), GK_OK);
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, f->now.since_boot_ms, &f->err),
+                     GK_OK);
     f->now.since_boot_ms = own + 120000;
     assert_int_equal(take(f, false), 1000);
     f->now.since_boot_ms = own + 122000;
@@ -267,9 +269,25 @@ static void counts_one_that_was_long_on_its_way(void **state)
 
     assert_int_equal(take(f, false), 0);
     f->now.since_boot_ms += 130000;
-    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, &f->err), GK_OK);
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, f->now.since_boot_ms, &f->err),
+                     GK_OK);
     assert_int_equal(take(f, false), AGENT_BUDGET_SPACING_MS);
     assert_int_equal(room(f, 3), 120000);
+}
+
+/* What could not be noted when it happened is noted later, and others were there before. */
+static void counts_those_that_are_told_late_in_their_order(void **state)
+{
+    struct fixture *f = *state;
+    int64_t own = f->now.since_boot_ms, end = own + AGENT_BUDGET_WINDOW_MS;
+
+    spend(f); /* at own, and a second and two after it */
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, own, own + 1500, &f->err), GK_OK);
+    assert_int_equal(room(f, 1), end + 1000 - f->now.since_boot_ms);
+    assert_int_equal(room(f, 2), end + 1500 - f->now.since_boot_ms);
+    /* One that is older than all three. */
+    assert_int_equal(agent_budget_sent(f->directory, &f->now, 1, own + 500, &f->err), GK_OK);
+    assert_int_equal(room(f, 1), end + 1000 - f->now.since_boot_ms);
 }
 
 static void waits_less_after_what_the_hub_did_not_see(void **state)
@@ -461,6 +479,7 @@ int main(void)
         CLAIM(gives_back_its_own_and_no_other),
         CLAIM(counts_a_connect_from_when_it_was_sent),
         CLAIM(counts_one_that_was_long_on_its_way),
+        CLAIM(counts_those_that_are_told_late_in_their_order),
         CLAIM(waits_less_after_what_the_hub_did_not_see),
         CLAIM(counts_across_a_reboot_from_its_beginning),
         CLAIM(keeps_the_count_of_failures_across_a_reboot),
