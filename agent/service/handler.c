@@ -270,12 +270,13 @@ static enum gk_status watch(struct handler_run *run, sd_event *event, unsigned t
 enum gk_status handler_start(sd_event *event, const struct handler_task *task, handler_done *done,
                              void *context, struct handler_run **run, struct gk_error *err)
 {
-    CLEANUP(run_freep) struct handler_run *made = calloc(1, sizeof(*made));
+    CLEANUP(run_freep) struct handler_run *made = NULL;
     enum gk_status status = handler_check(task->handler->argv[0], err);
 
     if (status != GK_OK) {
         return status;
     }
+    made = calloc(1, sizeof(*made));
     if (made == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }

@@ -387,6 +387,19 @@ static void refuses_a_link(void **state)
     assert_non_null(strstr(f->err.advice, "/true"));
 }
 
+/* gatekeyd's descriptor 0 would be closed, and at the next refusal whatever got that number. */
+static void closes_nothing_of_others_when_it_refuses(void **state)
+{
+    struct fixture *f = *state;
+
+    if (fcntl(STDIN_FILENO, F_GETFD) == -1) {
+        assert_int_equal(open("/dev/null", O_RDONLY), STDIN_FILENO);
+    }
+    write_program(f, "echo 1", 0644);
+    assert_int_not_equal(start(f, "{}", PATIENT_MS), GK_OK);
+    assert_int_not_equal(fcntl(STDIN_FILENO, F_GETFD), -1);
+}
+
 static void refuses_what_cannot_be_executed(void **state)
 {
     struct fixture *f = *state;
@@ -427,6 +440,7 @@ int main(void)
         CLAIM(refuses_somebody_elses_program),
         CLAIM(refuses_a_link),
         CLAIM(refuses_what_cannot_be_executed),
+        CLAIM(closes_nothing_of_others_when_it_refuses),
     };
 
     return cmocka_run_group_tests_name("handler", tests, NULL, NULL);
