@@ -395,3 +395,26 @@ tests_agent_test_uplink_verdict_SOURCES = tests/agent/test-uplink-verdict.c \
     agent/service/uplink-verdict.c
 tests_agent_test_uplink_verdict_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_uplink_verdict_LDADD = $(CMOCKA_LIBS)
+
+# The way from a program to the hub in one process, on a clock that the test moves.
+check_LTLIBRARIES += libpaperhub.la
+libpaperhub_la_SOURCES = tests/agent/loop.c tests/agent/loop.h \
+    tests/agent/paperhub.c tests/agent/paperhub.h
+libpaperhub_la_CPPFLAGS = $(paper_cppflags)
+paper_cppflags = $(libservice_la_CPPFLAGS) $(CMOCKA_CFLAGS)
+paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts \
+    -Wl,--wrap=session_publish,--wrap=session_publish_mid \
+    -Wl,--wrap=session_subscribe,--wrap=session_unsubscribe,--wrap=session_reconnect \
+    -Wl,--wrap=clock_watch_permit,--wrap=relay_is_up,--wrap=relay_publish \
+    -Wl,--wrap=log_line,--wrap=log_failure
+paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
+paper_tests = tests/agent/test-uplink \
+    tests/agent/test-uplink-again
+check_PROGRAMS += $(paper_tests)
+TESTS += $(paper_tests)
+tests_agent_test_uplink_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_uplink_LDFLAGS = $(paper_ldflags)
+tests_agent_test_uplink_LDADD = $(paper_ldadd)
+tests_agent_test_uplink_again_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_uplink_again_LDFLAGS = $(paper_ldflags)
+tests_agent_test_uplink_again_LDADD = $(paper_ldadd)
