@@ -409,7 +409,8 @@ paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts 
     -Wl,--wrap=log_line,--wrap=log_failure
 paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
 paper_tests = tests/agent/test-uplink \
-    tests/agent/test-uplink-again
+    tests/agent/test-uplink-again \
+    tests/agent/test-uplink-chance
 check_PROGRAMS += $(paper_tests)
 TESTS += $(paper_tests)
 tests_agent_test_uplink_CPPFLAGS = $(paper_cppflags)
@@ -418,3 +419,7 @@ tests_agent_test_uplink_LDADD = $(paper_ldadd)
 tests_agent_test_uplink_again_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_uplink_again_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_again_LDADD = $(paper_ldadd)
+tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_uplink_chance_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
+tests_agent_test_uplink_chance_LDFLAGS = $(paper_ldflags)
+tests_agent_test_uplink_chance_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
