@@ -408,11 +408,19 @@ paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts 
     -Wl,--wrap=clock_watch_permit,--wrap=relay_is_up,--wrap=relay_publish \
     -Wl,--wrap=log_line,--wrap=log_failure
 paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
-paper_tests = tests/agent/test-uplink \
+paper_tests = tests/agent/test-intake \
+    tests/agent/test-publisher \
+    tests/agent/test-uplink \
     tests/agent/test-uplink-again \
     tests/agent/test-uplink-chance
 check_PROGRAMS += $(paper_tests)
 TESTS += $(paper_tests)
+tests_agent_test_intake_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_intake_LDFLAGS = $(paper_ldflags)
+tests_agent_test_intake_LDADD = $(paper_ldadd)
+tests_agent_test_publisher_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_publisher_LDFLAGS = $(paper_ldflags)
+tests_agent_test_publisher_LDADD = $(paper_ldadd)
 tests_agent_test_uplink_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_uplink_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_LDADD = $(paper_ldadd)
