@@ -410,6 +410,7 @@ paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts 
 paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
 paper_tests = tests/agent/test-intake \
     tests/agent/test-publisher \
+    tests/agent/test-storage \
     tests/agent/test-uplink \
     tests/agent/test-uplink-again \
     tests/agent/test-uplink-chance
@@ -421,6 +422,10 @@ tests_agent_test_intake_LDADD = $(paper_ldadd)
 tests_agent_test_publisher_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_publisher_LDFLAGS = $(paper_ldflags)
 tests_agent_test_publisher_LDADD = $(paper_ldadd)
+tests_agent_test_storage_SOURCES = tests/agent/test-storage.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_storage_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
+tests_agent_test_storage_LDFLAGS = $(paper_ldflags)
+tests_agent_test_storage_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
 tests_agent_test_uplink_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_uplink_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_LDADD = $(paper_ldadd)
