@@ -111,6 +111,40 @@ static void free_wiped(void *memory)
     }
 }
 
+/* The next step after wrong usage, where nobody named a better one. */
+static void advise_usage(const struct command *command, struct gk_error *err)
+{
+    if (err->advice[0] != '\0') {
+        return;
+    }
+    if (command == NULL) {
+        gk_advise(err, "see gatekey --help");
+    } else {
+        gk_advise(err, "usage: gatekey %s%s%s", command->name,
+                  command->arguments[0] != '\0' ? " " : "", command->arguments);
+    }
+}
+
+/* Neither a command nor the first word of several. */
+static enum gk_status refuse(const char *word, struct gk_error *err)
+{
+    char known[64] = "";
+    size_t size = strlen(word);
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strncmp(commands[i].name, word, size) == 0 && commands[i].name[size] == ' ') {
+            strncat(known, known[0] != '\0' ? ", " : "", sizeof(known) - strlen(known) - 1);
+            strncat(known, commands[i].name + size + 1, sizeof(known) - strlen(known) - 1);
+        }
+    }
+    if (known[0] != '\0') {
+        gk_fail(err, GK_USAGE, "%s wants one more word", word);
+        gk_advise(err, "say which: %s", known);
+        return GK_USAGE;
+    }
+    return gk_fail(err, GK_USAGE, "%.100s is no command", word);
+}
+
 /* Both words of "key create" or the one of "enroll"; *used says how many words that took. */
 static const struct command *find(int count, char **words, int *used)
 {
@@ -211,7 +245,9 @@ static enum gk_status read_options(struct run *run, int argc, char **argv, struc
         case ':':
             return gk_fail(err, GK_USAGE, "%.100s needs a value", argv[optind - 1]);
         default:
-            return gk_fail(err, GK_USAGE, "%.100s is not known", argv[optind - 1]);
+            gk_fail(err, GK_USAGE, "%.100s is not known before the command", argv[optind - 1]);
+            gk_advise(err, "a command's own options stand behind it; see gatekey --help");
+            return GK_USAGE;
         }
     }
     return optind < argc ? GK_OK : gk_fail(err, GK_USAGE, "no command was given");
@@ -229,7 +265,7 @@ static enum gk_status execute(struct run *run, int argc, char **argv, struct gk_
     argv += optind;
     run->command = find(argc, argv, &used);
     if (run->command == NULL) {
-        return gk_fail(err, GK_USAGE, "%.100s is no command", argv[0]);
+        return refuse(argv[0], err);
     }
     /* The command's last word stands in for the program's name, which getopt_long(3) passes over.
      */
@@ -251,6 +287,9 @@ static void report(struct run *run, enum gk_status status, struct gk_error *err)
 
     if (status != GK_OK) {
         err->status = status;
+        if (status == GK_USAGE) {
+            advise_usage(run->command, err);
+        }
         gk_error_sentence(err, run->command != NULL ? run->command->operation : "run gatekey",
                           sentence, sizeof(sentence));
         agent_text_tame(sentence);

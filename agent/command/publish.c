@@ -80,6 +80,9 @@ static enum gk_status read_params(const char *text, char **params, struct gk_err
     } else if (strcmp(text, "-") == 0) {
         status = read_stdin(&content, err);
     }
+    if (status == GK_BAD_FILE) {
+        gk_advise(err, "params is one message; split it, or give many, each on a line, by --lines");
+    }
     if (status != GK_OK) {
         return status;
     }
@@ -119,6 +122,12 @@ static enum gk_status read_point(char *word, json_t *points, struct gk_error *er
     if (equals == NULL || equals == word) {
         gk_fail(err, GK_USAGE, "%.100s is not POINT=VALUE", word);
         gk_advise(err, "write for instance temperature=21.5");
+        return GK_USAGE;
+    }
+    /* Most often a script's variable that nobody set. */
+    if (equals[1] == '\0') {
+        gk_fail(err, GK_USAGE, "%.100s has no value", word);
+        gk_advise(err, "an empty text is written %.100s'\"\"'", word);
         return GK_USAGE;
     }
     *equals = '\0';

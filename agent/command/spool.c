@@ -48,6 +48,19 @@ static long long number_of(const json_t *item, const char *name)
     return (long long)json_integer_value(json_object_get(item, name));
 }
 
+/* What the hub said; most reasons begin with topic and code, which are told already. */
+static const char *reason_of(const json_t *item)
+{
+    const char *reason = text_of(item, "reason");
+    char told[600];
+    size_t size;
+
+    snprintf(told, sizeof(told), "%.500s: code %lld, ", text_of(item, "topic"),
+             number_of(item, "code"));
+    size = strlen(told);
+    return strncmp(reason, told, size) == 0 ? reason + size : reason;
+}
+
 /* How long ago, in the largest unit that says it; by a clock that was set meanwhile it may lie
  * ahead. */
 static const char *age_of(const json_t *item, const char *name, char *text, size_t size)
@@ -73,7 +86,7 @@ static const char *age_of(const json_t *item, const char *name, char *text, size
 
 static void show_row(const struct run *run, const json_t *item)
 {
-    const char *reason = text_of(item, "reason");
+    const char *reason = reason_of(item);
     bool refused = json_object_get(item, "refused") != NULL;
     char code[24] = "", age[32];
 
@@ -128,6 +141,16 @@ static enum gk_status read_limit(const char *text, size_t *limit, struct gk_erro
     return GK_OK;
 }
 
+static enum gk_status check_lane(const char *lane, struct gk_error *err)
+{
+    for (size_t i = 0; i < LANES; i++) {
+        if (strcmp(lane, lanes[i]) == 0) {
+            return GK_OK;
+        }
+    }
+    return gk_fail(err, GK_USAGE, "%.40s is no lane", lane);
+}
+
 enum gk_status command_spool_list(struct run *run, int argc, char **argv, struct gk_error *err)
 {
     CLEANUP(json_freep) json_t *items = json_array();
@@ -139,6 +162,9 @@ enum gk_status command_spool_list(struct run *run, int argc, char **argv, struct
 
     if (status == GK_OK && limit_text != NULL) {
         status = read_limit(limit_text, &limit, err);
+    }
+    if (status == GK_OK && lane != NULL) {
+        status = check_lane(lane, err);
     }
     for (size_t i = 0; i < LANES && status == GK_OK; i++) {
         if (lane == NULL && json_array_size(items) < limit) {
@@ -164,6 +190,17 @@ enum gk_status command_spool_list(struct run *run, int argc, char **argv, struct
                  json_array_size(items));
     }
     say_member(run, "messages", json_incref(items));
+    return GK_OK;
+}
+
+/* All of them, before anything is asked for one. */
+static enum gk_status check_id(const char *text, struct gk_error *err)
+{
+    if (*text == '\0' || text[strspn(text, "0123456789")] != '\0') {
+        gk_fail(err, GK_USAGE, "%.40s is no message's id", text);
+        gk_advise(err, "gatekey spool list shows them");
+        return GK_USAGE;
+    }
     return GK_OK;
 }
 
@@ -193,6 +230,9 @@ enum gk_status command_spool_show(struct run *run, int argc, char **argv, struct
     json_t *message;
 
     if (status == GK_OK) {
+        status = check_id(rest[0], err);
+    }
+    if (status == GK_OK) {
         status = ask(run, json_pack("{ss ss ss}", "op", "spool", "do", "show", "id", rest[0]),
                      &reply, err);
     }
@@ -208,8 +248,7 @@ enum gk_status command_spool_show(struct run *run, int argc, char **argv, struct
     say_line(run, "%-12s %s ago", "accepted", age_of(message, "accepted", age, sizeof(age)));
     if (json_object_get(message, "refused") != NULL) {
         say_line(run, "%-12s %s ago", "refused", age_of(message, "refused", age, sizeof(age)));
-        say_line(run, "%-12s %lld %s", "code", number_of(message, "code"),
-                 text_of(message, "reason"));
+        say_line(run, "%-12s %lld %s", "code", number_of(message, "code"), reason_of(message));
     }
     say_line(run, "%-12s %lld bytes", "size", number_of(message, "size"));
     show_body(run, message);
@@ -228,8 +267,10 @@ static enum gk_status change(struct run *run, int argc, char **argv, const char 
     enum gk_status status = words_read(run, argc, argv, words, 0, 10000, &rest, err);
 
     if (status == GK_OK && all == (rest[0] != NULL)) {
-        gk_fail(err, GK_USAGE, "give either ID or --all");
-        return GK_USAGE;
+        return gk_fail(err, GK_USAGE, "give either ID or --all");
+    }
+    for (size_t i = 0; status == GK_OK && rest[i] != NULL; i++) {
+        status = check_id(rest[i], err);
     }
     for (size_t i = 0; status == GK_OK && (all || rest[i] != NULL); i++) {
         CLEANUP(json_freep) json_t *reply = NULL;
@@ -247,11 +288,11 @@ static enum gk_status change(struct run *run, int argc, char **argv, const char 
 }
 
 /* Of several some may be done when one fails, so that is said in any case. */
-static void say_count(struct run *run, long long count, const char *what)
+static void say_count(struct run *run, enum gk_status status, long long count, const char *what)
 {
     if (count > 0) {
         say_step(run, "%lld %s %s", count, count == 1 ? "message" : "messages", what);
-    } else if (!run->json) {
+    } else if (status == GK_OK && !run->json) {
         say_note(run, "no message was changed");
     }
     say_member(run, "count", json_integer(count));
@@ -262,7 +303,7 @@ enum gk_status command_spool_retry(struct run *run, int argc, char **argv, struc
     long long count = 0;
     enum gk_status status = change(run, argc, argv, "retry", &count, err);
 
-    say_count(run, count, "put back, to be sent again");
+    say_count(run, status, count, "put back, to be sent again");
     return status;
 }
 
@@ -271,6 +312,6 @@ enum gk_status command_spool_drop(struct run *run, int argc, char **argv, struct
     long long count = 0;
     enum gk_status status = change(run, argc, argv, "drop", &count, err);
 
-    say_count(run, count, "dropped");
+    say_count(run, status, count, "dropped");
     return status;
 }

@@ -42,6 +42,7 @@ class Spool(GatekeydTest):
         line = self.gatekey(service, "spool", "list")
         for word in first["id"], "refused", "thing/measurepoint/resume: 1206":
             self.assertIn(word, line)
+        self.assertEqual(line.count("1206"), 1, line)
         shown = self.gatekey(service, "spool", "show", first["id"])
         self.assertIn('"quality": 10', shown)
         self.assertIn("1206", shown)
