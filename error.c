@@ -100,7 +100,10 @@ enum gk_status gk_fail_file(struct gk_error *err, int error_number, const char *
     case EACCES:
     case EPERM:
     case EROFS:
-        return gk_fail(err, GK_FILE_DENIED, "%s: %s", path, strerror(error_number));
+        /* EACCES is what the cause says already. */
+        return error_number == EACCES
+                   ? gk_fail(err, GK_FILE_DENIED, "%s", path)
+                   : gk_fail(err, GK_FILE_DENIED, "%s: %s", path, strerror(error_number));
     case ENOSPC:
     case EDQUOT:
         return gk_fail(err, GK_DISK_FULL, "%s", path);

@@ -55,7 +55,9 @@ enum gk_status agent_file_read(const char *path, size_t max, struct gk_content *
         return gk_fail_file(err, errno, path);
     }
     if (!S_ISREG(status.st_mode)) {
-        return gk_fail(err, GK_BAD_FILE, "%s: not a regular file", path);
+        gk_fail(err, GK_BAD_FILE, "%s: not a regular file", path);
+        gk_advise(err, "name a file");
+        return GK_BAD_FILE;
     }
     c.data = malloc(max + 1);
     if (c.data == NULL) {

@@ -144,6 +144,9 @@ static enum gk_status adopt(struct run *run, uint32_t handle, bool yes, struct g
     if (status == GK_OK) {
         status = gk_admin_key_describe(admin, handle, &key, err);
     }
+    if (status == GK_NO_KEY) {
+        gk_advise(err, "tpm2_getcap handles-persistent lists where the TPM has one");
+    }
     gk_admin_close(TAKE(admin)); /* one connection at a time, for TPMs without a resource manager */
     if (status == GK_OK) {
         status = refuse_another(run, key, &same, err);

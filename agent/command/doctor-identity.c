@@ -44,7 +44,7 @@ void doctor_tpm(struct doctor *doctor, struct doctor_finding *finding)
         err.status = gk_admin_clock(doctor->admin, &clock, &err);
     }
     if (err.status == GK_OK) {
-        doctor_fine(finding, "%s, started %" PRIu32 " times", doctor->config->tcti, clock.resets);
+        doctor_fine(finding, "%s, %" PRIu32 " starts so far", doctor->config->tcti, clock.resets);
     } else {
         doctor_fail(finding, &err);
     }

@@ -125,6 +125,12 @@ static enum gk_status install_file(struct enrolment *e, const char *path, const 
     CLEANUP(gk_content_clear) struct gk_content content = { 0 };
     enum gk_status status = agent_file_read(path, FILE_MAX, &content, err);
 
+    if (status == GK_OK && strstr((const char *)content.data, "-----BEGIN ") == NULL) {
+        gk_fail(err, GK_BAD_CERTIFICATE, "%s holds none in PEM", path);
+        gk_advise(err, "name the file that the hub's operator sent; of DER, openssl x509 -inform "
+                       "DER makes PEM");
+        return GK_BAD_CERTIFICATE;
+    }
     if (status == GK_OK) {
         status = accept(e, &(struct delivery){ content.data, NULL, NULL, fingerprint },
                         &certificate, err);
