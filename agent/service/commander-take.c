@@ -36,15 +36,22 @@ static void take_certificate(struct commander *commander, const char *rest,
                         gk_status_cause(status));
 }
 
-/* Applications are told, and asked nothing. Without a local broker there is nobody to tell. */
-static bool tell(struct commander *commander, const char *rest, const void *payload, size_t size)
+/*
+ * Applications are told, and asked nothing; of bytes, which may be a command, no later than of one.
+ * Without a local broker there is nobody to tell.
+ */
+static bool tell(struct commander *commander, const struct command_kind *kind, const char *rest,
+                 const void *payload, size_t size)
 {
+    struct relay *relay = commander->service->relay;
     char topic[ENOS_TOPIC_MAX];
     struct gk_error err = { 0 };
     enum gk_status status;
 
     snprintf(topic, sizeof(topic), "down/%s", rest);
-    status = relay_publish(commander->service->relay, topic, payload, size, false, &err);
+    status = kind->is_raw ? relay_command(relay, topic, payload, size,
+                                          service_now_ms() + COMMAND_END_MS, &err)
+                          : relay_publish(relay, topic, payload, size, false, &err);
     if (status != GK_OK && status != GK_UNREACHABLE) {
         log_failure(LOG_LEVEL_WARNING, "tell the applications of a command", &err);
     }
@@ -65,16 +72,16 @@ static void log_notice(const char *rest)
     }
 }
 
-static void take_notice(struct commander *commander, const char *rest, json_t *id,
-                        const void *payload, size_t size)
+static void take_notice(struct commander *commander, const struct command_kind *kind,
+                        const char *rest, json_t *id, const void *payload, size_t size)
 {
-    tell(commander, rest, payload, size);
+    tell(commander, kind, rest, payload, size);
     commander_reply_now(commander, rest, id, HANDLER_DONE, NULL);
 }
 
 /* What is no envelope asks for less all the same. */
-static void take_traffic(struct commander *commander, const char *rest, const void *payload,
-                         size_t size)
+static void take_traffic(struct commander *commander, const struct command_kind *kind,
+                         const char *rest, const void *payload, size_t size)
 {
     CLEANUP(enos_request_clear) struct enos_request request = { 0 };
     enum gk_status status = enos_request_parse(payload, size, &request, NULL);
@@ -91,7 +98,7 @@ static void take_traffic(struct commander *commander, const char *rest, const vo
     log_line(LOG_LEVEL_NOTICE, "the hub asks for less: nothing is sent for %u s (%.*s)",
              (pause_ms + 999) / 1000, size < SHOWN ? (int)size : SHOWN, (const char *)payload);
     uplink_pause(commander->service->uplink, pause_ms);
-    take_notice(commander, rest, request.id, payload, size);
+    take_notice(commander, kind, rest, request.id, payload, size);
 }
 
 /* --- what is for others ---------------------------------------------------------------------- */
@@ -135,7 +142,7 @@ static void take_raw(struct commander *commander, const struct command_kind *kin
         commander->duplicates++;
     } else if (commander_find_handler(commander, command_name(kind, rest)) != NULL) {
         admit(commander, kind, rest, NULL, payload, size);
-    } else if (!tell(commander, rest, payload, size)) {
+    } else if (!tell(commander, kind, rest, payload, size)) {
         log_line(LOG_LEVEL_WARNING, "dropped the command %s: nobody is there for it", rest);
     }
 }
@@ -158,7 +165,7 @@ static void take_request(struct commander *commander, const struct command_kind 
 
         admit(commander, kind, rest, request->id, text, strlen(text));
     } else if (kind->is_notice) {
-        take_notice(commander, rest, request->id, payload, size);
+        take_notice(commander, kind, rest, request->id, payload, size);
     } else {
         admit(commander, kind, rest, request->id, payload, size);
     }
@@ -194,7 +201,7 @@ void commander_receive(struct commander *commander, const char *rest, const void
     if (kind->is_raw) {
         take_raw(commander, kind, rest, payload, size);
     } else if (strcmp(kind->topic, "traffic/control") == 0) {
-        take_traffic(commander, rest, payload, size);
+        take_traffic(commander, kind, rest, payload, size);
     } else {
         take_envelope(commander, kind, rest, payload, size);
     }

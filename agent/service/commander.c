@@ -147,8 +147,8 @@ static enum gk_status hand_over(struct commander *commander, const struct comman
     char topic[ENOS_TOPIC_MAX];
 
     snprintf(topic, sizeof(topic), "down/%s", command->rest);
-    return relay_publish(commander->service->relay, topic, command->payload, command->size, false,
-                         err);
+    return relay_command(commander->service->relay, topic, command->payload, command->size,
+                         command_deadline(command), err);
 }
 
 /* The hub need not know our paths. */

@@ -17,6 +17,15 @@
 #define RELAY_CLIENT_ID "gatekeyd" /* the broker's plugin lets nobody else have it */
 #define RELAY_PASSWORD_SIZE 33
 
+/* What is to be published; all is borrowed. */
+struct outgoing {
+    const char *topic; /* what follows gatekey/ */
+    const void *payload;
+    size_t size;
+    bool retain;
+    uint64_t end_ms; /* as in relay_command(); 0: it is no command */
+};
+
 /* A message to applications, from relay_publish() to the broker's PUBACK. */
 struct parcel {
     struct parcel *next;
@@ -24,7 +33,8 @@ struct parcel {
     void *payload;
     size_t size;
     bool retain;
-    bool sent; /* over this connection */
+    bool is_command; /* the broker is to forget it in time, and is told of it once */
+    bool sent;       /* over this connection */
     int mid;
     uint64_t end_ms; /* when nobody wants it any more */
 };
@@ -42,6 +52,11 @@ struct relay {
     bool connected;                            /* it said CONNACK 0 */
     bool closed;                               /* it is gone */
     int connack;                               /* what it said else; 0: nothing yet */
+    int goodbye;                               /* what it said at the end, in MQTT 5; 0: nothing */
+    bool old;                                  /* we speak MQTT 3.1.1 to it, and else 5 */
+    unsigned hangups;                          /* in a row, to a CONNECT of MQTT 5 */
+    uint64_t alive_us;                         /* how often it is to be seen to */
+    int filter_mids[2];                        /* of the SUBSCRIBEs */
     unsigned attempts;                         /* in a row that failed */
     int64_t changed_s;                         /* UNIX time: connected or not since then */
     uint64_t down_since_ms;                    /* 0: there was none yet */
@@ -75,10 +90,11 @@ void relay_forget(struct relay *relay);
 
 /* --- relay-queue.c --------------------------------------------------------------------------- */
 
-enum gk_status relay_queue_put(struct relay *relay, const char *topic, const void *payload,
-                               size_t size, bool retain, struct gk_error *err) GK_MUST_CHECK;
-void relay_queue_up(struct relay *relay);   /* a new connection: what waits is sent, in its order */
-void relay_queue_down(struct relay *relay); /* it is gone: nothing of it was sent */
+enum gk_status relay_queue_put(struct relay *relay, const struct outgoing *outgoing,
+                               struct gk_error *err) GK_MUST_CHECK;
+void relay_queue_up(struct relay *relay); /* a new connection: what waits is sent, in its order */
+/* It is gone: what it did not acknowledge is sent again, but for commands. */
+void relay_queue_down(struct relay *relay);
 void relay_queue_done(struct relay *relay, int mid); /* the broker has it */
 void relay_queue_free(struct relay *relay);
 

@@ -13,6 +13,7 @@
 #include "agent/service/log.h"
 
 #include <errno.h>
+#include <mqtt_protocol.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -26,8 +27,14 @@
  * timer ends and KEEPALIVE_S have passed; the broker waits one and a half times as long. */
 #define KEEPALIVE_S 600
 #define ALIVE_US ((uint64_t)280000000)
+/* What a broker may send before it has our PUBACKs: some commits' worth. */
+#define RECEIVE_MAX 1024
+#define HANGUPS_MAX 2 /* one may be a broker's end that has nothing to do with what we speak */
 
 static void attempt(struct relay *relay);
+
+static const char *const filters[] = { "gatekey/up/#", "gatekey/reply/#" };
+#define FILTERS (sizeof(filters) / sizeof(filters[0]))
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
@@ -113,33 +120,69 @@ static void say(struct relay *relay, enum log_level level, const char *why)
     }
 }
 
-static void down(struct relay *relay, const char *why)
-{
-    say(relay, LOG_LEVEL_WARNING, why);
-    drop(relay);
-    wait_for_broker(relay);
-}
-
 static const char *reason(const struct relay *relay, int code)
 {
     if (relay->failed) {
         return "a message could not be stored; it will come again";
     }
-    return relay->connack > 0         ? mosquitto_connack_string(relay->connack)
+    if (relay->connack > 0) {
+        return relay->old ? mosquitto_connack_string(relay->connack)
+                          : mosquitto_reason_string(relay->connack);
+    }
+    return relay->goodbye != 0        ? mosquitto_reason_string(relay->goodbye)
            : code != MOSQ_ERR_SUCCESS ? mosquitto_strerror(code)
            : mosquitto_socket(relay->mosquitto) < 0 || relay->closed ? "it hung up"
                                                                      : "it does not answer";
 }
 
+/*
+ * Is it one that knows MQTT 3.1.1 only? It says so, in its own way; or answers something that is
+ * nothing in MQTT 5; or hangs up.
+ */
+static bool is_old(struct relay *relay, int code)
+{
+    bool asked = !relay->old && !relay->connected;
+    bool silent = relay->connack == 0 && (relay->closed || code != MOSQ_ERR_SUCCESS);
+
+    relay->hangups = asked && silent ? relay->hangups + 1 : 0;
+    return asked && (relay->connack == CONNACK_REFUSED_PROTOCOL_VERSION ||
+                     relay->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION ||
+                     (silent && (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
+                                 relay->hangups == HANGUPS_MAX)));
+}
+
+static void down(struct relay *relay, int code)
+{
+    const char *why = reason(relay, code);
+
+    relay->old = is_old(relay, code);
+    if (relay->old) {
+        drop(relay);
+        attempt(relay);
+        return;
+    }
+    say(relay, LOG_LEVEL_WARNING, why);
+    drop(relay);
+    wait_for_broker(relay);
+}
+
 /* --- what libmosquitto calls ----------------------------------------------------------------- */
 
-static void on_connect(struct mosquitto *mosquitto, void *context, int code)
+static void on_connect(struct mosquitto *mosquitto, void *context, int code, int flags,
+                       const mosquitto_property *properties)
 {
     struct relay *relay = context;
+    uint16_t alive_s = KEEPALIVE_S;
 
     (void)mosquitto;
+    (void)flags;
     relay->connack = code;
     relay->connected = code == 0;
+    mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &alive_s, false);
+    /* A ping leaves when that is over and we look; the broker waits half as long again. */
+    if (alive_s > 0 && alive_s < KEEPALIVE_S) {
+        relay->alive_us = (uint64_t)alive_s * 1000000 / 4;
+    }
 }
 
 static void on_disconnect(struct mosquitto *mosquitto, void *context, int code)
@@ -147,8 +190,22 @@ static void on_disconnect(struct mosquitto *mosquitto, void *context, int code)
     struct relay *relay = context;
 
     (void)mosquitto;
-    (void)code;
     relay->closed = true;
+    relay->goodbye = code >= MQTT_RC_UNSPECIFIED ? code : 0; /* below are libmosquitto's own */
+}
+
+static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, int count,
+                         const int *granted)
+{
+    const struct relay *relay = context;
+
+    (void)mosquitto;
+    for (size_t i = 0; i < FILTERS; i++) {
+        if (relay->filter_mids[i] == mid && count == 1 && granted[0] >= MQTT_RC_UNSPECIFIED) {
+            log_line(LOG_LEVEL_WARNING, "the local broker refused the subscription to %s: %s",
+                     filters[i], mosquitto_reason_string(granted[0]));
+        }
+    }
 }
 
 static void on_message(struct mosquitto *mosquitto, void *context,
@@ -207,18 +264,21 @@ static bool is_down(const struct relay *relay, int code)
 
 static void greet(struct relay *relay)
 {
-    static const char *const filters[] = { "gatekey/up/#", "gatekey/reply/#" };
+    /* What is retained was taken when it was published. */
+    int options = relay->old ? 0 : MQTT_SUB_OPT_NO_LOCAL | MQTT_SUB_OPT_SEND_RETAIN_NEVER;
 
     sd_event_source_set_enabled(relay->retry_source, SD_EVENT_OFF);
     unwatch(relay);
     relay->attempts = 0;
     relay->said[0] = '\0';
     relay->changed_s = time(NULL);
-    log_line(LOG_LEVEL_INFO, "connected to the local broker on %s", relay->path);
-    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+    log_line(LOG_LEVEL_INFO, "connected to the local broker on %s%s", relay->path,
+             relay->old ? ", which speaks MQTT 3.1.1: no command expires there" : "");
+    arm(relay->alive_source, relay->alive_us);
+    for (size_t i = 0; i < FILTERS; i++) {
         /* Out of memory it is refused, and the broker says nothing: the next connection will. */
-        relay->failed |=
-            mosquitto_subscribe(relay->mosquitto, NULL, filters[i], 1) != MOSQ_ERR_SUCCESS;
+        relay->failed |= mosquitto_subscribe_v5(relay->mosquitto, &relay->filter_mids[i],
+                                                filters[i], 1, options, NULL) != MOSQ_ERR_SUCCESS;
     }
     relay_queue_up(relay);
 }
@@ -241,7 +301,7 @@ static void step(struct relay *relay, uint32_t events)
         code = mosquitto_loop_write(relay->mosquitto, READS_MAX);
     }
     if (is_down(relay, code)) {
-        down(relay, reason(relay, code));
+        down(relay, code);
         return;
     }
     set_events(relay);
@@ -258,12 +318,27 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *context
 static int on_alive(sd_event_source *source, uint64_t time, void *context)
 {
     (void)time;
-    arm(source, ALIVE_US);
+    arm(source, ((struct relay *)context)->alive_us);
     step(context, 0);
     return 0;
 }
 
 /* --- making it ------------------------------------------------------------------------------- */
+
+static bool set_options(struct relay *relay)
+{
+    struct mosquitto *client = relay->mosquitto;
+
+    return mosquitto_threaded_set(client, true) == MOSQ_ERR_SUCCESS &&
+           mosquitto_will_set(client, "gatekey/status", (int)strlen(AGENT_LOCAL_ENDED),
+                              AGENT_LOCAL_ENDED, 1, true) == MOSQ_ERR_SUCCESS &&
+           mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION,
+                                relay->old ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5) ==
+               MOSQ_ERR_SUCCESS &&
+           mosquitto_int_option(client, MOSQ_OPT_RECEIVE_MAXIMUM, RECEIVE_MAX) ==
+               MOSQ_ERR_SUCCESS &&
+           mosquitto_username_pw_set(client, RELAY_CLIENT_ID, relay->password) == MOSQ_ERR_SUCCESS;
+}
 
 static bool set_up(struct relay *relay)
 {
@@ -273,16 +348,31 @@ static bool set_up(struct relay *relay)
     if (client == NULL) {
         return false;
     }
-    mosquitto_connect_callback_set(client, on_connect);
+    mosquitto_connect_v5_callback_set(client, on_connect);
     mosquitto_disconnect_callback_set(client, on_disconnect);
+    mosquitto_subscribe_callback_set(client, on_subscribe);
     mosquitto_message_callback_set(client, on_message);
     mosquitto_publish_callback_set(client, on_publish);
-    return mosquitto_threaded_set(client, true) == MOSQ_ERR_SUCCESS &&
-           mosquitto_will_set(client, "gatekey/status", (int)strlen(AGENT_LOCAL_ENDED),
-                              AGENT_LOCAL_ENDED, 1, true) == MOSQ_ERR_SUCCESS &&
-           mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311) ==
-               MOSQ_ERR_SUCCESS &&
-           mosquitto_username_pw_set(client, RELAY_CLIENT_ID, relay->password) == MOSQ_ERR_SUCCESS;
+    return set_options(relay);
+}
+
+/* A unix socket takes us at once or not at all: this does not block. */
+static int open_connection(struct relay *relay)
+{
+    mosquitto_property *properties = NULL;
+    int code = set_up(relay) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
+
+    /* As long as the broker likes; MQTT 3.1.1 has no say in it. */
+    if (code == MOSQ_ERR_SUCCESS && !relay->old) {
+        code = mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+                                            UINT32_MAX);
+    }
+    if (code == MOSQ_ERR_SUCCESS) {
+        code = mosquitto_connect_bind_v5(relay->mosquitto, relay->path, 0, KEEPALIVE_S, NULL,
+                                         properties);
+    }
+    mosquitto_property_free_all(&properties);
+    return code;
 }
 
 static void attempt(struct relay *relay)
@@ -292,11 +382,10 @@ static void attempt(struct relay *relay)
     if (relay->mosquitto != NULL) {
         return;
     }
-    relay->connack = 0;
+    relay->connack = relay->goodbye = 0;
+    relay->alive_us = ALIVE_US;
     errno = 0;
-    /* A unix socket takes us at once or not at all: this does not block. */
-    code = set_up(relay) ? mosquitto_connect_async(relay->mosquitto, relay->path, 0, KEEPALIVE_S)
-                         : MOSQ_ERR_NOMEM;
+    code = open_connection(relay);
     if (code == MOSQ_ERR_SUCCESS &&
         sd_event_add_io(relay->service->event, &relay->io_source,
                         mosquitto_socket(relay->mosquitto), EPOLLIN | EPOLLOUT, on_io, relay) < 0) {
@@ -307,6 +396,7 @@ static void attempt(struct relay *relay)
 
         say(relay, absent ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
             code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code));
+        relay->old = false;
         drop(relay);
         wait_for_broker(relay);
         return;
@@ -323,7 +413,7 @@ static int on_retry(sd_event_source *source, uint64_t time, void *context)
     (void)source;
     (void)time;
     if (relay->mosquitto != NULL) {
-        down(relay, reason(relay, MOSQ_ERR_SUCCESS));
+        down(relay, MOSQ_ERR_SUCCESS);
     } else {
         attempt(relay);
     }

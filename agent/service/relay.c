@@ -17,11 +17,11 @@ bool relay_is_up(const struct relay *relay)
     return relay->connected && !relay->closed;
 }
 
-enum gk_status relay_publish(struct relay *relay, const char *topic, const void *payload,
-                             size_t size, bool retain, struct gk_error *err)
+static enum gk_status publish(struct relay *relay, const struct outgoing *outgoing,
+                              struct gk_error *err)
 {
-    bool may_wait = retain || (relay->down_since_ms != 0 &&
-                               service_now_ms() - relay->down_since_ms < RESTART_MS);
+    bool may_wait = outgoing->retain || (relay->down_since_ms != 0 &&
+                                         service_now_ms() - relay->down_since_ms < RESTART_MS);
 
     if (relay->path == NULL) {
         return gk_fail(err, GK_UNREACHABLE, "[local] broker is empty: there is no local broker");
@@ -31,7 +31,19 @@ enum gk_status relay_publish(struct relay *relay, const char *topic, const void 
         gk_advise(err, "start it with systemctl start gatekey-broker");
         return GK_UNREACHABLE;
     }
-    return relay_queue_put(relay, topic, payload, size, retain, err);
+    return relay_queue_put(relay, outgoing, err);
+}
+
+enum gk_status relay_publish(struct relay *relay, const char *topic, const void *payload,
+                             size_t size, bool retain, struct gk_error *err)
+{
+    return publish(relay, &(const struct outgoing){ topic, payload, size, retain, 0 }, err);
+}
+
+enum gk_status relay_command(struct relay *relay, const char *topic, const void *payload,
+                             size_t size, uint64_t end_ms, struct gk_error *err)
+{
+    return publish(relay, &(const struct outgoing){ topic, payload, size, false, end_ms }, err);
 }
 
 void relay_describe(const struct relay *relay, json_t *status)
@@ -45,6 +57,9 @@ void relay_describe(const struct relay *relay, json_t *status)
 
     if (relay->path != NULL) {
         json_object_set_new(described, "socket", json_string(relay->path));
+        if (relay_is_up(relay)) {
+            json_object_set_new(described, "mqtt", json_string(relay->old ? "3.1.1" : "5"));
+        }
         if (!relay_is_up(relay) && relay->said[0] != '\0') {
             json_object_set_new(described, "error", json_string(relay->said));
         }

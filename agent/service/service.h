@@ -288,6 +288,12 @@ void relay_free(struct relay *relay); /* NULL is fine */
  * (no broker), GK_BUSY, GK_NO_MEMORY. */
 enum gk_status relay_publish(struct relay *relay, const char *topic, const void *payload,
                              size_t size, bool retain, struct gk_error *err) GK_MUST_CHECK;
+/*
+ * The same for a command, which must not be carried out late or twice: the broker is told to forget
+ * it before end_ms, by service_now_ms(), and it is not sent again over another connection.
+ */
+enum gk_status relay_command(struct relay *relay, const char *topic, const void *payload,
+                             size_t size, uint64_t end_ms, struct gk_error *err) GK_MUST_CHECK;
 bool relay_is_up(const struct relay *relay);
 /*
  * What came on a local topic (gatekey/up/... or gatekey/reply/...), from the broker or from its

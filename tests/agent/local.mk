@@ -209,7 +209,7 @@ TPM_TESTS += tests/agent/applications-speak-to-the-local-broker.py
 TPM_TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 
 # What was accepted arrives; make soak looks at an hour of it.
-EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py
+EXTRA_DIST += tests/agent/brokerend.py tests/agent/ledger.py tests/agent/localbroker.py
 dist_check_SCRIPTS += tests/agent/soak.py tests/agent/telemetry-survives-being-killed.py
 TESTS += tests/agent/telemetry-survives-being-killed.py
 TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
@@ -365,6 +365,9 @@ dist_check_SCRIPTS += $(link_scripts)
 TESTS += $(link_scripts)
 TPM_TESTS += $(link_scripts)
 
+dist_check_SCRIPTS += tests/agent/commands-end-at-the-broker-with-their-time.py
+TESTS += tests/agent/commands-end-at-the-broker-with-their-time.py
+TPM_TESTS += tests/agent/commands-end-at-the-broker-with-their-time.py
 dist_check_SCRIPTS += tests/agent/the-hubs-commands-reach-applications.py
 TESTS += tests/agent/the-hubs-commands-reach-applications.py
 TPM_TESTS += tests/agent/the-hubs-commands-reach-applications.py

@@ -52,8 +52,8 @@ class Commands(GatekeydTest):
         """The broker has its subscription; before that, nobody hears what an application answers."""
         wait_until("the relay is up", lambda: "\n".join(service.broker.lines()).count("gatekey/reply/#") == times)
 
-    def application(self, service, name="app"):
-        app = service.broker.application(name, patience=PATIENCE)
+    def application(self, service, name="app", **options):
+        app = service.broker.application(name, patience=PATIENCE, **options)
         for topic in "gatekey/down/#", "gatekey/error/#":
             self.assertEqual(app.subscribe(topic), 1)
         return app
@@ -174,6 +174,16 @@ class Applications(Commands):
         self.assertEqual(len(self.answers(service, "thing/service/a_reply")), 2)
         app.close()
 
+    def test_get_a_command_that_they_come_back_to_in_time(self):
+        service = self.gateway()
+        self.application(service, clean=False).close()
+        caller = self.send(service, "thing/service/a", {})
+        wait_until("it is out", lambda: service.status()["broker"]["published"] > 1)
+        app = service.broker.application("app", clean=False, patience=PATIENCE)
+        self.answer(app, "thing/service/a", self.take(app, "thing/service/a"))
+        self.assertEqual(self.reply(caller)["code"], 200)
+        app.close()
+
     def test_are_told_what_becomes_of_the_device(self):
         note = os.path.join(os.path.realpath(self.folder), "noted")
         program = self.program("note", f"#!/bin/sh\ncat >{note}\necho '[1]'\n")
@@ -277,9 +287,19 @@ class Applications(Commands):
 
 
 class Silence(Commands):
+    def come_back(self, service, level):
+        """To a session that was kept: the topics of what waited there."""
+        app = service.broker.application(f"asleep{level}", clean=False, level=level, patience=PATIENCE)
+        self.assertEqual(app.present & 1, 1)
+        app.ping()
+        app.close()
+        return [topic for topic, _ in app.inbox if topic.startswith("gatekey/down/")]
+
     def test_is_ended_before_the_hub_gives_up(self):
         service = self.gateway()
         app = self.application(service)
+        for level in 4, 5:
+            self.application(service, f"asleep{level}", clean=False, level=level).close()
         first = self.send(service, "thing/service/a", {}, "--id", "first")
         command = self.take(app, "thing/service/a")
         waiting = []
@@ -309,6 +329,11 @@ class Silence(Commands):
                 found.append(json.loads(payload)["error"])
         self.assertIn("no answer in time; the hub was told so", found)
         app.close()
+        # Nobody finds a command that is over, in whatever words; nor after the broker has kept it on its disk. News are another thing.
+        self.assertEqual(self.come_back(service, 4), ["gatekey/down/thing/disable"])
+        self.assertEqual(service.broker.stop(), 0)
+        service.broker.start()
+        self.assertEqual(self.come_back(service, 5), ["gatekey/down/thing/disable"])
 
     def test_is_said_at_once_where_nobody_is_there(self):
         service = self.service("broker =\n").enrol().start().connected()
