@@ -37,11 +37,14 @@ void commander_reply(struct commander *commander, const char *rest, json_t *id, 
 /* The same for what came just now and was never under way; message may be NULL. */
 void commander_reply_now(struct commander *commander, const char *rest, json_t *id, int code,
                          const char *message);
+/* The same for what was not carried out, and is to be when it comes again. */
+void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+                         const char *message);
 /* Bytes for a command that was raw. */
 void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,
                          size_t size, uint64_t end_ms);
 
-/* It is answered: forget it. */
+/* It is answered: forget it. Was it not begun, it is carried out when it comes again. */
 void commander_conclude(struct commander *commander, struct command *command,
                         const struct verdict *verdict);
 

@@ -29,7 +29,7 @@ static void take_certificate(struct commander *commander, const char *rest,
     }
     log_failure(LOG_LEVEL_WARNING, "keep a certificate from the hub", &err);
     /* The hub need not know our paths. */
-    commander_reply_now(commander, rest, request->id,
+    commander_turn_down(commander, rest, request->id,
                         status == GK_BUSY          ? HANDLER_BUSY
                         : status == GK_HUB_GARBLED ? HANDLER_BAD_COMMAND
                                                    : HANDLER_FAILED,
@@ -123,8 +123,10 @@ static void admit(struct commander *commander, const struct command_kind *kind, 
     }
     if (status != GK_OK) {
         log_failure(LOG_LEVEL_WARNING, "carry out a command of the hub", &err);
-        if (!kind->is_raw) {
-            commander_reply_now(commander, rest, id, HANDLER_BUSY, "busy with earlier commands");
+        if (kind->is_raw) {
+            seen_release(&commander->seen, rest, id, service_now_ms());
+        } else {
+            commander_turn_down(commander, rest, id, HANDLER_BUSY, "busy with earlier commands");
         }
     }
     commander_advance(commander);
@@ -143,6 +145,7 @@ static void take_raw(struct commander *commander, const struct command_kind *kin
     } else if (commander_find_handler(commander, command_name(kind, rest)) != NULL) {
         admit(commander, kind, rest, NULL, payload, size);
     } else if (!tell(commander, kind, rest, payload, size)) {
+        seen_release(&commander->seen, rest, NULL, service_now_ms());
         log_line(LOG_LEVEL_WARNING, "dropped the command %s: nobody is there for it", rest);
     }
 }

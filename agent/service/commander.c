@@ -59,6 +59,13 @@ void commander_reply_now(struct commander *commander, const char *rest, json_t *
                     &(const struct verdict){ .code = code, .message = message });
 }
 
+void commander_turn_down(struct commander *commander, const char *rest, json_t *id, int code,
+                         const char *message)
+{
+    seen_release(&commander->seen, rest, id, service_now_ms());
+    commander_reply_now(commander, rest, id, code, message);
+}
+
 void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,
                          size_t size, uint64_t end_ms)
 {
@@ -83,6 +90,9 @@ void commander_conclude(struct commander *commander, struct command *command,
                         const struct verdict *verdict)
 {
     commands_remove(&commander->commands, command);
+    if (!command->begun) {
+        seen_release(&commander->seen, command->rest, command->id, service_now_ms());
+    }
     if (!command->kind->is_raw) {
         commander_reply(commander, command->rest, command->id, command->end_ms, verdict);
     } else if (verdict->code != HANDLER_DONE) {
@@ -177,6 +187,7 @@ static void begin(struct commander *commander, struct command *command)
         if (status != GK_UNREACHABLE) {
             log_failure(LOG_LEVEL_WARNING, "have a command carried out", &err);
         }
+        command->begun = false;
         commander_conclude(commander, command,
                            command->handler != NULL ? &not_runnable
                            : status == GK_BUSY      ? &busy

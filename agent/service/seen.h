@@ -25,7 +25,7 @@
 struct seen {
     struct {
         char *key; /* topic and id; NULL: this place is free */
-        uint64_t at_ms;
+        uint64_t end_ms;
     } table[SEEN_MAX];
     size_t next;
 };
@@ -33,6 +33,13 @@ struct seen {
 /* Did one with this topic and id (NULL where the topic itself has it) come within SEEN_MS? If not,
  * it is remembered from now on. */
 bool seen_before(struct seen *seen, const char *rest, const json_t *id, uint64_t now_ms);
+
+/*
+ * It was answered without having been begun: when it comes again it is to be taken for new. Not at
+ * once, because the copy that a broker delivers besides is none of the hub's repetitions.
+ */
+#define SEEN_COPY_MS 2000
+void seen_release(struct seen *seen, const char *rest, const json_t *id, uint64_t now_ms);
 
 void seen_clear(struct seen *seen);
 

@@ -210,6 +210,28 @@ static void knows_what_came_before(void **state)
     seen_clear(&seen);
 }
 
+static void takes_for_new_what_was_turned_down_but_not_its_copy(void **state)
+{
+    static struct seen seen;
+    CLEANUP(json_freep) json_t *id = json_string("7");
+    CLEANUP(json_freep) json_t *other = json_string("8");
+
+    (void)state;
+    assert_false(seen_before(&seen, "thing/service/a", id, 1000));
+    assert_false(seen_before(&seen, "thing/service/a", other, 1000));
+    seen_release(&seen, "thing/service/a", id, 1000);
+    assert_true(seen_before(&seen, "thing/service/a", id, 1000 + SEEN_COPY_MS - 1));
+    assert_false(seen_before(&seen, "thing/service/a", id, 1000 + SEEN_COPY_MS));
+    /* And once it was taken it counts as any other. */
+    assert_true(seen_before(&seen, "thing/service/a", id, 1000 + SEEN_COPY_MS + SEEN_MS - 1));
+    assert_true(seen_before(&seen, "thing/service/a", other, 1000 + SEEN_MS - 1));
+    /* What is not known, or nearly over, is let alone. */
+    seen_release(&seen, "thing/service/b", id, 1000);
+    seen_release(&seen, "thing/service/a", other, 1000 + SEEN_MS - 1);
+    assert_false(seen_before(&seen, "thing/service/a", other, 1000 + SEEN_MS));
+    seen_clear(&seen);
+}
+
 static void forgets_the_oldest_of_many(void **state)
 {
     static struct seen seen;
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test(is_bounded),
         cmocka_unit_test(ends_what_takes_too_long),
         cmocka_unit_test(knows_what_came_before),
+        cmocka_unit_test(takes_for_new_what_was_turned_down_but_not_its_copy),
         cmocka_unit_test(forgets_the_oldest_of_many),
         cmocka_unit_test(reads_a_time_where_one_is_stated),
     };
