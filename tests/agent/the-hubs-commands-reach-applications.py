@@ -260,7 +260,7 @@ class Applications(Commands):
     def test_answer_through_a_connection_that_was_lost_meanwhile(self):
         service = self.gateway()
         app = self.application(service)
-        caller = self.send(service, "thing/service/a", {}, "--timeout", "80")
+        caller = self.send(service, "thing/service/a", {}, "--timeout", "60")
         command = self.take(app, "thing/service/a")
         self.hub.ctl("drop", self.hub.product, service.name)
         wait_until("it is lost", lambda: not service.status()["connected"])
