@@ -11,7 +11,7 @@
  *   - a process of it is still there two seconds after it ended,
  *   - it or a process of it listens on an address that is not loopback (see listeners.c for the
  * limits),
- *   - it takes longer than GATEKEY_TEST_TIMEOUT seconds (300),
+ *   - it takes longer than GATEKEY_TEST_TIMEOUT seconds (900),
  *   - the places that belong to an installed gatekey changed meanwhile (places[] below; other
  * writes outside the temporary folder are not seen).
  *
@@ -358,7 +358,7 @@ static long time_limit_s(void)
     const char *text = getenv("GATEKEY_TEST_TIMEOUT");
     long limit_s = text != NULL ? strtol(text, NULL, 10) : 0;
 
-    return limit_s > 0 ? limit_s : 300;
+    return limit_s > 0 ? limit_s : 900;
 }
 
 static void make_folder(char folder[static FOLDER_SIZE])
