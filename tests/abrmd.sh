@@ -23,13 +23,13 @@ start_abrmd() {
     dbus-daemon --session --nofork --nopidfile --address="unix:path=$PWD/bus" >bus.log 2>&1 &
     bus_pid=$!
     export DBUS_SESSION_BUS_ADDRESS="unix:path=$PWD/bus"
-    for _ in $(seq 200); do
+    for _ in $(seq 2400); do
         [ ! -S bus ] || break
         sleep 0.05
     done
     tpm2-abrmd --session --allow-root --tcti="$GATEKEY_TCTI" >abrmd.log 2>&1 &
     abrmd_pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 2400); do
         ! tpm2_getcap -T "$abrmd_tcti" properties-fixed >/dev/null 2>&1 || return 0
         kill -0 "$abrmd_pid" 2>/dev/null || break
         sleep 0.05

@@ -36,7 +36,7 @@ watch=/dev/null
 until_true() {
     what=$1
     shift
-    for _ in $(seq 600); do
+    for _ in $(seq 2400); do
         if "$@" >/dev/null 2>&1; then
             return 0
         fi

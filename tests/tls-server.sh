@@ -19,7 +19,7 @@ start_server() {
     openssl s_server -accept 127.0.0.1:0 -naccept 1000 "$@" >"$server_log" 2>&1 </dev/null &
     brokers="$brokers $!"
     server_port=
-    for _ in $(seq 200); do
+    for _ in $(seq 2400); do
         server_port=$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\)$/\1/p' "$server_log")
         [ -z "$server_port" ] || return 0
         sleep 0.05

@@ -149,12 +149,12 @@ class Promise(LocalBrokerTest):
     def test_a_gatekeyd_that_hangs_holds_nobody_up_twice(self):
         self.gateway.process.send_signal(signal.SIGSTOP)
         try:
-            application = self.application("a", patience=30)
+            application = self.application("a")
             application.publish(POINTS, params(1))
             self.assertTrue(application.is_cut())
             # It was asked and did not answer, so that it is not waited for again.
             for number in range(2, 30):
-                application = self.application(f"a{number}", patience=30)
+                application = self.application(f"a{number}")
                 application.publish(POINTS, params(number))
                 self.assertTrue(application.is_cut())
         finally:

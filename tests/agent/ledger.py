@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 from gateway import Mqtt  # noqa: E402
 
 LANE = 25 * 10 ** 9  # numbers of one lane, of one beginning of the spool (agent/spool/spool.h)
-PATIENCE = 10
+PATIENCE = 120
 
 
 def flush_tpm():
@@ -36,6 +36,7 @@ class LocalMqtt(Mqtt):
     def __init__(self, path, client_id):  # pylint: disable=super-init-not-called
         self.buffer = b""
         self.packet_id = 0
+        self.inbox = []
         self.patience = PATIENCE
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)

@@ -16,7 +16,7 @@ SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
 MOSQUITTO = os.environ.get("MOSQUITTO_BROKER", "/usr/sbin/mosquitto")
 PLUGIN = os.path.join(BUILD, ".libs", "gatekey-broker.so")
-PATIENCE = 40
+PATIENCE = 120
 
 
 class LocalBroker:
@@ -94,7 +94,7 @@ class LocalBroker:
 class Application(Packets):
     """MQTT by hand, so that a test sees each packet: 3.1.1, or level=5."""
 
-    def __init__(self, path, name, clean=True, level=4, user=None, password=None, patience=10):
+    def __init__(self, path, name, clean=True, level=4, user=None, password=None, patience=PATIENCE):
         self.buffer = b""
         self.packet_id = 0
         self.level = level

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 from gateway import Device, HubTest, SUBJECT, free_port, openssl  # noqa: E402, F401
 
 BUILD = os.environ["abs_top_builddir"]
-PATIENCE = 40
+PATIENCE = 120  # the end of it, never a claim: what is waited for comes in a moment, or later on a busy machine
 
 
 def wait_until(what, happened, patience=PATIENCE):
@@ -43,7 +43,7 @@ class Tpm:
     def close(self):
         self.process.terminate()
         self.process.stdout.close()
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
 
 
 class Service:
@@ -172,7 +172,7 @@ class Service:
         if self.process is None:
             return 0
         self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE)
         self.process = None
         return code
 

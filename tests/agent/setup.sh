@@ -32,7 +32,7 @@ start_hub() {
     rm -f hub/hub.env
     "$built/tests/hub/hub" "$PWD/hub" >>hub.log 2>&1 &
     hub_pid=$!
-    for _ in $(seq 200); do
+    for _ in $(seq 2400); do
         [ ! -e hub/hub.env ] || break
         kill -0 "$hub_pid" 2>/dev/null || fail "the hub ended: $(tail -3 hub.log)"
         sleep 0.05

@@ -68,7 +68,7 @@ class Commands(GatekeydTest):
 
     def reply(self, caller):
         """What the hub got: the reply, or why there was none."""
-        out, complaint = caller.communicate(timeout=90)
+        out, complaint = caller.communicate(timeout=60 + PATIENCE)
         return json.loads(out) if out.startswith(b"{") else complaint.decode()
 
     def take(self, app, rest):

@@ -18,7 +18,7 @@ publish() {
     rm -f "$1/port"
     python3 "$abs_top_srcdir/tests/agent/publisher.py" "$@" &
     brokers="$brokers $!"
-    for _ in $(seq 200); do
+    for _ in $(seq 2400); do
         [ ! -s "$1/port" ] || break
         sleep 0.05
     done

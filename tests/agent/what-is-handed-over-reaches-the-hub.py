@@ -203,7 +203,7 @@ class Uplink(GatekeydTest):
         service = self.gateway()
         self.code = lambda heard: {"thing/tag/never": 1009, "thing/tag/wrong": 1260}.get(heard.topic, 200)
         never, wrong = self.hand_over(service, 1, "thing/tag/never"), self.hand_over(service, 1, "thing/tag/wrong")
-        for number in range(40):
+        for number in range(600):
             self.assertTrue(service.publish({"n": number}, wait=True)["ok"])
             if self.counters(service)["refused"] == 2:
                 break

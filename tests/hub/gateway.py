@@ -21,6 +21,8 @@ from packets import Packets
 
 PROGRAMS = os.path.join(os.environ.get("abs_top_builddir", os.getcwd()), "tests", "hub")
 
+PATIENCE = 120  # the end of it, never a claim: what is waited for comes in a moment, or later on a busy machine
+
 SUBJECT = "/C=CN/ST=Shanghai/L=Shanghai/O=EnOS/OU=test/CN="
 
 
@@ -62,10 +64,11 @@ class Mqtt(Packets):
 
     links = []  # all that were opened, for whoever cleans up
 
-    def __init__(self, port, tls, client_id, user, password, level=4, keepalive=60, patience=5):
+    def __init__(self, port, tls, client_id, user, password, level=4, keepalive=60, patience=PATIENCE):
         Mqtt.links.append(self)
         self.buffer = b""
         self.packet_id = 0
+        self.inbox = []  # messages that came before the answer to a ping
         self.patience = patience
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,6 +103,8 @@ class Mqtt(Packets):
     def receive(self, seconds=None):
         """The next message as (topic, payload), or None when none comes in time."""
         until = time.monotonic() + (self.patience if seconds is None else seconds)
+        if self.inbox:
+            return self.inbox.pop(0)
         try:
             while True:
                 self.socket.settimeout(max(until - time.monotonic(), 0.001))
@@ -120,9 +125,11 @@ class Mqtt(Packets):
         return topic, body
 
     def ping(self):
+        """Whatever was published before has been seen to, and what the hub said to it is there."""
         self.send(0xC0, b"")
-        while self.packet()[0] != 0xD0:
-            pass
+        while (packet := self.packet())[0] != 0xD0:
+            if packet[0] & 0xF0 == 0x30:
+                self.inbox.append(self.message(*packet))
 
     def is_cut(self):
         """Whether the hub ended the connection."""
@@ -191,13 +198,13 @@ class Hub:
 
     def stop(self):
         self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE)
         self.log.close()
         return code
 
     def kill(self):
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         self.log.close()
 
     def ctl(self, *words, check=True):
@@ -231,7 +238,7 @@ class Hub:
 
     def http(self, method, path, body=None, headers=None, tls=None):
         """An HTTPS call as it stands: (status, body)."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.api_port, timeout=10,
+        connection = http.client.HTTPSConnection("127.0.0.1", self.api_port, timeout=PATIENCE,
                                                  context=tls or context(self.ca))
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -346,7 +353,7 @@ class Device:
     def handshake(self, version):
         """Only TLS, and then what the hub says to it: in TLS 1.3 a refusal comes after the client's last word."""
         tls = context(self.hub.ca, self.cert, self.key, version)
-        with socket.create_connection(("127.0.0.1", self.hub.mqtts_port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", self.hub.mqtts_port), timeout=PATIENCE) as raw:
             with tls.wrap_socket(raw, server_hostname="127.0.0.1") as link:
                 link.recv(1)
 

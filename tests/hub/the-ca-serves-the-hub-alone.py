@@ -16,7 +16,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from gateway import PROGRAMS, HubTest, openssl  # noqa: E402
+from gateway import PATIENCE, PROGRAMS, HubTest, openssl  # noqa: E402
 
 NOBODY = 65534
 
@@ -25,7 +25,7 @@ class Unix(http.client.HTTPConnection):
     """HTTP on a unix socket."""
 
     def __init__(self, path):
-        super().__init__("ca", timeout=10)
+        super().__init__("ca", timeout=PATIENCE)
         self.path = path
 
     def connect(self):
@@ -127,7 +127,7 @@ class Together(HubTest):
         self.assertEqual(self.device().serial, first + 1)
 
     def assert_ends(self, pid):
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while is_running(pid):
             self.assertLess(time.monotonic(), until, "the CA outlives its hub")
             time.sleep(0.02)
@@ -156,7 +156,7 @@ class Together(HubTest):
         taken = socket.create_server(("127.0.0.1", 0))
         directory = self.hub.directory + ".second"
         done = subprocess.run([os.path.join(PROGRAMS, "hub"), "--port-http", str(taken.getsockname()[1]), directory],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("--port-http", done.stderr)
         taken.close()
@@ -189,7 +189,7 @@ class Alone(unittest.TestCase):
 
     def tearDown(self):
         self.process.terminate()
-        self.assertEqual(self.process.wait(10), 0)
+        self.assertEqual(self.process.wait(PATIENCE), 0)
         self.assertFalse(os.path.exists(self.socket))
 
     def call(self, *words, **body):

@@ -11,7 +11,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from gateway import HubTest, context, openssl  # noqa: E402
+from gateway import PATIENCE, HubTest, context, openssl  # noqa: E402
 
 
 def split(bundle):
@@ -51,7 +51,7 @@ class Rollover(HubTest):
             return False
 
     def shake_hands(self, port, tls):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
             with tls.wrap_socket(raw, server_hostname="127.0.0.1") as link:
                 return names(ssl.DER_cert_to_PEM_cert(link.getpeercert(True)))[1]
 

@@ -15,7 +15,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from gateway import HubTest, context, openssl, told  # noqa: E402
+from gateway import PATIENCE, HubTest, context, openssl, told  # noqa: E402
 
 CRL = "/enos/CA/crl"
 
@@ -60,7 +60,7 @@ class Answers(HubTest):
             self.assertEqual(self.crl()[0], status)
         self.hub.fault("--clear")
         self.hub.fault("redirect=crl:https://127.0.0.1:1/elsewhere")
-        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=PATIENCE)
         connection.request("GET", CRL)
         answer = connection.getresponse()
         self.assertEqual((answer.status, answer.getheader("Location")), (302, "https://127.0.0.1:1/elsewhere"))
@@ -74,7 +74,7 @@ class Answers(HubTest):
 
     def test_answers_5_gib_for_as_long_as_the_caller_reads(self):
         self.hub.fault("huge=crl:5120", "--times", "1")
-        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=PATIENCE)
         connection.request("GET", CRL)
         answer = connection.getresponse()
         self.assertEqual(int(answer.getheader("Content-Length")), 5 * 1024 ** 3)
@@ -89,7 +89,7 @@ class Answers(HubTest):
         self.assertAlmostEqual(self.date(), time.time(), delta=60)
 
     def date(self):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=PATIENCE)
         connection.request("GET", CRL)
         dates = connection.getresponse().headers.get_all("Date")
         connection.close()
@@ -98,7 +98,7 @@ class Answers(HubTest):
 
     def test_answers_without_an_end(self):
         self.hub.fault("endless=crl", "--times", "1")
-        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=PATIENCE)
         connection.request("GET", CRL)
         self.assertEqual(len(connection.getresponse().read(1024 * 1024)), 1024 * 1024)
         connection.close()
@@ -141,7 +141,7 @@ class Answers(HubTest):
 
     def test_ends_while_an_answer_is_under_way(self):
         self.hub.fault("slow=crl:60", "--times", "1")
-        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=20)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.hub.api_port, context=context(self.hub.ca), timeout=PATIENCE)
         connection.request("GET", CRL)
         time.sleep(0.2)
         self.assertEqual(self.hub.stop(), 0)
@@ -165,7 +165,7 @@ class Certificates(HubTest):
         self.assertEqual(self.device().connect().connack, 0)
 
     def shake_hands(self, port):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
             with context(self.hub.ca).wrap_socket(raw, server_hostname="127.0.0.1"):
                 pass
 
@@ -276,6 +276,7 @@ class Messages(HubTest):
         link.subscribe(device.sys + "thing/measurepoint/post_reply")
         self.hub.fault("post-silent", "--times", "1")
         link.publish(device.sys + self.POST, {"id": "1", "method": "thing.measurepoint.post", "params": self.PARAMS})
+        link.ping()
         self.assertIsNone(link.receive(0.3))
         self.assertEqual(self.kept(device), 1)
 

@@ -12,7 +12,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from gateway import HubTest, context, openssl  # noqa: E402
+from gateway import PATIENCE, HubTest, context, openssl  # noqa: E402
 
 
 class Server(HubTest):
@@ -21,7 +21,7 @@ class Server(HubTest):
 
     def shown(self, port):
         """The certificate a door shows, PEM; its chain is checked."""
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
             with context(self.hub.ca).wrap_socket(raw, server_hostname="127.0.0.1") as link:
                 return ssl.DER_cert_to_PEM_cert(link.getpeercert(True))
 
@@ -33,7 +33,7 @@ class Server(HubTest):
         return [row for row in self.hub.table("certificates") if row["deviceKey"] == "(the hub)"]
 
     def wait_for_another(self, serial):
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while self.serials() != {self.own()[-1]["serial"]} or self.own()[-1]["serial"] == serial:
             self.assertLess(time.monotonic(), until)
             time.sleep(0.1)

@@ -13,7 +13,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from gateway import PROGRAMS, HubTest, openssl  # noqa: E402
+from gateway import PATIENCE, PROGRAMS, HubTest, openssl  # noqa: E402
 
 ALL = "certificate-apply,certificate-renew,certificate-revoke,certificate-read,command-invoke,event-read"
 
@@ -41,7 +41,7 @@ class Operating(HubTest):
     def serve(self, device, link, code=200):
         """Take the service installCertificate and answer it; its input."""
         while True:
-            topic, payload = link.receive(20)
+            topic, payload = link.receive()
             if topic == device.sys + "thing/service/installCertificate":
                 break
         request = json.loads(payload)
@@ -53,7 +53,7 @@ class Operating(HubTest):
         self.tell(device, link, "certificateRequest", **values)
         operator = self.start("--once")
         got = self.serve(device, link)
-        said = operator.communicate(timeout=30)[0]
+        said = operator.communicate(timeout=PATIENCE)[0]
         self.assertEqual(operator.returncode, 0, said)
         return got, said
 
@@ -106,7 +106,7 @@ class Operating(HubTest):
         got = self.serve(device, link)
         self.assertIn("handed over", operator.stdout.readline())
         operator.terminate()
-        self.assertEqual(operator.wait(30), 0)
+        self.assertEqual(operator.wait(PATIENCE), 0)
         operator.stdout.close()
         self.assertEqual(self.valid(device), [str(device.serial), got["certSN"]])
 
@@ -158,7 +158,7 @@ class Operating(HubTest):
         self.tell(device, link, "certificateRequest", csr=device.csr(), certSN=str(device.serial))
         operator = self.start("--once")
         self.serve(device, link, 2001)
-        said = operator.communicate(timeout=30)[0]
+        said = operator.communicate(timeout=PATIENCE)[0]
         self.assertIn("installCertificate refused: 2001 the device says: said the device", said)
         self.assertEqual(operator.returncode, 0)
 
@@ -172,7 +172,7 @@ class Operating(HubTest):
         self.assertIn("issued", operator.stdout.readline())
         self.assertIn("handed over", operator.stdout.readline())
         operator.terminate()
-        self.assertEqual(operator.wait(30), 0)
+        self.assertEqual(operator.wait(PATIENCE), 0)
         operator.stdout.close()
         self.assertEqual(self.valid(device), [str(device.serial), busy[0]["certSN"]])
 
@@ -194,7 +194,7 @@ class Operating(HubTest):
         self.assertEqual(self.hub.ctl("application", "run", "--app", "nobody", "--once", check=False).returncode, 1)
         operator = self.start("--once")
         self.serve(device, link)
-        operator.communicate(timeout=30)
+        operator.communicate(timeout=PATIENCE)
 
     def test_shows_the_events(self):
         device = self.device()

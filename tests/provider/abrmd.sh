@@ -12,7 +12,7 @@ start_bus() {
     dbus-daemon --session --nofork --nopidfile --address="$DBUS_SESSION_BUS_ADDRESS" \
         >bus.log 2>&1 </dev/null 3>&- 4<&- &
     background="$background $!"
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         [ ! -S bus ] || break
         sleep 0.02
     done
@@ -25,7 +25,7 @@ start_abrmd() {
     tpm2-abrmd --session $root --tcti="swtpm:path=$PWD/tpm" >abrmd.log 2>&1 </dev/null 3>&- 4<&- &
     abrmd_pid=$!
     background="$background $abrmd_pid"
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         ! dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
             org.freedesktop.DBus.GetNameOwner string:com.intel.tss2.Tabrmd >/dev/null 2>&1 || return 0
         sleep 0.02

@@ -34,7 +34,7 @@ serve() {
         "${name}_files"
         "$@" >"$name.log" 2>&1 </dev/null &
         pid=$!
-        for _ in $(seq 600); do
+        for _ in $(seq 2400); do
             # What goes into the background listens before its first process ends.
             kill -0 $pid 2>/dev/null && running=yes || running=
             if listens "$port"; then

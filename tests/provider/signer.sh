@@ -97,7 +97,7 @@ is_running() {
 }
 
 wait_until_gone() {
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         is_running "$1" || return 0
         sleep 0.02
     done
@@ -117,7 +117,7 @@ start_tpm() {
         --flags not-need-init,startup-clear >swtpm.log 2>&1 </dev/null 3>&- 4<&- &
     swtpm_pid=$!
     background="$background $swtpm_pid"
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         ! tpm_listens || return 0
         sleep 0.02
     done
@@ -137,7 +137,7 @@ loaded() {
 
 # A resource manager that sees its client go needs a moment to tidy up.
 assert_nothing_left_loaded() {
-    for _ in $(seq 100); do
+    for _ in $(seq 2400); do
         left=$(loaded)
         [ -n "$left" ] || return 0
         sleep 0.05
