@@ -71,6 +71,7 @@ struct spool {
     struct spool_state kept; /* as of the last commit */
     struct spool_state now;  /* with what is under way */
     int64_t own;             /* the next number of the fourth share */
+    int64_t loose;           /* the same where none could be set aside; 0: none was given yet */
     int64_t oldest_ms;
 
     bool in_transaction, dirty;

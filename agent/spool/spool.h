@@ -103,8 +103,8 @@ enum gk_status spool_erase(const char *directory, struct gk_error *err) GK_MUST_
  */
 enum gk_status spool_put(struct spool *spool, const struct spool_message *message, int64_t *id,
                          struct gk_error *err) GK_MUST_CHECK;
-/* A number of a lane for a message that is not put: the service's own. It is durable after the
- * next commit, or skipped. */
+/* A number of a lane for a message that is not put: the service's own, which a crash skips; also
+ * while the spool cannot be opened. */
 int64_t spool_number(struct spool *spool, enum spool_lane lane);
 
 /* Is there anything put since the last commit? */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests agent/spool/: what is put, kept, sent, settled and refused. */
+#include "agent/spool/internal.h"
 #include "tests/agent/spool.h"
 
 #include <sys/stat.h>
@@ -94,6 +95,31 @@ static void numbers_of_its_own_never_come_twice(void **state)
     spool = rig_open();
     assert_true(spool_number(spool, SPOOL_KEPT) > second);
     spool_close(spool);
+}
+
+static void numbers_without_a_database_come_once_as_well(void **state)
+{
+    const struct spool_settings settings = rig_settings();
+    struct gk_error err = { 0 };
+    int64_t before = 0;
+
+    (void)state;
+    for (unsigned life = 0; life < 3; life++) {
+        struct spool *spool = NULL;
+        int64_t number;
+
+        assert_int_equal(spool_new(&settings, &spool, &err), GK_OK);
+        number = spool_number(spool, SPOOL_KEPT);
+        assert_true(number > 0 && spool_share_of(number) == SPOOL_OWN);
+        assert_true(number != before);
+        before = spool_number(spool, SPOOL_KEPT);
+        assert_int_equal(before, number + 1);
+        /* Once it is open, those of its own. */
+        assert_int_equal(spool_start(spool, NULL, &err), GK_OK);
+        assert_true(spool_number(spool, SPOOL_KEPT) < number);
+        assert_int_equal(spool_share_of(spool_number(spool, SPOOL_KEPT)), SPOOL_OWN);
+        spool_close(spool);
+    }
 }
 
 static void visits_no_more_than_it_is_let(void **state)
@@ -286,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup(gives_a_message_back_as_it_was_put, rig_setup),
         cmocka_unit_test_setup(numbers_each_lane_without_a_gap, rig_setup),
         cmocka_unit_test_setup(numbers_of_its_own_never_come_twice, rig_setup),
+        cmocka_unit_test_setup(numbers_without_a_database_come_once_as_well, rig_setup),
         cmocka_unit_test_setup(visits_no_more_than_it_is_let, rig_setup),
         cmocka_unit_test_setup(forgets_what_was_settled, rig_setup),
         cmocka_unit_test_setup(sets_aside_what_was_refused, rig_setup),
