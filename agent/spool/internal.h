@@ -73,6 +73,7 @@ struct spool {
     int64_t own;             /* the next number of the fourth share */
     int64_t loose;           /* the same where none could be set aside; 0: none was given yet */
     int64_t oldest_ms;
+    int64_t latest_ms; /* the greatest time that anything was put with since spool_expire() */
 
     bool in_transaction, dirty;
     uint64_t undone;     /* times that something which could be seen was taken back */
@@ -203,9 +204,6 @@ enum gk_status spool_make_room(struct spool *spool, uint64_t cost,
 enum gk_status spool_remove(struct spool *spool, enum spool_lane lane, int64_t first, int64_t last,
                             uint64_t *count, struct gk_error *err) GK_MUST_CHECK;
 
-/* Drop telemetry accepted before then, from the front on. */
-enum gk_status spool_drop_before(struct spool *spool, enum spool_lane lane, int64_t limit_ms,
-                                 struct gk_error *err) GK_MUST_CHECK;
 /* When the oldest that waits was accepted, 0 for none. */
 enum gk_status spool_oldest(struct spool *spool, int64_t *accepted_ms,
                             struct gk_error *err) GK_MUST_CHECK;

@@ -65,6 +65,8 @@ enum gk_status spool_put(struct spool *spool, const struct spool_message *messag
     if (status == GK_OK) {
         spool->now.accepted++;
         spool->dirty = true;
+        spool->latest_ms =
+            message->accepted_ms > spool->latest_ms ? message->accepted_ms : spool->latest_ms;
     } else {
         spool_get_over(spool);
     }

@@ -156,26 +156,84 @@ enum gk_status spool_make_room(struct spool *spool, uint64_t cost, struct gk_err
     return status;
 }
 
-/*
- * What was accepted before the clock was set has no age, and stays. Those behind it are not looked
- * at: a message that is put back comes last, whatever its age.
- */
-enum gk_status spool_drop_before(struct spool *spool, enum spool_lane lane, int64_t limit_ms,
-                                 struct gk_error *err)
+/* A clock may be put right by so much without anybody calling it wrong. */
+#define AHEAD_MS 600000
+
+static bool is_credible(int64_t accepted_ms, int64_t now_ms)
 {
-    for (;;) {
+    return accepted_ms >= GK_BUILD_DATE * 1000 && accepted_ms <= now_ms + AHEAD_MS;
+}
+
+/* What was accepted by a clock that was wrong is, as far as anybody knows, new. */
+static enum gk_status date_anew(struct spool *spool, enum spool_lane lane, int64_t now_ms,
+                                struct gk_error *err)
+{
+    CLEANUP(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
+    enum gk_status status = spool_begin(spool, err);
+    char sql[160];
+    int code;
+
+    snprintf(sql, sizeof(sql), "UPDATE %s SET accepted = ?1 WHERE accepted < ?2 OR accepted > ?3",
+             spool_lane_table(lane));
+    if (status == GK_OK) {
+        status = spool_database_prepare(spool, sql, &statement, err);
+    }
+    if (status != GK_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, now_ms);
+    sqlite3_bind_int64(statement, 2, GK_BUILD_DATE * 1000);
+    sqlite3_bind_int64(statement, 3, now_ms + AHEAD_MS);
+    code = sqlite3_step(statement);
+    return code == SQLITE_DONE ? GK_OK : spool_database_fail(spool, code, "writing it", err);
+}
+
+/*
+ * Those behind the first that is not too old are not looked at: a message that is put back comes
+ * last, whatever its age.
+ */
+static enum gk_status drop_before(struct spool *spool, enum spool_lane lane, int64_t now_ms,
+                                  struct gk_error *err)
+{
+    enum gk_status status =
+        spool->latest_ms > now_ms + AHEAD_MS ? date_anew(spool, lane, now_ms, err) : GK_OK;
+
+    while (status == GK_OK) {
         struct front front;
-        enum gk_status status = look(spool, lane, &front, err);
         uint64_t count = 0;
 
-        if (status != GK_OK || !front.there || front.accepted_ms >= limit_ms ||
-            front.accepted_ms < GK_BUILD_DATE * 1000) {
+        status = look(spool, lane, &front, err);
+        if (status != GK_OK || !front.there) {
             return status;
         }
-        status = spool_remove(spool, lane, front.id, front.id, &count, err);
-        if (status != GK_OK || count == 0) {
-            return status;
+        if (!is_credible(front.accepted_ms, now_ms)) {
+            status = date_anew(spool, lane, now_ms, err);
+            continue;
+        }
+        if (front.accepted_ms >= now_ms - spool->settings.max_age_ms) {
+            return GK_OK;
+        }
+        status = spool_begin(spool, err);
+        if (status == GK_OK) {
+            status = spool_remove(spool, lane, front.id, front.id, &count, err);
         }
         spool->now.dropped += count;
     }
+    return status;
+}
+
+enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error *err)
+{
+    static const enum spool_lane lanes[] = { SPOOL_POINTS, SPOOL_TELEMETRY };
+    enum gk_status status = spool->oldest_ms != 0 ? spool_need(spool, err) : GK_OK;
+
+    if (status != GK_OK || spool->oldest_ms == 0) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof(lanes) / sizeof(lanes[0]) && status == GK_OK; i++) {
+        status = drop_before(spool, lanes[i], now_ms, err);
+    }
+    spool->latest_ms = status == GK_OK ? 0 : spool->latest_ms;
+    spool_get_over(spool);
+    return status;
 }

@@ -301,23 +301,6 @@ enum gk_status spool_forget(struct spool *spool, struct gk_error *err)
     return status;
 }
 
-enum gk_status spool_expire(struct spool *spool, int64_t now_ms, struct gk_error *err)
-{
-    static const enum spool_lane lanes[] = { SPOOL_POINTS, SPOOL_TELEMETRY };
-    int64_t limit_ms = now_ms - spool->settings.max_age_ms;
-    enum gk_status status = GK_OK;
-
-    if (spool->oldest_ms == 0 || spool->oldest_ms >= limit_ms) {
-        return GK_OK;
-    }
-    status = spool_begin(spool, err);
-    for (size_t i = 0; i < sizeof(lanes) / sizeof(lanes[0]) && status == GK_OK; i++) {
-        status = spool_drop_before(spool, lanes[i], limit_ms, err);
-    }
-    spool_get_over(spool);
-    return status;
-}
-
 void spool_count(const struct spool *spool, struct spool_counters *counters)
 {
     const struct spool_state *kept = &spool->kept;

@@ -146,7 +146,8 @@ bool spool_has_settled(const struct spool *spool); /* something waits for that c
 enum gk_status spool_refuse(struct spool *spool, int64_t id, int64_t now_ms, int64_t code,
                             const char *reason, struct gk_error *err) GK_MUST_CHECK;
 
-/* Drop telemetry older than max_age; the caller knows that its clock can be believed. */
+/* Drop telemetry older than max_age; the caller knows that its clock can be believed. What was
+ * accepted by one that was wrong, before the build or far ahead, is of now from then on. */
 enum gk_status spool_expire(struct spool *spool, int64_t now_ms,
                             struct gk_error *err) GK_MUST_CHECK;
 

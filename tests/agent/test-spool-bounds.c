@@ -163,11 +163,47 @@ static void drops_what_is_too_old(void **state)
     assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "e ");
     assert_int_equal(rig_count(spool).dropped, 2);
     rig_balance(spool);
-    /* Accepted before the clock was right: its age is not known. */
-    rig_store(spool, RESUME, -INT64_C(4000000000000), "1970");
-    assert_int_equal(spool_expire(spool, now_ms + 10, &err), GK_OK);
+    spool_close(spool);
+}
+
+/* Its age is not known before the clock is right; it counts from then on. */
+static void drops_what_was_accepted_by_a_wrong_clock(void **state)
+{
+    struct spool *spool = rig_open();
+    struct gk_error err = { 0 };
+    const int64_t day_ms = 86400000, hour_ms = 3600000, now_ms = INT64_C(4000000000000);
+
+    (void)state;
+    rig_store(spool, RESUME, -now_ms, "1970");
+    rig_store(spool, RESUME, 0, "behind");
+    rig_store(spool, POINTS, 0, "before");
+    rig_store(spool, POINTS, 900 * day_ms, "ahead");
+    rig_store(spool, POINTS, 1000, "after");
+    rig_store(spool, EVENT, 900 * day_ms, "kept");
+    for (int64_t at_ms = 2000; at_ms <= hour_ms; at_ms += hour_ms - 2000) {
+        assert_int_equal(spool_expire(spool, now_ms + at_ms, &err), GK_OK);
+        rig_commit(spool);
+        assert_string_equal(rig_bodies(spool, SPOOL_TELEMETRY), "1970 behind ");
+        assert_string_equal(rig_bodies(spool, SPOOL_POINTS), "before ahead after ");
+    }
+    spool_close(spool);
+    spool = rig_open();
+    assert_int_equal(spool_expire(spool, now_ms + hour_ms + 2001, &err), GK_OK);
     rig_commit(spool);
-    assert_string_equal(rig_bodies(spool, SPOOL_TELEMETRY), "1970 ");
+    assert_string_equal(rig_bodies(spool, SPOOL_TELEMETRY), "");
+    assert_string_equal(rig_bodies(spool, SPOOL_POINTS), "");
+    assert_string_equal(rig_bodies(spool, SPOOL_KEPT), "kept ");
+    rig_balance(spool);
+    /* One that was stored before the present process, and comes to the front. */
+    rig_store(spool, POINTS, 900 * day_ms, "ahead");
+    spool_close(spool);
+    spool = rig_open();
+    assert_int_equal(spool_expire(spool, now_ms + 2 * hour_ms, &err), GK_OK);
+    rig_commit(spool);
+    assert_string_equal(rig_bodies(spool, SPOOL_POINTS), "ahead ");
+    assert_int_equal(spool_expire(spool, now_ms + 3 * hour_ms + 1, &err), GK_OK);
+    rig_commit(spool);
+    assert_string_equal(rig_bodies(spool, SPOOL_POINTS), "");
     spool_close(spool);
 }
 
@@ -240,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup(drops_what_is_under_way_as_well, rig_setup),
         cmocka_unit_test_setup(knows_what_a_crash_would_bring_back, rig_setup),
         cmocka_unit_test_setup(drops_what_is_too_old, rig_setup),
+        cmocka_unit_test_setup(drops_what_was_accepted_by_a_wrong_clock, rig_setup),
         cmocka_unit_test_setup(bounds_what_was_refused, rig_setup),
         cmocka_unit_test_setup(shrinks_when_a_backlog_is_gone, rig_setup),
     };
