@@ -2,42 +2,69 @@
 /* Writes and reads EnOS's JSON envelopes. */
 #include "agent/enos/message.h"
 
+#include "agent/enos/handed.h"
+
 #define VERSION "1.0"
+
+char *enos_text_compact(const struct enos_text *text)
+{
+    char *made = malloc(text->size + 1), *end = made;
+    bool in_string = false;
+
+    for (size_t i = 0; made != NULL && i < text->size; i++) {
+        char c = text->at[i];
+
+        if (in_string || strchr(" \t\r\n", c) == NULL) {
+            *end++ = c;
+        }
+        if (in_string && c == '\\' && i + 1 < text->size) {
+            *end++ = text->at[++i];
+        } else if (c == '"') {
+            in_string = !in_string;
+        }
+    }
+    if (made != NULL) {
+        *end = '\0';
+    }
+    return made;
+}
 
 bool enos_code_is_ours(int code)
 {
     return code == ENOS_CODE_OK || code >= ENOS_CODE_OWN;
 }
 
-/* Takes over the envelope. */
-static enum gk_status dump(json_t *envelope, char **text, size_t *size, struct gk_error *err)
+/* Takes over what was written, or NULL. */
+static enum gk_status hand_out(char *written, char **text, size_t *size, struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *owned = envelope;
-    CLEANUP(gk_freep) char *written = NULL;
+    CLEANUP(gk_freep) char *owned = written;
     size_t length;
 
     if (owned == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
     }
-    written = json_dumps(owned, JSON_COMPACT);
-    if (written == NULL) {
-        return gk_fail(err, GK_NO_MEMORY, NULL);
-    }
-    length = strlen(written);
+    length = strlen(owned);
     if (length > ENOS_MESSAGE_MAX) {
         gk_fail(err, GK_USAGE, "%zu bytes; EnOS takes %zu", length, ENOS_MESSAGE_MAX);
         gk_advise(err, "split it into several messages");
         return GK_USAGE;
     }
-    *text = TAKE(written);
+    *text = TAKE(owned);
     *size = length;
     return GK_OK;
+}
+
+/* Borrows the value; NULL also where there is no memory. */
+static char *dump(const json_t *value)
+{
+    return value != NULL ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 }
 
 enum gk_status enos_request_format(const char *id, const char *rest, json_t *params, char **text,
                                    size_t *size, struct gk_error *err)
 {
     CLEANUP(gk_freep) char *method = strdup(rest);
+    CLEANUP(json_freep) json_t *envelope = NULL;
 
     if (method == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);
@@ -47,22 +74,35 @@ enum gk_status enos_request_format(const char *id, const char *rest, json_t *par
             *c = '.';
         }
     }
-    return dump(json_pack("{s:s, s:s, s:s, s:O}", "id", id, "version", VERSION, "method", method,
-                          "params", params),
-                text, size, err);
+    envelope = json_pack("{s:s, s:s, s:s, s:O}", "id", id, "version", VERSION, "method", method,
+                         "params", params);
+    return hand_out(dump(envelope), text, size, err);
 }
 
-enum gk_status enos_reply_format(json_t *id, int code, json_t *data, const char *message,
-                                 char **text, size_t *size, struct gk_error *err)
+enum gk_status enos_reply_format(json_t *id, int code, const struct enos_text *data,
+                                 const char *message, char **text, size_t *size,
+                                 struct gk_error *err)
 {
-    CLEANUP(json_freep) json_t *content = data != NULL ? json_incref(data) : json_object();
+    CLEANUP(json_freep) json_t *words = message != NULL ? json_string(message) : NULL;
+    CLEANUP(gk_freep) char *id_text = dump(id);
+    CLEANUP(gk_freep) char *message_text = dump(words);
+    bool has_data = data != NULL && data->at != NULL;
+    char *written = NULL;
 
     if (!enos_code_is_ours(code)) {
         return gk_fail(err, GK_USAGE, "reply code %d", code);
     }
-    return dump(json_pack("{s:O*, s:i, s:O, s:s*}", "id", id, "code", code, "data", content,
-                          "message", message),
-                text, size, err);
+    if (has_data && data->size > ENOS_MESSAGE_MAX) {
+        return gk_fail(err, GK_USAGE, "%zu bytes; EnOS takes %zu", data->size, ENOS_MESSAGE_MAX);
+    }
+    if ((id != NULL && id_text == NULL) || (message != NULL && message_text == NULL) ||
+        asprintf(&written, "{%s%s%s\"code\":%d,\"data\":%.*s%s%s}", id != NULL ? "\"id\":" : "",
+                 id != NULL ? id_text : "", id != NULL ? "," : "", code,
+                 has_data ? (int)data->size : 2, has_data ? data->at : "{}",
+                 message != NULL ? ",\"message\":" : "", message != NULL ? message_text : "") < 0) {
+        return gk_fail(err, GK_NO_MEMORY, NULL);
+    }
+    return hand_out(written, text, size, err);
 }
 
 /* One object and nothing behind it. */
@@ -73,6 +113,10 @@ static enum gk_status parse(const void *payload, size_t size, json_t **whole, st
 
     if (size > ENOS_MESSAGE_MAX) {
         return gk_fail(err, GK_HUB_GARBLED, "a message of %zu bytes", size);
+    }
+    /* jansson passes over NULs between the tokens. */
+    if (size > 0 && memchr(payload, '\0', size) != NULL) {
+        return gk_fail(err, GK_HUB_GARBLED, "not JSON: there is a NUL byte in it");
     }
     parsed = json_loadb(payload, size, JSON_REJECT_DUPLICATES, &error);
     if (parsed == NULL) {
@@ -131,6 +175,7 @@ enum gk_status enos_request_parse(const void *payload, size_t size, struct enos_
                                   struct gk_error *err)
 {
     CLEANUP(json_freep) json_t *whole = NULL;
+    struct enos_text text = { NULL, 0 };
     json_t *id;
     const char *method;
     enum gk_status status = parse(payload, size, &whole, err);
@@ -142,10 +187,15 @@ enum gk_status enos_request_parse(const void *payload, size_t size, struct enos_
     if (id != NULL && !enos_id_is_valid(id)) {
         return gk_fail(err, GK_HUB_GARBLED, "a command with an unusable id");
     }
+    if (json_object_get(whole, "params") != NULL &&
+        !enos_member_find(payload, size, "params", &text.at, &text.size)) {
+        return gk_fail(err, GK_HUB_GARBLED, "a command whose params are written with \\u");
+    }
     method = json_string_value(json_object_get(whole, "method"));
     request->id = id;
     request->method = method != NULL ? method : "";
     request->params = json_object_get(whole, "params");
+    request->params_text = text;
     request->whole = TAKE(whole);
     return GK_OK;
 }

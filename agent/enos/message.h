@@ -28,11 +28,22 @@ static inline void json_freep(json_t **json)
     json_decref(*json);
 }
 
+/* JSON as text, so that numbers stay as they were written. Borrowed; at is NULL for none. */
+struct enos_text {
+    const char *at;
+    size_t size;
+};
+
+/* The same without the space between its parts, so in one line; the caller's to free(3). NULL: no
+ * memory. */
+char *enos_text_compact(const struct enos_text *text);
+
 /* A request or command as it came; clear it with enos_request_clear(). */
 struct enos_request {
     json_t *id;         /* as it came, string or integer, to be sent back unchanged; may be NULL */
     const char *method; /* "" when there was none; lives as long as the request */
     json_t *params;     /* NULL when there were none */
+    struct enos_text params_text; /* the same, within the payload */
     json_t *whole;
 };
 void enos_request_clear(struct enos_request *request);
@@ -56,13 +67,13 @@ enum gk_status enos_request_format(const char *id, const char *rest, json_t *par
                                    size_t *size, struct gk_error *err) GK_MUST_CHECK;
 
 /*
- * Write a reply to a command: id as it came (NULL: left out), code 200 or at least 2000, data
- * (borrowed, NULL: an empty object, since EnOS's own clients demand the member), message (NULL:
- * none). Fails with GK_USAGE (larger than ENOS_MESSAGE_MAX, or a code that is not ours),
- * GK_NO_MEMORY.
+ * Write a reply to a command: id as it came (NULL: left out), code 200 or at least 2000, data (as
+ * it is; NULL: an empty object, since EnOS's own clients demand the member), message (NULL: none).
+ * Fails with GK_USAGE (larger than ENOS_MESSAGE_MAX, or a code that is not ours), GK_NO_MEMORY.
  */
-enum gk_status enos_reply_format(json_t *id, int code, json_t *data, const char *message,
-                                 char **text, size_t *size, struct gk_error *err) GK_MUST_CHECK;
+enum gk_status enos_reply_format(json_t *id, int code, const struct enos_text *data,
+                                 const char *message, char **text, size_t *size,
+                                 struct gk_error *err) GK_MUST_CHECK;
 
 /* Parse what came on a _reply topic. Fails with GK_HUB_GARBLED (what is wrong with it in the
  * error). */

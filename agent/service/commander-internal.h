@@ -24,12 +24,12 @@ const struct agent_handler *commander_find_handler(const struct commander *comma
                                                    const char *name);
 
 /*
- * Answer the hub: id and data are borrowed and may be NULL, message is NULL or words that it may
- * read; end_ms as in struct answer.
+ * Answer the hub: id is borrowed and may be NULL, data may be none, message is NULL or words that
+ * it may read; end_ms as in struct answer.
  */
 struct verdict {
     int code;
-    json_t *data;
+    struct enos_text data;
     const char *message;
 };
 void commander_reply(struct commander *commander, const char *rest, json_t *id, uint64_t end_ms,

@@ -2,6 +2,7 @@
 /* What comes in: the hub's commands, and the applications' answers to them. */
 #include "agent/service/commander-internal.h"
 
+#include "agent/enos/handed.h"
 #include "agent/service/log.h"
 #include "agent/service/traffic.h"
 
@@ -114,7 +115,7 @@ static void admit(struct commander *commander, const struct command_kind *kind, 
     struct gk_error err = { 0 };
     enum gk_status status;
 
-    if (command == NULL) {
+    if (command == NULL || payload == NULL) {
         status = gk_fail(&err, GK_NO_MEMORY, NULL);
     } else {
         command->commander = commander;
@@ -162,11 +163,11 @@ static void take_request(struct commander *commander, const struct command_kind 
     if (strcmp(name, INSTALL_CERTIFICATE) == 0) {
         take_certificate(commander, rest, request);
     } else if (commander_find_handler(commander, name) != NULL) {
-        CLEANUP(gk_freep) char *input = json_dumps(request->params, JSON_COMPACT | JSON_ENCODE_ANY);
+        CLEANUP(gk_freep) char *input = enos_text_compact(&request->params_text);
         /* Without parameters the program gets an empty object. */
-        const char *text = input != NULL ? input : "{}";
+        const char *text = request->params != NULL ? input : "{}";
 
-        admit(commander, kind, rest, request->id, text, strlen(text));
+        admit(commander, kind, rest, request->id, text, text != NULL ? strlen(text) : 0);
     } else if (kind->is_notice) {
         take_notice(commander, kind, rest, request->id, payload, size);
     } else {
@@ -240,21 +241,27 @@ static enum gk_status check_answer(const json_t *code, const json_t *message, st
 
 /* It is for that command; whatever it says, the hub hears something now. */
 static enum gk_status take_answer(struct commander *commander, struct command *command,
-                                  const json_t *answer, size_t size, struct gk_error *err)
+                                  const json_t *answer, const struct enos_text *text,
+                                  struct gk_error *err)
 {
     const json_t *code = json_object_get(answer, "code");
     const json_t *message = json_object_get(answer, "message");
-    struct verdict verdict = { HANDLER_BAD_OUTPUT, NULL,
-                               "the application's answer makes no sense" };
+    struct verdict verdict = { .code = HANDLER_BAD_OUTPUT,
+                               .message = "the application's answer makes no sense" };
+    struct enos_text data = { NULL, 0 };
     enum gk_status status = check_answer(code, message, err);
 
     /* What we put around it is no longer than what it put there. */
-    if (status == GK_OK && size > ENOS_MESSAGE_MAX) {
-        status = gk_fail(err, GK_USAGE, "%zu bytes; EnOS takes %zu", size, ENOS_MESSAGE_MAX);
+    if (status == GK_OK && text->size > ENOS_MESSAGE_MAX) {
+        status = gk_fail(err, GK_USAGE, "%zu bytes; EnOS takes %zu", text->size, ENOS_MESSAGE_MAX);
+    }
+    if (status == GK_OK && json_object_get(answer, "data") != NULL &&
+        !enos_member_find(text->at, text->size, "data", &data.at, &data.size)) {
+        status = gk_fail(err, GK_USAGE, "the name of \"data\" must be written without \\u");
     }
     if (status == GK_OK) {
-        verdict = (struct verdict){ (int)json_integer_value(code), json_object_get(answer, "data"),
-                                    json_string_value(message) };
+        verdict =
+            (struct verdict){ (int)json_integer_value(code), data, json_string_value(message) };
     }
     commander_conclude(commander, command, &verdict);
     commander_advance(commander);
@@ -290,7 +297,10 @@ enum gk_status commander_answer(struct commander *commander, const char *rest, c
     if (kind->is_raw) {
         return take_raw_answer(commander, rest, payload, size, err);
     }
-    answer = json_loadb(payload, size, JSON_REJECT_DUPLICATES, NULL);
+    /* jansson passes over NULs between the tokens. */
+    if (memchr(payload, '\0', size) == NULL) {
+        answer = json_loadb(payload, size, JSON_REJECT_DUPLICATES, NULL);
+    }
     if (!json_is_object(answer)) {
         gk_fail(err, GK_USAGE, "%.100s: not a JSON object", rest);
         gk_advise(err, "answer with {\"id\": the command's, \"code\":200, \"data\":...}");
@@ -306,5 +316,5 @@ enum gk_status commander_answer(struct commander *commander, const char *rest, c
         gk_advise(err, "answer once, with the command's id, within 28 seconds of its arrival");
         return GK_NO_MESSAGE;
     }
-    return take_answer(commander, command, answer, size, err);
+    return take_answer(commander, command, answer, &(const struct enos_text){ payload, size }, err);
 }

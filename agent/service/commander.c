@@ -20,7 +20,8 @@ static const char *outcome_text(enum answers_outcome outcome)
 }
 
 /* Also where there is no memory for more. */
-static const struct verdict too_large = { HANDLER_BAD_OUTPUT, NULL, "the answer is too large" };
+static const struct verdict too_large = { .code = HANDLER_BAD_OUTPUT,
+                                          .message = "the answer is too large" };
 
 void commander_reply(struct commander *commander, const char *rest, json_t *id, uint64_t end_ms,
                      const struct verdict *verdict)
@@ -33,7 +34,7 @@ void commander_reply(struct commander *commander, const char *rest, json_t *id, 
     enum answers_outcome outcome;
 
     status =
-        enos_reply_format(id, verdict->code, verdict->data, verdict->message, &text, &size, &err);
+        enos_reply_format(id, verdict->code, &verdict->data, verdict->message, &text, &size, &err);
     if (status != GK_OK && verdict != &too_large) {
         log_failure(LOG_LEVEL_WARNING, "answer the hub's command", &err);
         commander_reply(commander, rest, id, end_ms, &too_large);
@@ -162,14 +163,17 @@ static enum gk_status hand_over(struct commander *commander, const struct comman
 }
 
 /* The hub need not know our paths. */
-static const struct verdict not_runnable = { HANDLER_NOT_RUNNABLE, NULL,
-                                             "the program cannot be run" };
-static const struct verdict nobody = { HANDLER_NOT_CONFIGURED, NULL,
-                                       "no program is configured, and no local broker is there" };
-static const struct verdict busy = { HANDLER_BUSY, NULL, "the local broker is busy" };
-static const struct verdict timed_out = { HANDLER_TIMED_OUT, NULL, "no answer in time" };
-static const struct verdict waited = { HANDLER_TIMED_OUT, NULL,
-                                       "earlier commands took too long; it was not begun" };
+static const struct verdict not_runnable = { .code = HANDLER_NOT_RUNNABLE,
+                                             .message = "the program cannot be run" };
+static const struct verdict nobody = { .code = HANDLER_NOT_CONFIGURED,
+                                       .message = "no program is configured, and no local broker "
+                                                  "is there" };
+static const struct verdict busy = { .code = HANDLER_BUSY, .message = "the local broker is busy" };
+static const struct verdict timed_out = { .code = HANDLER_TIMED_OUT,
+                                          .message = "no answer in time" };
+static const struct verdict waited = { .code = HANDLER_TIMED_OUT,
+                                       .message = "earlier commands took too long; it was not "
+                                                  "begun" };
 
 static void begin(struct commander *commander, struct command *command)
 {

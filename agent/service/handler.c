@@ -139,19 +139,44 @@ static int on_time(sd_event_source *source, uint64_t time, void *context)
     return 0;
 }
 
-static bool is_blank(const struct handler_run *run)
+static bool is_space(char c)
 {
-    for (size_t i = 0; i < run->size; i++) {
-        if (strchr(" \t\r\n", run->text[i]) == NULL || run->text[i] == '\0') {
-            return false;
-        }
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Without the space around it, which is how a line ends. */
+static struct enos_text trim(const struct handler_run *run)
+{
+    struct enos_text text = { run->text, run->size };
+
+    while (text.size > 0 && is_space(text.at[text.size - 1])) {
+        text.size--;
     }
-    return true;
+    while (text.size > 0 && is_space(*text.at)) {
+        text.at++;
+        text.size--;
+    }
+    return text;
+}
+
+static bool is_json(const struct enos_text *text)
+{
+    /* jansson passes over NULs between the tokens. What it reads is not looked at, so that a number
+     * of any size may be a double. */
+    json_t *read =
+        memchr(text->at, '\0', text->size) == NULL
+            ? json_loadb(text->at, text->size,
+                         JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL)
+            : NULL;
+
+    json_decref(read);
+    return read != NULL;
 }
 
 static void judge(struct handler_run *run, const siginfo_t *info)
 {
     struct handler_result result = { 0 };
+    struct enos_text text = trim(run);
     char message[128];
 
     if (run->verdict == HANDLER_TIMED_OUT) {
@@ -164,10 +189,10 @@ static void judge(struct handler_run *run, const siginfo_t *info)
         snprintf(message, sizeof(message), "the program %s %d",
                  info->si_code == CLD_EXITED ? "exited with status" : "was ended by signal",
                  info->si_status);
-    } else if (!run->is_raw && !is_blank(run)) {
-        result.data =
-            json_loadb(run->text, run->size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-        if (result.data == NULL) {
+    } else if (!run->is_raw && text.size > 0) {
+        if (is_json(&text)) {
+            result.data = text;
+        } else {
             run->verdict = HANDLER_BAD_OUTPUT;
             snprintf(message, sizeof(message), "the program wrote something else than JSON");
         }
@@ -177,7 +202,6 @@ static void judge(struct handler_run *run, const siginfo_t *info)
     result.size = run->verdict == HANDLER_DONE ? run->size : 0;
     result.message = run->verdict == HANDLER_DONE ? NULL : message;
     run->done(run->context, &result);
-    json_decref(result.data);
 }
 
 static int on_exit_of_child(sd_event_source *source, const siginfo_t *info, void *context)

@@ -14,10 +14,10 @@
 #define GATEKEY_AGENT_SERVICE_HANDLER_H
 
 #include "agent/config.h"
+#include "agent/enos/message.h"
 #include "cleanup.h"
 #include "error.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
@@ -42,8 +42,8 @@ struct handler_run;
 /* What came of it; all borrowed. */
 struct handler_result {
     enum handler_code code;
-    json_t *data;      /* what it wrote, where that was to be JSON; NULL where it was nothing */
-    const char *bytes; /* what it wrote, as it is; size is 0 unless code is HANDLER_DONE */
+    struct enos_text data; /* what it wrote, where that was to be JSON; none where it was nothing */
+    const char *bytes;     /* what it wrote, as it is; size is 0 unless code is HANDLER_DONE */
     size_t size;
     const char *message; /* NULL, or what went wrong, in words that the hub may read */
 };

@@ -31,6 +31,7 @@ struct fixture {
     int calls;
     enum handler_code code;
     json_t *data;
+    char text[128]; /* the same as it came */
     char message[128];
     bool is_raw;
     char bytes[64];
@@ -87,7 +88,9 @@ static void done(void *context, const struct handler_result *result)
 
     f->calls++;
     f->code = result->code;
-    f->data = json_incref(result->data);
+    f->data = json_loadb(result->data.at, result->data.size, JSON_DECODE_ANY, NULL);
+    snprintf(f->text, sizeof(f->text), "%.*s", (int)result->data.size,
+             result->data.size > 0 ? result->data.at : "");
     snprintf(f->message, sizeof(f->message), "%s", result->message != NULL ? result->message : "");
     f->size = result->size;
     memcpy(f->bytes, result->bytes, result->size < sizeof(f->bytes) ? result->size : 0);
@@ -117,6 +120,23 @@ static void hands_over_parameters_and_takes_json_back(void **state)
     assert_int_equal(f->code, HANDLER_DONE);
     assert_int_equal(json_integer_value(json_object_get(f->data, "a")), 1);
     assert_string_equal(f->message, "");
+}
+
+static void leaves_what_is_written_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+
+    run(f, "printf ' \\n{\"a\": 0.1, \"b\":[1e3,18446744073709551615]}\\r\\n'", PATIENT_MS);
+    assert_int_equal(f->code, HANDLER_DONE);
+    assert_string_equal(f->text, "{\"a\": 0.1, \"b\":[1e3,18446744073709551615]}");
+}
+
+static void refuses_a_nul_in_its_json(void **state)
+{
+    struct fixture *f = *state;
+
+    run(f, "printf '{\"a\":\\0001}'", PATIENT_MS);
+    assert_int_equal(f->code, HANDLER_BAD_OUTPUT);
 }
 
 static void takes_silence_for_an_empty_answer(void **state)
@@ -420,6 +440,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CLAIM(hands_over_parameters_and_takes_json_back),
+        CLAIM(leaves_what_is_written_as_it_is),
+        CLAIM(refuses_a_nul_in_its_json),
         CLAIM(takes_silence_for_an_empty_answer),
         CLAIM(takes_bytes_as_they_are),
         CLAIM(gives_fixed_arguments_and_no_shell),

@@ -59,6 +59,37 @@ static void writes_a_reply_with_the_same_id(void **state)
     assert_string_equal(third, "{\"code\":200,\"data\":{}}");
 }
 
+static void writes_a_reply_with_the_data_as_it_came(void **state)
+{
+    static const char written[] = "{\"a\": 0.1 }";
+    const struct enos_text data = { written, strlen(written) };
+    CLEANUP(gk_freep) char *text = NULL;
+    CLEANUP(gk_freep) char *none = NULL;
+    struct gk_error err = { 0 };
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(enos_reply_format(NULL, 200, &data, "a \"b\"", &text, &size, &err), GK_OK);
+    assert_string_equal(text, "{\"code\":200,\"data\":{\"a\": 0.1 },\"message\":\"a \\\"b\\\"\"}");
+    assert_int_equal(size, strlen(text));
+    assert_int_equal(enos_reply_format(NULL, 200,
+                                       &(const struct enos_text){ written, ENOS_MESSAGE_MAX + 1 },
+                                       NULL, &none, &size, &err),
+                     GK_USAGE);
+}
+
+static void takes_the_space_out_of_a_text(void **state)
+{
+    static const char written[] = " { \"a b\\\" \" :\n[ 0.10 ,\t\" \\\\\" , 1 ]\r}";
+    CLEANUP(gk_freep)
+    char *compact = enos_text_compact(&(const struct enos_text){ written, strlen(written) });
+    CLEANUP(gk_freep) char *nothing = enos_text_compact(&(const struct enos_text){ NULL, 0 });
+
+    (void)state;
+    assert_string_equal(compact, "{\"a b\\\" \":[0.10,\" \\\\\",1]}");
+    assert_string_equal(nothing, "");
+}
+
 static void answers_only_200_or_from_2000(void **state)
 {
     CLEANUP(gk_freep) char *text = NULL;
@@ -150,10 +181,13 @@ static void reads_a_command(void **state)
     assert_string_equal(json_string_value(request.id), "9");
     assert_string_equal(request.method, "thing.service.x");
     assert_int_equal(json_object_size(request.params), 1);
+    assert_int_equal(request.params_text.size, 7);
+    assert_memory_equal(request.params_text.at, "{\"a\":1}", 7);
     enos_request_clear(&request);
     assert_int_equal(enos_request_parse("{}", 2, &request, &err), GK_OK);
     assert_null(request.id);
     assert_null(request.params);
+    assert_null(request.params_text.at);
     enos_request_clear(&request);
 }
 
@@ -169,6 +203,9 @@ static void refuses_commands_that_make_no_sense(void **state)
     assert_int_equal(enos_request_parse("{\"id\":[]}", 9, &request, &err), GK_HUB_GARBLED);
     assert_int_equal(enos_request_parse(long_id, strlen(long_id), &request, &err), GK_HUB_GARBLED);
     assert_int_equal(enos_request_parse("", ENOS_MESSAGE_MAX + 1, &request, &err), GK_HUB_GARBLED);
+    assert_int_equal(enos_request_parse("{\0}", 3, &request, &err), GK_HUB_GARBLED);
+    assert_int_equal(enos_request_parse("{\"par\\u0061ms\":1}", 17, &request, &err),
+                     GK_HUB_GARBLED);
 }
 
 int main(void)
@@ -177,6 +214,8 @@ int main(void)
         cmocka_unit_test(writes_a_request),
         cmocka_unit_test(refuses_to_write_half_a_mebibyte),
         cmocka_unit_test(writes_a_reply_with_the_same_id),
+        cmocka_unit_test(writes_a_reply_with_the_data_as_it_came),
+        cmocka_unit_test(takes_the_space_out_of_a_text),
         cmocka_unit_test(answers_only_200_or_from_2000),
         cmocka_unit_test(reads_a_reply),
         cmocka_unit_test(refuses_replies_that_make_no_sense),

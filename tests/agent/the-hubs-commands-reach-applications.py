@@ -120,7 +120,8 @@ class Applications(Commands):
         caller = self.send(service, rest, {})
         command = self.take(app, rest)
         # None of these is for this command, which goes on waiting.
-        for wrong in ('{"level":3}', '{"id":"another","code":200}', "garbage", "[]", '{"code":200}', ""):
+        for wrong in ('{"level":3}', '{"id":"another","code":200}', "garbage", "[]", '{"code":200}', "", '{"id":"\\ud800","code":200}',
+                      '\0{"id":"%s","code":200}' % command["id"]):
             app.hand_over("gatekey/reply/" + rest, wrong)
             self.assertIn("cannot take this message", self.error(app, rest)["error"])
         app.hand_over("gatekey/reply/thing/service/b", json.dumps({"id": command["id"], "code": 200}))
@@ -134,6 +135,11 @@ class Applications(Commands):
         # It is over.
         self.answer(app, rest, command)
         self.assertIn("no command with that id waits", self.error(app, rest)["error"])
+        caller = self.send(service, rest, {})
+        command = self.take(app, rest)
+        app.hand_over("gatekey/reply/" + rest, '{"id":"%s","code":200,"d\\u0061ta":1}' % command["id"])
+        self.assertIn("written without", self.error(app, rest)["error"])
+        self.assertEqual(self.reply(caller)["code"], 2004)
         for code in "200", 0, 1999, -1, 1 << 40, None, 200.0:
             caller = self.send(service, rest, {})
             self.answer(app, rest, self.take(app, rest), code)
@@ -410,6 +416,25 @@ class Answers(Commands):
         self.assertEqual(heard, [(service.device.sys + "thing/service/echo_reply", {"id": "1", "code": 200, "data": {"a": 1}})])
         wait_until("the second came", lambda: service.status()["duplicates"] == 1)
         self.assertEqual(service.status()["answered"], 1)
+
+
+    def test_of_applications_go_as_they_were_written(self):
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        heard = []
+        hub.on_publish = lambda peer, topic, payload: heard.append(payload)
+        peers = []
+        hub.on_subscribe = lambda peer, topic: peers.append(peer)
+        service = self.gateway(port=hub.port)
+        app = self.application(service)
+        wait_until("it has subscribed", lambda: peers)
+        sent = b'{ "id": 7, "params": {"a" : 0.1, "b":[1e3, 0.30000000000000004]} }'
+        peers[0].publish(service.device.sys + "thing/service/scale", sent, 0)
+        self.assertEqual(app.receive(), ("gatekey/down/thing/service/scale", sent))
+        app.hand_over("gatekey/reply/thing/service/scale", b'{"data" :{"a" : 0.1, "b":[1e3]},"id":"7","code":200}')
+        wait_until("the hub has it", lambda: heard)
+        self.assertEqual(heard[-1], b'{"id":7,"code":200,"data":{"a" : 0.1, "b":[1e3]}}')
+        app.close()
 
 
 class Subscriptions(Commands):
