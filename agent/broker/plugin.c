@@ -106,6 +106,16 @@ static int on_basic_auth(int event, void *data, void *user)
     return right ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 }
 
+/*
+ * A last will passes on_message() by: mosquitto would keep a retained one for good, for as many
+ * topics as somebody can think of. It comes here first, and is kept when we return; what is
+ * published here goes out after that. A message, which cannot be told from it, is not kept anyway.
+ */
+static void forget_will(const char *topic)
+{
+    mosquitto_broker_publish_copy(NULL, topic, 0, NULL, 0, true, NULL);
+}
+
 static int on_acl_check(int event, void *data, void *user)
 {
     const struct mosquitto_evt_acl_check *asked = data;
@@ -123,10 +133,14 @@ static int on_acl_check(int event, void *data, void *user)
         allowed = true;
         break;
     case MOSQ_ACL_READ:
-        allowed = ours && from_applications == service;
+        /* Nothing is what forget_will() publishes. */
+        allowed = ours && from_applications == service && !(service && asked->payloadlen == 0);
         break;
     case MOSQ_ACL_WRITE:
         allowed = ours && from_applications != service && !(service && begins(asked->topic, ok));
+        if (allowed && !service && asked->retain) {
+            forget_will(asked->topic);
+        }
         break;
     default:
         break;

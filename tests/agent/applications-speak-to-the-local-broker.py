@@ -190,16 +190,23 @@ class Promise(LocalBrokerTest):
         late.ping()
         self.assertEqual([topic for topic, _ in late.inbox if topic != "gatekey/status"], [])
 
-    def test_a_last_will_arrives(self):
+    def test_a_last_will_arrives_and_is_kept_for_nobody(self):
         # The broker itself publishes it, past the plugin, so gatekeyd takes it as a subscriber.
         words = ["mosquitto_sub", "--unix", self.broker.path, "-i", "mortal", "-t", "gatekey/down/#",
-                 "--will-topic", POINTS, "--will-payload", params(9), "--will-qos", "1"]
+                 "--will-topic", POINTS, "--will-payload", params(9), "--will-qos", "1", "--will-retain"]
         with subprocess.Popen(words) as mortal:
             try:
                 wait_until("it is there", lambda: self.is_connected(mortal))
             finally:
                 mortal.kill()
         wait_until("the hub has its will", lambda: self.points() == [9])
+        # Nothing of it is in what the broker saves.
+        saved = os.path.join(self.broker.folder, "mosquitto.db")
+        self.broker.process.send_signal(signal.SIGUSR1)
+        wait_until("it is saved", lambda: os.path.exists(saved) and b"gatekey/status" in read(saved))
+        self.assertNotIn(params(9).encode(), read(saved))
+        broker = self.gateway.status()["broker"]
+        self.assertEqual((broker["taken"], broker["refused"]), (1, 0))
 
     def is_connected(self, process):
         for fd in os.listdir(f"/proc/{process.pid}/fd"):
