@@ -39,12 +39,14 @@ struct agent_link {
 
     struct mosquitto *mosquitto;
     bool sent_connect;
-    int connack;                /* -1: none yet */
-    int system_error;           /* of the TCP connection, 0 where unknown */
-    bool closed;                /* libmosquitto closed the socket */
-    uint8_t socks_said[4];      /* the beginning of what a SOCKS5 proxy said last */
-    size_t socks_said_size;     /* of it */
-    int64_t sent_s, received_s; /* as libmosquitto counts its keepalive; since boot */
+    int connack;                 /* -1: none yet */
+    int system_error;            /* of the TCP connection, 0 where unknown */
+    bool closed;                 /* libmosquitto closed the socket */
+    uint8_t socks_said[4];       /* the beginning of what a SOCKS5 proxy said last */
+    size_t socks_said_size;      /* of it */
+    int64_t sent_s, received_s;  /* as libmosquitto counts its keepalive; since boot */
+    int64_t asked_ms;            /* for a sign of life, and none came yet, since boot; 0: not */
+    uint64_t acknowledged_bytes; /* at TCP's end, when it was asked for or looked for last */
     unsigned unacknowledged;
     struct {
         int mid;
@@ -76,6 +78,16 @@ enum gk_status agent_link_down(struct agent_link *link, int code,
 enum gk_status agent_link_check_time(struct agent_link *link, struct gk_error *err) GK_MUST_CHECK;
 /* When that will be, ms since boot. */
 int64_t agent_link_deadline(const struct agent_link *link);
+
+/* --- link-pulse.c ---------------------------------------------------------------------------- */
+
+/* Something came. */
+void agent_link_heard(struct agent_link *link);
+/* The link is up: when to look after it next, ms since boot. */
+int64_t agent_link_pulse_due(const struct agent_link *link);
+/* Send a ping where one is due; returns what libmosquitto does, MOSQ_ERR_KEEPALIVE where nobody
+ * answers. */
+int agent_link_keep_alive(struct agent_link *link);
 
 /* --- link-callbacks.c ------------------------------------------------------------------------ */
 

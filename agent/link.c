@@ -163,18 +163,6 @@ static int read_all(struct agent_link *link)
     return code;
 }
 
-/* A ping is due, or its answer is too late; a ping that was queued counts as one that was sent. */
-static int keep_alive(struct agent_link *link)
-{
-    bool was_idle = !mosquitto_want_write(link->mosquitto);
-    int code = mosquitto_loop_misc(link->mosquitto);
-
-    if (code == MOSQ_ERR_SUCCESS && was_idle && mosquitto_want_write(link->mosquitto)) {
-        link->sent_s = link->received_s = agent_link_now_ms() / 1000;
-    }
-    return code;
-}
-
 static int write_all(struct agent_link *link)
 {
     int code = mosquitto_loop_write(link->mosquitto, READS_MAX);
@@ -197,7 +185,7 @@ static int drive(struct agent_link *link, short revents)
         code = read_all(link);
     }
     if ((revents & POLLIN) != 0) {
-        link->received_s = agent_link_now_ms() / 1000;
+        agent_link_heard(link);
     }
     if (agent_tls_is_established(link->tls)) {
         link->sent_connect = true;
@@ -206,7 +194,7 @@ static int drive(struct agent_link *link, short revents)
         code = write_all(link);
     }
     if (code == MOSQ_ERR_SUCCESS && !link->closed) {
-        code = keep_alive(link);
+        code = agent_link_keep_alive(link);
     }
     return code;
 }
@@ -282,13 +270,10 @@ short agent_link_poll(const struct agent_link *link)
     return events;
 }
 
-/* libmosquitto counts whole seconds. */
 uint64_t agent_link_next_ms(const struct agent_link *link)
 {
-    int64_t last_s = link->sent_s < link->received_s ? link->sent_s : link->received_s;
     int64_t now = agent_link_now_ms();
-    int64_t due = link->phase == UP ? (last_s + (int64_t)link->config->keepalive_s + 1) * 1000
-                                    : agent_link_deadline(link) + 1;
+    int64_t due = link->phase == UP ? agent_link_pulse_due(link) : agent_link_deadline(link) + 1;
 
     return due - now > 1000 ? (uint64_t)(due - now) : 1000;
 }

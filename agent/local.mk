@@ -28,7 +28,7 @@ libagent_la_SOURCES += \
     %D%/enos/handed.c %D%/enos/handed.h \
     %D%/enos/message.c %D%/enos/message.h \
     %D%/link.c %D%/link.h %D%/link-callbacks.c %D%/link-internal.h \
-    %D%/link-talk.c %D%/link-verdict.c %D%/link-way.c \
+    %D%/link-pulse.c %D%/link-talk.c %D%/link-verdict.c %D%/link-way.c \
     %D%/local.c %D%/local.h \
     %D%/pair.c %D%/pair.h \
     %D%/proxy.c %D%/proxy.h \

@@ -365,6 +365,11 @@ int agent_tunnel_fd(const struct agent_tunnel *tunnel)
     return tunnel->poll_fd;
 }
 
+int agent_tunnel_far(const struct agent_tunnel *tunnel)
+{
+    return tunnel->far;
+}
+
 bool agent_tunnel_is_open(const struct agent_tunnel *tunnel)
 {
     return tunnel->stage == OPEN;

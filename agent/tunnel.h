@@ -55,6 +55,9 @@ enum gk_status agent_tunnel_listen(struct agent_tunnel *tunnel, const char *dire
                                    struct gk_error *err) GK_MUST_CHECK;
 enum gk_status agent_tunnel_accept(struct agent_tunnel *tunnel, struct gk_error *err) GK_MUST_CHECK;
 
+/* The socket to the proxy, -1 once it ended. */
+int agent_tunnel_far(const struct agent_tunnel *tunnel);
+
 /* What the socket to the proxy ended with (errno), 0 where it did not fail. */
 int agent_tunnel_system_error(const struct agent_tunnel *tunnel);
 

@@ -29,7 +29,7 @@ IN_USE = [{"now": "silence"}, {"now": "deaf"}, {"at": "reply", "do": "silence"},
           {"at": "reply", "do": "fin"}, {"at": "reply", "do": "rst"}, {"now": "fin"}, {"now": "rst"},
           {"flip": "up", "after": 30}, {"flip": "down", "after": 30}]
 
-# A link that is half open is told by what is not answered, at the latest by two keepalives of 60 s; then comes the backoff.
+# A link that is half open is told by what is not answered, at the latest two keepalives of 60 s later; then comes the backoff.
 PATIENCE = 200
 
 

@@ -38,6 +38,7 @@ class Peer(Mqtt):
                 elif kind & 0xF0 == 0x30:
                     hub.on_publish(self, *self.message(kind, body))
                 elif kind == 0xC0:
+                    hub.pings += 1
                     self.send(0xD0, b"")
 
     def begin(self, topic, size):
@@ -57,6 +58,7 @@ class BadHub:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.subscribed, self.unsubscribed, self.links = [], [], []
+        self.pings = 0
         self.granted = 1  # 128: no subscription
         self.gate = threading.Event()  # while it is cleared nobody hears whether he may come in
         self.gate.set()

@@ -219,7 +219,13 @@ TPM_TESTS += tests/agent/a-cut-link-costs-no-signature.py
 dist_check_SCRIPTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 TPM_TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 
-# Who holds a lock; patient-loop is preloaded.
+# Who holds a lock, and who is at the other end; suspend and patient-loop are preloaded.
+check_LTLIBRARIES += tests/agent/suspend.la
+tests_agent_suspend_la_SOURCES = tests/agent/suspend.c
+tests_agent_suspend_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+dist_check_SCRIPTS += tests/agent/a-half-open-link-is-noticed.py
+TESTS += tests/agent/a-half-open-link-is-noticed.py
+TPM_TESTS += tests/agent/a-half-open-link-is-noticed.py
 check_LTLIBRARIES += tests/agent/patient-loop.la
 tests_agent_patient_loop_la_SOURCES = tests/agent/patient-loop.c
 tests_agent_patient_loop_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

@@ -186,7 +186,7 @@ class Proxies(Somewhere):
 
 
 class DeadLinks(Somewhere):
-    """A keepalive has 60 s at least, so these take two minutes, both at once."""
+    """By the clock of the day, as which a keepalive has 60 s at least; both at once."""
 
     def half_open(self):
         """Nothing gets through any more, and nobody is told."""
@@ -207,7 +207,7 @@ class DeadLinks(Somewhere):
             service.publish({"text": "x" * 500 * 1024})
         return service
 
-    def test_are_noticed_within_two_keepalives_and_hold_nobody_up(self):
+    def test_are_noticed_and_hold_nobody_up(self):
         services = [self.half_open(), self.deaf()]
         until = time.monotonic() + 150  # not the bound, but the end of patience
         while any(service.status()["connected"] for service in services) and time.monotonic() < until:
@@ -215,7 +215,7 @@ class DeadLinks(Somewhere):
         for service in services:
             self.assertIn("cannot stay connected", service.lines()[-1])
             self.assertEqual(service.status()["connects"], 1)
-        self.assertIn("did not answer a ping", services[0].lines()[-1])
+            self.assertIn("did not answer a ping", service.lines()[-1])
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can give a network of its own to a test")

@@ -18,7 +18,9 @@ def pour(one, other, wire):
                 data = end.recv(65536)
                 if not data:
                     return
-                if not wire.stalled:
+                if wire.stalled:
+                    wire.swallowed += len(data)
+                else:
                     ends[end].sendall(data)
 
 
@@ -28,6 +30,7 @@ class Wire:
     def __init__(self, port=None):
         self.target = port
         self.stalled = False  # a link that is half open: nothing gets through, nobody is told
+        self.swallowed = 0  # bytes of it
         self.count = 0  # of connections that were made
         self.pairs = []
         self.threads = []
