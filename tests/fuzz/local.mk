@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzz targets for whatever parses foreign bytes. make check replays the corpora; make fuzz fuzzes (clang).
 
-fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-handed %D%/fuzz-message %D%/fuzz-reference \
+fuzz_targets = %D%/fuzz-chain %D%/fuzz-config %D%/fuzz-decoder %D%/fuzz-handed %D%/fuzz-message %D%/fuzz-proxy %D%/fuzz-reference \
     %D%/fuzz-pkcs11 %D%/fuzz-rest-reply %D%/fuzz-tss2 \
     %D%/fuzz-certificate %D%/fuzz-clock %D%/fuzz-crl %D%/fuzz-http-field %D%/fuzz-refresh %D%/fuzz-state \
     %D%/fuzz-hub-connect %D%/fuzz-hub-request
@@ -39,6 +39,10 @@ EXTRA_DIST += %D%/replay.c
     %D%/pkcs11-scene.c %D%/pkcs11-table.c $(fuzz_main)
 %C%_fuzz_pkcs11_CFLAGS = $(AM_CFLAGS) $(P11_KIT_CFLAGS) $(NETTLE_CFLAGS) $(TASN1_CFLAGS) $(CRYPTO_CFLAGS)
 %C%_fuzz_pkcs11_LDFLAGS = $(fuzz_link_flags) -Wl,--wrap=gk_key_sign
+%C%_fuzz_proxy_SOURCES = %D%/fuzz-proxy.c $(fuzz_main)
+%C%_fuzz_proxy_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_proxy_LDFLAGS = $(fuzz_link_flags)
+%C%_fuzz_proxy_LDADD = libagent.la $(CRYPTO_LIBS) $(JANSSON_LIBS)
 %C%_fuzz_reference_SOURCES = %D%/fuzz-reference.c $(fuzz_main)
 %C%_fuzz_reference_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_reference_LDFLAGS = $(fuzz_link_flags)
@@ -104,7 +108,7 @@ EXTRA_DIST += %D%/run %D%/corpus
 # Of pkcs11 the steps are counted and said: a run is a sequence of them.
 FUZZ_SECONDS = 60
 FUZZ_RUNS =
-FUZZ_TARGETS = reference chain decoder tss2 handed message rest-reply certificate crl state clock refresh http-field config hub-connect hub-request \
+FUZZ_TARGETS = reference chain decoder tss2 handed message proxy rest-reply certificate crl state clock refresh http-field config hub-connect hub-request \
     pkcs11
 .PHONY: fuzz
 fuzz:
