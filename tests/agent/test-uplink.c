@@ -95,6 +95,18 @@ static void settles_what_was_taken_and_nothing_else(void **state)
     paper_balance();
 }
 
+static void settles_in_time_however_much_goes_on(void **state)
+{
+    (void)state;
+    paper_connect();
+    for (unsigned i = 0; i < 6; i++) {
+        paper_store_number(EVENT, i);
+        paper_answer(i, 200);
+        loop_pass(SPOOL_SETTLE_MS - 1000);
+        assert_true(paper_counters().acknowledged >= i);
+    }
+}
+
 static void joins_a_thousand_at_most(void **state)
 {
     int64_t first = pile_up(2001, "{\"a\":1}");
@@ -364,18 +376,37 @@ static void tries_a_link_that_fails_after_a_second(void **state)
     assert_int_equal(paper_count, 1);
 }
 
+static bool see(void *context, const struct spool_message *message)
+{
+    (void)message;
+    ++*(unsigned *)context;
+    return true;
+}
+
+static unsigned points_waiting(void)
+{
+    struct gk_error err = { 0 };
+    unsigned count = 0;
+
+    assert_int_equal(spool_next(paper_service.spool, SPOOL_POINTS, 0, see, &count, &err), GK_OK);
+    return count;
+}
+
 static void drops_what_is_too_old_every_minute(void **state)
 {
     (void)state;
-    paper_config.uplink_rate = 1; /* nothing more goes for now */
+    paper_config.uplink_rate = 1; /* one event goes, and nothing else for hours */
     paper_store_number(EVENT, 1);
     paper_connect();
-    loop_pass(1000);
     paper_store_number(POINTS, 2);
-    loop_pass(3600000);
-    paper_store_number(EVENT, 3);
-    loop_pass(60000 + SPOOL_SETTLE_MS);
+    loop_pass(3570000);
+    paper_store_number(EVENT, 3); /* each looks, and at most once a minute */
+    loop_pass(59999);
     paper_store_number(EVENT, 4);
+    assert_int_equal(points_waiting(), 1);
+    loop_pass(1);
+    paper_store_number(EVENT, 5);
+    assert_int_equal(points_waiting(), 0);
     loop_pass(SPOOL_SETTLE_MS);
     assert_int_equal(paper_counters().dropped, 1);
     paper_balance();
@@ -418,6 +449,7 @@ int main(void)
         CLAIM(sends_first_what_is_never_dropped),
         CLAIM(sends_nothing_without_a_connection),
         CLAIM(settles_what_was_taken_and_nothing_else),
+        CLAIM(settles_in_time_however_much_goes_on),
         CLAIM(joins_a_thousand_at_most),
         CLAIM(joins_as_many_bytes_as_the_hub_takes),
         CLAIM(joins_only_what_may_be_joined),
