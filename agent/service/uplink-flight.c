@@ -264,13 +264,22 @@ static enum flight_result find_nothing(struct load *load)
     return FLIGHT_NOTHING;
 }
 
+/* Not with each try: a disk may be full for days. */
+static void say_unread(struct uplink *uplink, const struct gk_error *why)
+{
+    if (why->status != uplink->unread) {
+        log_failure(LOG_LEVEL_WARNING, "read what waits for the hub", why);
+    }
+    uplink->unread = why->status;
+}
+
 /* The place it had, if it had one. */
 static enum flight_result give_up_reading(struct flight *flight, const struct flight *before,
                                           const struct gk_error *why)
 {
     struct lane *lane = &flight->uplink->lanes[flight->lane];
 
-    log_failure(LOG_LEVEL_WARNING, "read what waits for the hub", why);
+    say_unread(flight->uplink, why);
     lane->due_ms = service_now_ms() + READ_AGAIN_MS;
     if (before->phase == FLIGHT_FREE) {
         flight_end(flight);
@@ -301,6 +310,7 @@ enum flight_result flight_send(struct flight *flight)
     if (status != GK_OK) {
         return give_up_reading(flight, &before, &err);
     }
+    flight->uplink->unread = GK_OK;
     lane->due_ms = 0;
     if (load.envelope.count == 0) {
         return find_nothing(&load);

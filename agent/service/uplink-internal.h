@@ -81,6 +81,7 @@ struct uplink {
     uint64_t expired_ms;   /* when old telemetry was last looked for */
     uint64_t said_ms;      /* when a message set aside was last logged */
     unsigned unsaid;       /* since then */
+    enum gk_status unread; /* why the spool cannot be read, as the log has it */
     uint64_t undone;       /* as spool_undone() last said */
     struct lane lanes[SPOOL_LANES];
     struct flight flights[FLIGHTS_MAX];
