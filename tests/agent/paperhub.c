@@ -78,7 +78,7 @@ static void write_down(const char *rest, const void *payload, size_t size, int m
         assert_non_null(params);
         snprintf(request->id, sizeof(request->id), "%s",
                  json_string_value(json_object_get(whole, "id")));
-        request->first = strtoll(request->id, NULL, 10);
+        request->last = strtoll(request->id, NULL, 10);
     }
     json_decref(whole);
 }

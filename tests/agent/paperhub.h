@@ -16,7 +16,7 @@
 struct paper_request {
     char rest[160]; /* its topic after /sys/PK/DK/ */
     char id[24];    /* of the envelope; empty for raw data */
-    int64_t first;  /* the same as a number */
+    int64_t last;   /* the same as a number: its last message */
     size_t entries; /* of params, where that is an array; else 1 */
     size_t size;
     char *text;       /* as it was sent */

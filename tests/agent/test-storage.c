@@ -169,9 +169,9 @@ static void sends_what_came_back(void **state)
     assert_int_equal(paper_take(LOG, params, &promise), GK_OK);
     paper_connect(); /* sees what is left, before the commit fails */
     assert_int_equal(promise.status, GK_DISK_FULL);
-    assert_int_equal(paper[0].first, first + 1);
+    assert_int_equal(paper[0].last, first + 1);
     paper_answer(0, 200);
-    assert_int_equal(paper[1].first, first);
+    assert_int_equal(paper[1].last, first);
     disk_limit(0);
     paper_answer(1, 200);
     loop_pass(SPOOL_SETTLE_MS);
