@@ -404,7 +404,8 @@ paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts 
     -Wl,--wrap=clock_watch_permit,--wrap=relay_is_up,--wrap=relay_publish \
     -Wl,--wrap=log_line,--wrap=log_failure
 paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
-paper_tests = tests/agent/test-intake \
+paper_tests = tests/agent/test-answers \
+    tests/agent/test-intake \
     tests/agent/test-publisher \
     tests/agent/test-storage \
     tests/agent/test-uplink \
@@ -432,3 +433,6 @@ tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c tests/
 tests_agent_test_uplink_chance_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_uplink_chance_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_chance_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
+tests_agent_test_answers_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_answers_LDFLAGS = $(paper_ldflags)
+tests_agent_test_answers_LDADD = $(paper_ldadd)

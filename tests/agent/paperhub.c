@@ -108,9 +108,13 @@ enum gk_status __wrap_session_publish_mid(struct session *session, const char *r
                                           const void *payload, size_t size, int *mid,
                                           struct gk_error *err)
 {
+    enum gk_status status = publish(rest, payload, size, last_mid + 1, err);
+
     (void)session;
-    *mid = ++last_mid;
-    return publish(rest, payload, size, *mid, err);
+    if (status == GK_OK) {
+        *mid = ++last_mid;
+    }
+    return status;
 }
 
 enum gk_status __wrap_session_subscribe(struct session *session, const char *rest,
