@@ -217,6 +217,7 @@ enum gk_status intake_commit(struct intake *intake, struct gk_error *err)
     intake->count = intake->room = intake->bytes = 0;
     sd_event_source_set_enabled(intake->commit_source, SD_EVENT_OFF);
     intake->taken += status == GK_OK ? count : 0;
+    intake->refused += status == GK_OK ? 0 : count;
     tell(intake, waiting, count, status == GK_OK ? NULL : &why);
     uplink_stored(intake->service->uplink);
     if (status != GK_OK && status != intake->last) {

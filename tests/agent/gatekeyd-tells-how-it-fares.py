@@ -96,6 +96,16 @@ class Messages(Told):
                          [3, 3, 0, 0, 1])
         self.assertEqual((samples["gatekey_spool_messages"], samples["gatekey_spool_refused_messages"]), (0, 0))
 
+    def test_that_the_disk_did_not_take_are_rejected(self):
+        service = self.service().enrol()
+        disk = os.path.join(service.folder, "disk")
+        os.mkdir(disk)
+        service.start(LD_PRELOAD=os.path.join(BUILD, "tests/agent/.libs/slow-disk.so"), SLOW_DISK=disk).connected()
+        with open(os.path.join(disk, "fail"), "wb"):
+            pass
+        self.assertFalse(service.publish({"n": 1})["ok"])
+        self.assertEqual([service.status()["counters"][name] for name in ("accepted", "rejected")], [0, 1])
+
     def test_that_wait_are_counted_and_their_age_is_told(self):
         service = self.with_file().enrol()
         os.mkdir(service.state)
