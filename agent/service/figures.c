@@ -149,12 +149,6 @@ static void describe_parts(const struct service *service, json_t *figures)
     if (service->clock != NULL) {
         clock_watch_describe(service->clock, figures);
     }
-    if (service->intake != NULL) {
-        intake_describe(service->intake, figures);
-    }
-    if (service->uplink != NULL) {
-        uplink_describe(service->uplink, figures);
-    }
     if (service->relay != NULL) {
         relay_describe(service->relay, figures);
     }
