@@ -19,6 +19,14 @@ from localbroker import LocalBroker
 import prometheus
 
 
+def members(value):
+    """Its names, and those in what is named."""
+    for name, inner in value.items():
+        yield name
+        if isinstance(inner, dict):
+            yield from members(inner)
+
+
 class Told(GatekeydTest):
     def with_file(self, folder="figures"):
         service = self.service()
@@ -344,6 +352,35 @@ class Applications(Told):
         service.another_day()
         service.start()
         self.hears(application, state="connected")
+
+    def test_find_each_member_of_the_status_in_the_manual(self):
+        service, broker = self.with_broker()
+        broker.start()
+        service.enrol().start().connected()
+        wait_until("the broker is used", lambda: service.status()["broker"]["connected"])
+        status = service.status()
+        broker.stop()
+        wait_until("the broker is missed", lambda: "error" in service.status()["broker"])
+        described = set()
+        with open(os.path.join(os.environ["abs_top_srcdir"], "docs/gatekeyd.8"), encoding="utf-8") as page:
+            for line in page:
+                if re.match(r"\.((It|Pq|Po) )?Cm ", line):
+                    described.update(re.split(r"[ ,.]+", line.strip()))
+        self.assertEqual(set(members({**status, **service.status()})) - described, {"ok"})
+
+    def test_and_what_they_sent_is_counted_for_prometheus(self):
+        service, broker = self.with_broker()
+        service.metrics = os.path.join(service.folder, "gatekey.prom")
+        service.local += f"metrics_file = {service.metrics}\n"
+        service.configure()
+        broker.start()
+        service.enrol().start().connected()
+        application = self.application(broker, "first")
+        for payload in '{"measurepoints":{"n":1}}', "no JSON":
+            self.assertEqual(application.hand_over("gatekey/up/thing/measurepoint/post", payload), 0)
+        self.metric(service, "gatekey_broker_messages_refused_total", 1)
+        samples = self.metrics(service)
+        self.assertEqual([samples[f"gatekey_broker_messages_{name}_total"] for name in ("taken", "deferred", "lost")], [1, 0, 0])
 
     def test_are_told_by_a_broker_that_comes_late(self):
         service, broker = self.with_broker()
