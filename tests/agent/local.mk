@@ -195,8 +195,13 @@ tests_agent_slow_disk_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared 
 dist_check_SCRIPTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
 TPM_TESTS += tests/agent/the-relay-acknowledges-after-the-disk.py
+dist_check_SCRIPTS += tests/agent/an-example-application-loses-nothing.py
 dist_check_SCRIPTS += tests/agent/applications-speak-to-the-local-broker.py
 dist_check_SCRIPTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
+TESTS += tests/agent/an-example-application-loses-nothing.py
+TESTS += tests/agent/applications-speak-to-the-local-broker.py
+TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
+TPM_TESTS += tests/agent/an-example-application-loses-nothing.py
 TPM_TESTS += tests/agent/applications-speak-to-the-local-broker.py
 TPM_TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 
