@@ -191,7 +191,10 @@ static enum gk_status fill(struct spool *made, const struct spool *old, struct s
     before = greatest / SPOOL_EPOCH > before ? greatest / SPOOL_EPOCH : before;
     spool_state_begin(&made->now, before + 1); /* the one put away is called before + 1 at most */
     settle_accounts(&made->now, known);
-    return spool_state_write(made, &made->now, err);
+    status = spool_state_write(made, &made->now, err);
+    /* To close it would do that as well, but not say that it could not. */
+    return status == GK_OK ? spool_database_run(made, "PRAGMA wal_checkpoint(TRUNCATE)", err)
+                           : status;
 }
 
 static enum gk_status make(struct spool *old, struct spool_state *known, void (*alive)(void),

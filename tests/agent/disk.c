@@ -2,31 +2,14 @@
 /* A disk in memory, as SQLite's default, whose power can be cut (tests/agent/disk.h). */
 #include "tests/agent/disk.h"
 
+#include "tests/agent/inode.h"
+
 #include "cleanup.h"
 
 #include <assert.h>
 #include <sqlite3.h>
 
-#define SECTOR 512
 #define NAMES 16
-
-struct content {
-    unsigned char *bytes;
-    size_t size;
-};
-
-/* A write, or with data NULL a truncation to offset, since the last sync. */
-struct change {
-    size_t offset, size;
-    unsigned char *data;
-};
-
-struct inode {
-    struct content now, disk;
-    struct change *changes;
-    size_t count, room;
-    struct inode *next; /* of all there ever were */
-};
 
 static struct inode *inodes;
 
@@ -37,7 +20,7 @@ static struct {
 } names[NAMES];
 
 static struct {
-    uint64_t chance, limit;
+    uint64_t limit;
     unsigned left; /* operations until the power fails; 0: it does not */
     bool dead, lies;
 } disk;
@@ -50,70 +33,12 @@ struct open_file {
     bool syncs_directory; /* as SQLite has it on Unix: of a log or journal that was made */
 };
 
-/* --- chance ----------------------------------------------------------------------------------- */
+/* --- power ------------------------------------------------------------------------------------ */
 
 unsigned disk_chance(unsigned limit)
 {
-    disk.chance ^= disk.chance << 13;
-    disk.chance ^= disk.chance >> 7;
-    disk.chance ^= disk.chance << 17;
-    return (unsigned)((disk.chance >> 11) % limit);
+    return inode_chance(limit);
 }
-
-/* --- bytes ------------------------------------------------------------------------------------ */
-
-static void resize(struct content *content, size_t size)
-{
-    if (size > content->size) {
-        content->bytes = realloc(content->bytes, size);
-        assert(content->bytes != NULL);
-        memset(content->bytes + content->size, 0, size - content->size);
-    }
-    content->size = size;
-}
-
-static void put(struct content *content, size_t offset, const unsigned char *data, size_t size)
-{
-    if (offset + size > content->size) {
-        resize(content, offset + size);
-    }
-    memcpy(content->bytes + offset, data, size);
-}
-
-static void copy(struct content *to, const struct content *from)
-{
-    resize(to, from->size);
-    if (from->size > 0) {
-        memcpy(to->bytes, from->bytes, from->size);
-    }
-}
-
-static void forget_changes(struct inode *inode)
-{
-    for (size_t i = 0; i < inode->count; i++) {
-        free(inode->changes[i].data);
-    }
-    free(inode->changes);
-    inode->changes = NULL;
-    inode->count = inode->room = 0;
-}
-
-static void note(struct inode *inode, size_t offset, const void *data, size_t size)
-{
-    struct change change = { .offset = offset, .size = size };
-
-    if (data != NULL) {
-        change.data = memcpy(malloc(size), data, size);
-    }
-    if (inode->count == inode->room) {
-        inode->room = 2 * inode->room + 16;
-        inode->changes = reallocarray(inode->changes, inode->room, sizeof(*inode->changes));
-        assert(inode->changes != NULL);
-    }
-    inode->changes[inode->count++] = change;
-}
-
-/* --- power ------------------------------------------------------------------------------------ */
 
 /* True when the power fails with this operation, which may have been done in part. */
 static bool fails(void)
@@ -134,52 +59,6 @@ bool disk_is_dead(void)
     return disk.dead;
 }
 
-/* Sector by sector, some of them. */
-static void put_torn(struct content *content, const struct change *change)
-{
-    size_t done = 0;
-
-    while (done < change->size) {
-        size_t at = change->offset + done, size = SECTOR - at % SECTOR;
-
-        size = size < change->size - done ? size : change->size - done;
-        if (disk_chance(2) == 0) {
-            put(content, at, change->data + done, size);
-        }
-        done += size;
-    }
-}
-
-/* How much of what was not synced survives: nothing, all, what came first, or any of it. */
-static void lose(struct inode *inode)
-{
-    unsigned how = disk_chance(4);
-    size_t first = how == 2 ? disk_chance((unsigned)inode->count + 1) : inode->count;
-
-    for (size_t i = 0; how != 0 && i < first; i++) {
-        const struct change *change = &inode->changes[i];
-
-        if (how == 3 && disk_chance(2) == 0) {
-            continue;
-        }
-        if (change->data == NULL) {
-            resize(&inode->disk, change->offset);
-        } else if (how == 3) {
-            size_t before = inode->disk.size;
-
-            put_torn(&inode->disk, change);
-            /* What lies between was never written. */
-            for (size_t at = before; at < change->offset && at < inode->disk.size; at++) {
-                inode->disk.bytes[at] = (unsigned char)disk_chance(256);
-            }
-        } else {
-            put(&inode->disk, change->offset, change->data, change->size);
-        }
-    }
-    copy(&inode->now, &inode->disk);
-    forget_changes(inode);
-}
-
 void disk_power_on(void)
 {
     for (size_t i = 0; i < NAMES; i++) {
@@ -188,7 +67,7 @@ void disk_power_on(void)
         }
         names[i].now = names[i].disk;
         if (names[i].now != NULL) {
-            lose(names[i].now);
+            inode_lose(names[i].now);
         }
     }
     disk.dead = false;
@@ -201,14 +80,11 @@ void disk_format(uint64_t seed)
         struct inode *inode = inodes;
 
         inodes = inode->next;
-        forget_changes(inode);
-        free(inode->now.bytes);
-        free(inode->disk.bytes);
-        free(inode);
+        inode_free(inode);
     }
     memset(names, 0, sizeof(names));
     memset(&disk, 0, sizeof(disk));
-    disk.chance = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    inode_chance_from(seed);
     disk_count_anew();
 }
 
@@ -300,8 +176,7 @@ static int on_write(sqlite3_file *file, const void *buffer, int amount, sqlite3_
     if (disk.limit > 0 && end > inode->now.size && used() + end - inode->now.size > disk.limit) {
         return SQLITE_FULL;
     }
-    note(inode, (size_t)offset, buffer, (size_t)amount);
-    put(&inode->now, (size_t)offset, buffer, (size_t)amount);
+    inode_write(inode, (size_t)offset, buffer, (size_t)amount);
     disk_counters.writes++;
     disk_counters.bytes += (uint64_t)amount;
     return fails() ? SQLITE_IOERR_WRITE : SQLITE_OK;
@@ -314,8 +189,7 @@ static int on_truncate(sqlite3_file *file, sqlite3_int64 size)
     if (disk.dead) {
         return SQLITE_IOERR_TRUNCATE;
     }
-    note(inode, (size_t)size, NULL, 0);
-    resize(&inode->now, (size_t)size);
+    inode_truncate(inode, (size_t)size);
     return fails() ? SQLITE_IOERR_TRUNCATE : SQLITE_OK;
 }
 
@@ -331,8 +205,7 @@ static int on_sync(sqlite3_file *file, int flags)
     if (disk.lies) {
         return SQLITE_OK;
     }
-    copy(&open->inode->disk, &open->inode->now);
-    forget_changes(open->inode);
+    inode_sync(open->inode);
     if (open->syncs_directory) {
         sync_directory();
         open->syncs_directory = false;

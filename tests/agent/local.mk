@@ -93,15 +93,21 @@ tests_agent_test_spool_LDADD = $(spool_test_ldadd)
 
 check_PROGRAMS += tests/agent/test-spool-power
 TESTS += tests/agent/test-spool-power
-tests_agent_test_spool_power_SOURCES = tests/agent/test-spool-power.c tests/agent/disk.c \
-    tests/agent/disk.h $(spool_rig)
+disk_rig = tests/agent/disk.c tests/agent/disk.h tests/agent/inode.c tests/agent/inode.h
+tests_agent_test_spool_power_SOURCES = tests/agent/test-spool-power.c $(disk_rig) $(spool_rig)
 tests_agent_test_spool_power_CPPFLAGS = $(spool_test_cppflags)
 tests_agent_test_spool_power_LDADD = $(spool_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-spool-rebuild
+TESTS += tests/agent/test-spool-rebuild
+tests_agent_test_spool_rebuild_SOURCES = tests/agent/test-spool-rebuild.c tests/agent/record.c \
+    tests/agent/record.h tests/agent/inode.c tests/agent/inode.h $(spool_rig)
+tests_agent_test_spool_rebuild_CPPFLAGS = $(spool_test_cppflags)
+tests_agent_test_spool_rebuild_LDADD = $(spool_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-spool-disk
 TESTS += tests/agent/test-spool-disk
-tests_agent_test_spool_disk_SOURCES = tests/agent/test-spool-disk.c tests/agent/disk.c \
-    tests/agent/disk.h $(spool_rig)
+tests_agent_test_spool_disk_SOURCES = tests/agent/test-spool-disk.c $(disk_rig) $(spool_rig)
 tests_agent_test_spool_disk_CPPFLAGS = $(spool_test_cppflags)
 tests_agent_test_spool_disk_LDADD = $(spool_test_ldadd)
 
