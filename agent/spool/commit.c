@@ -75,19 +75,36 @@ enum gk_status spool_apply(struct spool *spool, struct gk_error *err)
 }
 
 /* Join it to one that was not deleted yet, where they meet. */
-static bool join(struct spool *spool, int64_t first, int64_t last)
+static bool join(struct spool *spool, const struct spool_range *added)
 {
     for (size_t i = spool->settled_count; i-- > spool->settled_done;) {
         struct spool_range *range = &spool->settled[i];
 
-        if (first <= range->last + 1 && last + 1 >= range->first &&
-            spool_share_of(first) == spool_share_of(range->first)) {
-            range->first = first < range->first ? first : range->first;
-            range->last = last > range->last ? last : range->last;
+        if (added->first <= range->last + 1 && added->last + 1 >= range->first &&
+            spool_share_of(added->first) == spool_share_of(range->first)) {
+            range->first = added->first < range->first ? added->first : range->first;
+            range->last = added->last > range->last ? added->last : range->last;
+            range->count += added->count;
+            range->bytes += added->bytes;
             return true;
         }
     }
     return false;
+}
+
+/* For those who look before it is written; where it cannot be counted they see it later. */
+static void count_settled(struct spool *spool, struct spool_range *range)
+{
+    for (size_t i = 0; i < spool->settled_count; i++) {
+        if (range->first <= spool->settled[i].last && range->last >= spool->settled[i].first) {
+            return; /* some of them for the second time */
+        }
+    }
+    if (spool->db == NULL ||
+        spool_total(spool, (enum spool_lane)spool_share_of(range->first), range->first, range->last,
+                    &range->count, &range->bytes, NULL) != GK_OK) {
+        range->count = range->bytes = 0;
+    }
 }
 
 /* Twice as much where there is none left. */
@@ -111,13 +128,17 @@ static bool grow(void *array, size_t item, size_t count, size_t *room)
 
 void spool_settle(struct spool *spool, int64_t first, int64_t last)
 {
-    /* Without memory they are sent once more, some day. */
-    if (last < first || spool_share_of(first) >= SPOOL_LANES || join(spool, first, last) ||
-        !grow(&spool->settled, sizeof(*spool->settled), spool->settled_count,
-              &spool->settled_room)) {
+    struct spool_range range = { .first = first, .last = last };
+
+    if (last < first || spool_share_of(first) >= SPOOL_LANES) {
         return;
     }
-    spool->settled[spool->settled_count++] = (struct spool_range){ first, last };
+    count_settled(spool, &range);
+    /* Without memory they are sent once more, some day. */
+    if (!join(spool, &range) && grow(&spool->settled, sizeof(*spool->settled), spool->settled_count,
+                                     &spool->settled_room)) {
+        spool->settled[spool->settled_count++] = range;
+    }
 }
 
 enum gk_status spool_refuse(struct spool *spool, int64_t id, int64_t now_ms, int64_t code,

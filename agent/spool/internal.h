@@ -42,6 +42,7 @@ struct spool_state {
 /* What the hub has or refused, until a commit has written that. */
 struct spool_range {
     int64_t first, last;
+    uint64_t count, bytes; /* of those that were there then */
 };
 struct spool_verdict {
     int64_t id, refused_ms, code;
@@ -200,6 +201,9 @@ bool spool_is_gone(const struct spool *spool, int64_t id); /* settled or refused
 /* Drop until so many bytes fit. Fails with GK_SPOOL_FULL; nothing was dropped then. */
 enum gk_status spool_make_room(struct spool *spool, uint64_t cost,
                                struct gk_error *err) GK_MUST_CHECK;
+/* How many there are of these, and what they count towards the bound. */
+enum gk_status spool_total(struct spool *spool, enum spool_lane lane, int64_t first, int64_t last,
+                           uint64_t *count, uint64_t *bytes, struct gk_error *err) GK_MUST_CHECK;
 /* Delete messages of a lane and uncount them; *count: how many there were. */
 enum gk_status spool_remove(struct spool *spool, enum spool_lane lane, int64_t first, int64_t last,
                             uint64_t *count, struct gk_error *err) GK_MUST_CHECK;

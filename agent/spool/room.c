@@ -55,8 +55,8 @@ enum gk_status spool_oldest(struct spool *spool, int64_t *accepted_ms, struct gk
     return GK_OK;
 }
 
-static enum gk_status total(struct spool *spool, enum spool_lane lane, int64_t first, int64_t last,
-                            uint64_t *count, uint64_t *bytes, struct gk_error *err)
+enum gk_status spool_total(struct spool *spool, enum spool_lane lane, int64_t first, int64_t last,
+                           uint64_t *count, uint64_t *bytes, struct gk_error *err)
 {
     sqlite3_stmt *statement;
     enum gk_status status = spool_database_statement(spool, lane, STATEMENT_TOTAL, &statement, err);
@@ -80,7 +80,7 @@ enum gk_status spool_remove(struct spool *spool, enum spool_lane lane, int64_t f
                             uint64_t *count, struct gk_error *err)
 {
     uint64_t bytes = 0;
-    enum gk_status status = total(spool, lane, first, last, count, &bytes, err);
+    enum gk_status status = spool_total(spool, lane, first, last, count, &bytes, err);
     sqlite3_stmt *statement;
     int code;
 
@@ -197,6 +197,7 @@ static enum gk_status drop_before(struct spool *spool, enum spool_lane lane, int
 {
     enum gk_status status =
         spool->latest_ms > now_ms + AHEAD_MS ? date_anew(spool, lane, now_ms, err) : GK_OK;
+    bool applied = false;
 
     while (status == GK_OK) {
         struct front front;
@@ -214,6 +215,12 @@ static enum gk_status drop_before(struct spool *spool, enum spool_lane lane, int
             return GK_OK;
         }
         status = spool_begin(spool, err);
+        if (status == GK_OK && !applied) {
+            /* What the hub has is not dropped; it may be that one. */
+            status = spool_apply(spool, err);
+            applied = true;
+            continue;
+        }
         if (status == GK_OK) {
             status = spool_remove(spool, lane, front.id, front.id, &count, err);
         }

@@ -301,6 +301,22 @@ enum gk_status spool_forget(struct spool *spool, struct gk_error *err)
     return status;
 }
 
+/* The hub has these, though that is not written yet. */
+static void count_settled(const struct spool *spool, struct spool_counters *counters)
+{
+    for (size_t i = 0; i < spool->settled_count; i++) {
+        const struct spool_range *range = &spool->settled[i];
+
+        /* Some may have been lost with a damaged file. */
+        if (range->count <= counters->queued && range->bytes <= counters->bytes) {
+            counters->queued -= range->count;
+            counters->bytes -= range->bytes;
+            counters->acknowledged += range->count;
+        }
+    }
+    counters->oldest_ms = counters->queued > 0 ? counters->oldest_ms : 0;
+}
+
 void spool_count(const struct spool *spool, struct spool_counters *counters)
 {
     const struct spool_state *kept = &spool->kept;
@@ -316,4 +332,5 @@ void spool_count(const struct spool *spool, struct spool_counters *counters)
         counters->queued += kept->lanes[lane].count;
         counters->bytes += kept->lanes[lane].bytes;
     }
+    count_settled(spool, counters);
 }

@@ -172,9 +172,9 @@ enum gk_status spool_drop(struct spool *spool, int64_t id, uint64_t *count,
 /* --- what it holds ---------------------------------------------------------------------------- */
 
 /*
- * As of the last commit, for the life of the identity:
- * accepted = acknowledged + refused + dropped + queued, always. A refused message that is retried
- * or dropped counts as queued or dropped from then on.
+ * For the life of the identity, as of the last commit and with what was settled since, which a
+ * crash may take back: accepted = acknowledged + refused + dropped + queued, always. A refused
+ * message that is retried or dropped counts as queued or dropped from then on.
  */
 struct spool_counters {
     uint64_t accepted, acknowledged, refused, dropped;

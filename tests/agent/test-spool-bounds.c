@@ -166,6 +166,23 @@ static void drops_what_is_too_old(void **state)
     spool_close(spool);
 }
 
+static void drops_nothing_old_that_the_hub_has(void **state)
+{
+    struct spool *spool = rig_open();
+    struct gk_error err = { 0 };
+    int64_t first = rig_store(spool, POINTS, 0, "a");
+
+    (void)state;
+    rig_store(spool, POINTS, 0, "b");
+    spool_settle(spool, first, first);
+    assert_int_equal(spool_expire(spool, INT64_C(4000000000000) + 3600001, &err), GK_OK);
+    rig_commit(spool);
+    assert_int_equal(rig_count(spool).acknowledged, 1);
+    assert_int_equal(rig_count(spool).dropped, 1);
+    rig_balance(spool);
+    spool_close(spool);
+}
+
 /* Its age is not known before the clock is right; it counts from then on. */
 static void drops_what_was_accepted_by_a_wrong_clock(void **state)
 {
@@ -276,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(drops_what_is_under_way_as_well, rig_setup),
         cmocka_unit_test_setup(knows_what_a_crash_would_bring_back, rig_setup),
         cmocka_unit_test_setup(drops_what_is_too_old, rig_setup),
+        cmocka_unit_test_setup(drops_nothing_old_that_the_hub_has, rig_setup),
         cmocka_unit_test_setup(drops_what_was_accepted_by_a_wrong_clock, rig_setup),
         cmocka_unit_test_setup(bounds_what_was_refused, rig_setup),
         cmocka_unit_test_setup(shrinks_when_a_backlog_is_gone, rig_setup),
