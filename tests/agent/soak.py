@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """An hour of mixed traffic and faults: at the end the counters balance exactly, everything that was accepted has
-arrived or is among what was refused, and memory is flat. Run by make soak.
+arrived or is among what was refused, each command of the hub was answered unless the gateway could not hear it, and
+memory is flat. Run by make soak.
 
 soak.py [SECONDS [FOLDER]]: 3600 by default; the log goes to stdout, the page that sums up to FOLDER/summary.
 
@@ -25,6 +26,7 @@ sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "agent"))
 from faultproxy import FaultProxy  # noqa: E402
 from ledger import Application, BrokerApplication, Ledger, LinesApplication, SocketApplication, flush_tpm  # noqa: E402
 from localbroker import LocalBroker  # noqa: E402
+from outages import Outages  # noqa: E402
 from service import Service  # noqa: E402
 from gateway import PROGRAMS, Hub  # noqa: E402
 
@@ -34,8 +36,10 @@ SEED = os.environ.get("SEED", str(os.getpid()))
 SAMPLE = 10  # seconds from one look at the memory to the next
 FAULT = 40  # seconds from one fault to the next, give or take half of that
 COMMAND = 7
+PROMPT = 10  # seconds in which a gateway that hears of a command answers it
 DRAIN = 600  # the connect budget may keep a gateway waiting
 GROWTH = 64 * 1024  # bytes that memory may end above where it was after warming up, beside 2 %
+WARM = 1800  # seconds; in less than that each new connection may still be the first of its kind
 begun = time.monotonic()
 
 
@@ -68,6 +72,47 @@ class RudeApplication(Application):
             self.enough.wait(self.pause)
 
 
+class Commands:
+    """Commands of the hub to one gateway, each with what became of it."""
+
+    def __init__(self, hub, service, outages):
+        self.hub = hub
+        self.service = service
+        self.outages = outages
+        self.rows = []  # (number, when it was sent, how long it took, what was said)
+
+    def send(self):
+        """Whether it was answered rightly."""
+        number, sent = len(self.rows) + 1, time.monotonic()
+        done = self.hub.ctl("call", self.hub.product, self.service.name, "echo", json.dumps({"n": number}), check=False)
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            answer = {}
+        right = answer.get("code") == 200 and answer.get("data") == {"n": number}
+        said = "answered" if right else f"answered wrongly {answer}" if answer else done.stderr.strip()
+        self.rows.append((number, sent, time.monotonic() - sent, said))
+        return right
+
+    def unheard(self, sent):
+        return self.outages.meets(sent, sent + PROMPT)
+
+    def unexplained(self):
+        """Those that failed though the gateway heard them."""
+        return [row for row in self.rows if row[3].startswith("answered wrongly")
+                or row[3] != "answered" and not self.unheard(row[1])]
+
+    def summary(self):
+        failed = collections.Counter(row[3] for row in self.rows if row[3] != "answered")
+        return (f"{len(self.rows)} commands, {len(self.rows) - failed.total()} answered, {dict(failed)}; "
+                f"{self.outages.seconds():.0f} s it could not hear the hub")
+
+    def write(self, file):
+        for number, sent, took, said in self.rows:
+            file.write(f"{self.service.name} {number} at {sent - begun:.1f} took {took:.1f}: {said}"
+                       f"{' (it could not hear the hub)' if self.unheard(sent) else ''}\n")
+
+
 class Gateway:
     """A gatekeyd, its broker, its line and its applications."""
 
@@ -82,7 +127,8 @@ class Gateway:
         self.broker.start()
         self.ledger = Ledger(hub, name)
         self.samples = []
-        self.commands = collections.Counter()
+        self.outages = Outages(self.service)
+        self.commands = Commands(hub, self.service, self.outages)
         self.renewals = {"done": 0, "refused": 0}
 
     def begin(self):
@@ -103,16 +149,6 @@ class Gateway:
             for line in file:
                 sizes[line.split()[0]] = line.split()[1]
         self.samples.append((time.monotonic() - begun, int(sizes["Pss:"]) * 1024, int(sizes["Private_Dirty:"]) * 1024))
-
-    def command(self, number):
-        done = self.hub.ctl("call", self.hub.product, self.name, "echo", json.dumps({"n": number}), check=False)
-        try:
-            answer = json.loads(done.stdout)
-        except ValueError:
-            answer = {}
-        right = answer.get("code") == 200 and answer.get("data") == {"n": number}
-        self.commands["answered" if right else f"failed {answer.get('code')}"] += 1
-        return right
 
     def renew(self):
         """As gatekey does: a new certificate for the same key, tried and promoted."""
@@ -182,12 +218,14 @@ class Faults:
     def cut(self):
         gateway, deed = self.gateway(), self.random.choice(("fin", "rst"))
         self.proxy.ask(gateway.name, now=deed)
+        gateway.outages.breaks()
         return f"{gateway.name} {deed}"
 
     def stall(self):
         """A link that is half open: nobody hears anything any more."""
         gateway = self.gateway()
         self.proxy.ask(gateway.name, now="silence")
+        gateway.outages.breaks()
         return gateway.name
 
     def drop(self):
@@ -245,15 +283,10 @@ def every(seconds, stop, work):
 def run(hub, proxy, gateways):
     faults = Faults(hub, proxy, gateways)
     stop = threading.Event()
-    numbers = iter(range(1, 1 << 30))
 
     def sample():
         for gateway in gateways:
             gateway.sample()
-
-    def command():
-        for gateway in gateways:
-            gateway.command(next(numbers))
 
     def report():
         for gateway in gateways:
@@ -261,7 +294,7 @@ def run(hub, proxy, gateways):
             say(f"{gateway.name}: {gateway.ledger.summary()}; {gateway.counters()}")
 
     helpers = [threading.Thread(target=every, args=(pause, stop, work), daemon=True)
-               for pause, work in ((SAMPLE, sample), (COMMAND, command), (60, report))]
+               for pause, work in ((SAMPLE, sample), (60, report), *((COMMAND, gateway.commands.send) for gateway in gateways))]
     for helper in helpers:
         helper.start()
     while time.monotonic() - begun < SECONDS:
@@ -291,14 +324,17 @@ def judge(gateway, out):
     counters = gateway.counters()
     wrong = [f"{len(ledger.missing())} missing: {ledger.missing()[:5]}"] if ledger.missing() else []
     wrong += ledger.strange[:5] + ledger.disorder()[:5] + [each for each in [ledger.balance(counters)] if each]
-    if not gateway.command(0):
+    if not gateway.commands.send():
         wrong.append("a command in the end was not answered")
+    gateway.outages.end()
+    wrong += [f"command {number} of {sent - begun:.0f} s: {said}" for number, sent, _, said in gateway.commands.unexplained()]
     early, late = gateway.growth()
-    if gateway.name == "steady" and late > early * 1.02 + GROWTH:
+    if gateway.name == "steady" and SECONDS >= WARM and late > early * 1.02 + GROWTH:
         wrong.append("its memory grew")
     out(f"{gateway.name}: {ledger.summary()}; came under two numbers though never accepted: {ledger.again}")
     out(f"  counters {counters}")
-    out(f"  commands {dict(gateway.commands)}, renewals {gateway.renewals}, no messages at all {gateway.rude.handed}")
+    out(f"  {gateway.commands.summary()}")
+    out(f"  renewals {gateway.renewals}, no messages at all {gateway.rude.handed}")
     out(f"  private dirty {early / 1024:.0f} KiB after warming up, {late / 1024:.0f} KiB at the end; highest "
         f"{max(row[2] for row in gateway.samples) / 1024:.0f} KiB, PSS {max(row[1] for row in gateway.samples) / 1024:.0f} KiB")
     for each in wrong:
@@ -329,6 +365,9 @@ def main():
         with open(os.path.join(FOLDER, "memory"), "w", encoding="utf-8") as table:
             for gateway in gateways:
                 table.writelines(f"{gateway.name} {at:.0f} {pss} {dirty}\n" for at, pss, dirty in gateway.samples)
+        with open(os.path.join(FOLDER, "commands"), "w", encoding="utf-8") as table:
+            for gateway in gateways:
+                gateway.commands.write(table)
         codes = [gateway.service.stop() for gateway in gateways]
         for gateway in gateways:
             gateway.broker.stop()
