@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#define READS_MAX 64      /* at a time: a program may write faster than we read */
 #define COMPLAINTS_MAX 20 /* lines of standard error that go to the log */
 #define COMPLAINT_SIZE 200
 
@@ -95,9 +96,13 @@ static void log_complaint(struct handler_run *run)
 static void read_complaints(struct handler_run *run)
 {
     char buffer[1024];
-    ssize_t got;
 
-    while ((got = read(run->complaints, buffer, sizeof(buffer))) > 0) {
+    for (int reads = 0; reads < READS_MAX; reads++) {
+        ssize_t got = read(run->complaints, buffer, sizeof(buffer));
+
+        if (got <= 0) {
+            return;
+        }
         for (ssize_t i = 0; i < got; i++) {
             if (buffer[i] == '\n') {
                 log_complaint(run);
