@@ -235,11 +235,25 @@ static void set_clock(struct commander *commander)
     sd_event_source_set_enabled(commander->time_source, SD_EVENT_ONESHOT);
 }
 
+static void expire(struct commander *commander)
+{
+    struct command *command;
+
+    while ((command = commands_expired(&commander->commands, service_now_ms())) != NULL) {
+        if (command->begun) {
+            call_off(commander, command);
+        }
+        commander_conclude(commander, command, command->begun ? &timed_out : &waited);
+    }
+}
+
+/* Where this machine slept or was held up, whatever woke us may have come before the clock. */
 void commander_advance(struct commander *commander)
 {
     struct command *command;
 
-    while ((command = commands_next(&commander->commands)) != NULL) {
+    expire(commander);
+    while ((command = commands_next(&commander->commands, service_now_ms())) != NULL) {
         begin(commander, command);
     }
     set_clock(commander);
@@ -248,17 +262,10 @@ void commander_advance(struct commander *commander)
 static int on_time(sd_event_source *source, uint64_t time, void *context)
 {
     struct commander *commander = context;
-    struct command *command;
 
     (void)source;
     (void)time;
     answers_expire(&commander->answers);
-    while ((command = commands_expired(&commander->commands, service_now_ms())) != NULL) {
-        if (command->begun) {
-            call_off(commander, command);
-        }
-        commander_conclude(commander, command, command->begun ? &timed_out : &waited);
-    }
     commander_advance(commander);
     return 0;
 }

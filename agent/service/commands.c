@@ -72,10 +72,10 @@ static bool is_its_turn(const struct commands *commands, const struct command *c
     return command->handler == NULL || count_programs(commands) < COMMANDS_PROGRAMS;
 }
 
-struct command *commands_next(const struct commands *commands)
+struct command *commands_next(const struct commands *commands, uint64_t now_ms)
 {
     for (struct command *c = commands->first; c != NULL; c = c->next) {
-        if (!c->begun && is_its_turn(commands, c)) {
+        if (!c->begun && command_deadline(c) > now_ms && is_its_turn(commands, c)) {
             return c;
         }
     }

@@ -23,8 +23,9 @@ struct commands {
 enum gk_status commands_put(struct commands *commands, struct command **command,
                             struct gk_error *err) GK_MUST_CHECK;
 
-/* The oldest whose turn it is, or NULL. The caller begins or removes it. */
-struct command *commands_next(const struct commands *commands);
+/* The oldest whose turn it is, and which is not too late now, or NULL. The caller begins or removes
+ * it. */
+struct command *commands_next(const struct commands *commands, uint64_t now_ms);
 
 /* One whose command_deadline() is over, or NULL. */
 struct command *commands_expired(const struct commands *commands, uint64_t now_ms);
