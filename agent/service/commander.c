@@ -346,6 +346,7 @@ enum gk_status commander_new(struct service *service, struct commander **command
 void commander_forget(struct commander *commander)
 {
     commands_clear(&commander->commands);
+    relay_forget_commands(commander->service->relay);
     answers_clear(&commander->answers);
     seen_clear(&commander->seen);
     handler_sweep();

@@ -84,6 +84,11 @@ static bool is_spent(const struct parcel *parcel)
     return parcel->sent && parcel->is_command;
 }
 
+static bool is_command(const struct parcel *parcel)
+{
+    return parcel->is_command;
+}
+
 static void drop(struct relay *relay, bool (*is_over)(const struct parcel *parcel))
 {
     struct parcel *before = NULL;
@@ -215,6 +220,13 @@ void relay_queue_done(struct relay *relay, int mid)
             return;
         }
         before = parcel;
+    }
+}
+
+void relay_forget_commands(struct relay *relay)
+{
+    if (relay != NULL) {
+        drop(relay, is_command);
     }
 }
 

@@ -294,6 +294,8 @@ enum gk_status relay_publish(struct relay *relay, const char *topic, const void 
  */
 enum gk_status relay_command(struct relay *relay, const char *topic, const void *payload,
                              size_t size, uint64_t end_ms, struct gk_error *err) GK_MUST_CHECK;
+/* Those that are on their way are for nobody any more. NULL is fine. */
+void relay_forget_commands(struct relay *relay);
 bool relay_is_up(const struct relay *relay);
 /*
  * What came on a local topic (gatekey/up/... or gatekey/reply/...), from the broker or from its

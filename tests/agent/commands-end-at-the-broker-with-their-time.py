@@ -106,6 +106,16 @@ class HandingOver(Commands):
         self.handed_over("thing/service/b")
         self.assertEqual(self.gateway.status()["broker"]["lost"], 1)
 
+    def test_ends_with_the_identity(self):
+        self.client.socket.close()
+        wait_until("it is missed", lambda: not self.gateway.status()["broker"]["connected"])
+        self.send("thing/service/a")
+        wait_until("it waits", lambda: self.gateway.status()["broker"]["waiting"] == 1)
+        self.assertTrue(self.gateway.call({"op": "stop", "forget": True})["ok"])
+        broker = self.gateway.status()["broker"]
+        self.assertEqual((broker["waiting"], broker["lost"]), (0, 1))
+        self.client = self.accept()
+
 
 class Greeting(Commands):
     def test_keeps_the_session_and_wants_nothing_that_was_kept(self):
