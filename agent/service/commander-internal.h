@@ -44,6 +44,9 @@ void commander_turn_down(struct commander *commander, const char *rest, json_t *
 void commander_reply_raw(struct commander *commander, const char *rest, const void *payload,
                          size_t size, uint64_t end_ms);
 
+/* Of bytes there is nobody to tell that nobody is there. */
+void commander_drop_raw(struct commander *commander, const char *rest);
+
 /* It is answered: forget it. Was it not begun, it is carried out when it comes again. */
 void commander_conclude(struct commander *commander, struct command *command,
                         const struct verdict *verdict);

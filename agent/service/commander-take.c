@@ -146,8 +146,7 @@ static void take_raw(struct commander *commander, const struct command_kind *kin
     } else if (commander_find_handler(commander, command_name(kind, rest)) != NULL) {
         admit(commander, kind, rest, NULL, payload, size);
     } else if (!tell(commander, kind, rest, payload, size)) {
-        seen_release(&commander->seen, rest, NULL, service_now_ms());
-        log_line(LOG_LEVEL_WARNING, "dropped the command %s: nobody is there for it", rest);
+        commander_drop_raw(commander, rest);
     }
 }
 

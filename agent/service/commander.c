@@ -87,6 +87,12 @@ void commander_reply_raw(struct commander *commander, const char *rest, const vo
     }
 }
 
+void commander_drop_raw(struct commander *commander, const char *rest)
+{
+    seen_release(&commander->seen, rest, NULL, service_now_ms());
+    log_line(LOG_LEVEL_WARNING, "dropped the command %s: nobody is there for it", rest);
+}
+
 void commander_conclude(struct commander *commander, struct command *command,
                         const struct verdict *verdict)
 {
@@ -168,6 +174,8 @@ static const struct verdict not_runnable = { .code = HANDLER_NOT_RUNNABLE,
 static const struct verdict nobody = { .code = HANDLER_NOT_CONFIGURED,
                                        .message = "no program is configured, and no local broker "
                                                   "is there" };
+static const struct verdict unheard = { .code = HANDLER_NOT_CONFIGURED,
+                                        .message = "no application is there for it" };
 static const struct verdict busy = { .code = HANDLER_BUSY, .message = "the local broker is busy" };
 static const struct verdict timed_out = { .code = HANDLER_TIMED_OUT,
                                           .message = "no answer in time" };
@@ -268,6 +276,23 @@ static int on_time(sd_event_source *source, uint64_t time, void *context)
     answers_expire(&commander->answers);
     commander_advance(commander);
     return 0;
+}
+
+/* --- nobody is there ---------------------------------------------------------------------------
+ */
+
+void commander_unheard(struct commander *commander, const char *rest, uint64_t end_ms)
+{
+    struct command *command = commands_under_way(&commander->commands, rest);
+    const struct command_kind *kind = command_kind_of(rest);
+
+    if (kind != NULL && kind->is_raw) {
+        commander_drop_raw(commander, rest);
+    } else if (command != NULL && command_deadline(command) == end_ms) {
+        command->begun = false;
+        commander_conclude(commander, command, &unheard);
+        commander_advance(commander);
+    }
 }
 
 /* --- the rest -------------------------------------------------------------------------------- */

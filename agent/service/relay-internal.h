@@ -61,6 +61,7 @@ struct relay {
     int64_t changed_s;                         /* UNIX time: connected or not since then */
     uint64_t down_since_ms;                    /* 0: there was none yet */
     char said[200];                            /* why there is no connection, as it was logged */
+    int refused_for; /* why it took no message of ours, as it was logged */
 
     /* relay-take.c */
     unsigned uncommitted; /* came over this connection and is not on disk */
@@ -95,7 +96,8 @@ enum gk_status relay_queue_put(struct relay *relay, const struct outgoing *outgo
 void relay_queue_up(struct relay *relay); /* a new connection: what waits is sent, in its order */
 /* It is gone: what it did not acknowledge is sent again, but for commands. */
 void relay_queue_down(struct relay *relay);
-void relay_queue_done(struct relay *relay, int mid); /* the broker has it */
+/* The broker has it, or, for a reason of MQTT 5, nobody has. */
+void relay_queue_done(struct relay *relay, int mid, int reason);
 void relay_queue_free(struct relay *relay);
 
 #endif

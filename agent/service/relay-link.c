@@ -215,10 +215,12 @@ static void on_message(struct mosquitto *mosquitto, void *context,
     relay_receive(context, message);
 }
 
-static void on_publish(struct mosquitto *mosquitto, void *context, int mid)
+static void on_publish(struct mosquitto *mosquitto, void *context, int mid, int code,
+                       const mosquitto_property *properties)
 {
     (void)mosquitto;
-    relay_queue_done(context, mid);
+    (void)properties;
+    relay_queue_done(context, mid, code);
 }
 
 /* --- driving it ------------------------------------------------------------------------------ */
@@ -271,6 +273,7 @@ static void greet(struct relay *relay)
     unwatch(relay);
     relay->attempts = 0;
     relay->said[0] = '\0';
+    relay->refused_for = 0;
     relay->changed_s = time(NULL);
     log_line(LOG_LEVEL_INFO, "connected to the local broker on %s%s", relay->path,
              relay->old ? ", which speaks MQTT 3.1.1: no command expires there" : "");
@@ -352,7 +355,7 @@ static bool set_up(struct relay *relay)
     mosquitto_disconnect_callback_set(client, on_disconnect);
     mosquitto_subscribe_callback_set(client, on_subscribe);
     mosquitto_message_callback_set(client, on_message);
-    mosquitto_publish_callback_set(client, on_publish);
+    mosquitto_publish_v5_callback_set(client, on_publish);
     return set_options(relay);
 }
 

@@ -2,6 +2,8 @@
 /* What is on its way to applications: in memory, in order, bounded, and not for long. */
 #include "agent/service/relay-internal.h"
 
+#include "agent/service/log.h"
+
 #include <mqtt_protocol.h>
 #include <string.h>
 
@@ -56,8 +58,8 @@ static void append(struct relay *relay, struct parcel *parcel)
     relay->bytes += parcel->size;
 }
 
-/* Takes out what follows before, which is NULL for the first one. */
-static void take_out(struct relay *relay, struct parcel *before)
+/* Takes out what follows before, which is NULL for the first one; the caller's to free. */
+static struct parcel *take_out(struct relay *relay, struct parcel *before)
 {
     struct parcel **place = before != NULL ? &before->next : &relay->first;
     struct parcel *parcel = *place;
@@ -68,7 +70,7 @@ static void take_out(struct relay *relay, struct parcel *before)
     }
     relay->count--;
     relay->bytes -= parcel->size;
-    parcel_free(parcel);
+    return parcel;
 }
 
 static bool is_late(const struct parcel *parcel)
@@ -99,7 +101,7 @@ static void drop(struct relay *relay, bool (*is_over)(const struct parcel *parce
 
         if (is_over(parcel)) {
             relay->lost++;
-            take_out(relay, before);
+            parcel_free(take_out(relay, before));
         } else {
             before = parcel;
         }
@@ -210,16 +212,38 @@ void relay_queue_down(struct relay *relay)
     }
 }
 
-void relay_queue_done(struct relay *relay, int mid)
+/* Once per connection and reason: with an owner's own broker it may be so for each message. */
+static void say_refused(struct relay *relay, const struct parcel *parcel, int reason)
 {
+    if (relay->refused_for != reason) {
+        relay->refused_for = reason;
+        log_line(LOG_LEVEL_WARNING, "the local broker did not take what was published on %s: %s",
+                 parcel->topic, mosquitto_reason_string(reason));
+    }
+}
+
+void relay_queue_done(struct relay *relay, int mid, int reason)
+{
+    CLEANUP(parcel_freep) struct parcel *parcel = NULL;
     struct parcel *before = NULL;
 
-    for (struct parcel *parcel = relay->first; parcel != NULL; parcel = parcel->next) {
+    for (parcel = relay->first; parcel != NULL; parcel = parcel->next) {
         if (parcel->sent && parcel->mid == mid) {
-            take_out(relay, before);
-            return;
+            (void)take_out(relay, before);
+            break;
         }
         before = parcel;
+    }
+    if (parcel == NULL) {
+        return;
+    }
+    if (reason >= MQTT_RC_UNSPECIFIED) {
+        say_refused(relay, parcel, reason);
+    }
+    if (parcel->is_command &&
+        (reason == MQTT_RC_NO_MATCHING_SUBSCRIBERS || reason >= MQTT_RC_UNSPECIFIED)) {
+        commander_unheard(relay->service->commander, parcel->topic + strlen("gatekey/down/"),
+                          parcel->end_ms);
     }
 }
 
@@ -233,7 +257,7 @@ void relay_forget_commands(struct relay *relay)
 void relay_queue_free(struct relay *relay)
 {
     while (relay->first != NULL) {
-        take_out(relay, NULL);
+        parcel_free(take_out(relay, NULL));
     }
     parcel_free(TAKE(relay->kept));
 }

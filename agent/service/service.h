@@ -382,6 +382,8 @@ bool commander_refused(struct commander *commander, const char *rest);
  */
 enum gk_status commander_answer(struct commander *commander, const char *rest, const void *payload,
                                 size_t size, struct gk_error *err) GK_MUST_CHECK;
+/* What relay_command() was given with this end_ms nobody has got: no application is subscribed. */
+void commander_unheard(struct commander *commander, const char *rest, uint64_t end_ms);
 void commander_describe(const struct commander *commander, json_t *status);
 
 /* --- notices.c ------------------------------------------------------------------------------- */

@@ -39,11 +39,11 @@ class Commands(Broker):
         out, complaint = caller.communicate(timeout=90)
         return json.loads(out) if out else complaint
 
-    def handed_over(self, rest):
-        """The next thing published, which must be this command: its properties and its envelope; the broker has it."""
+    def handed_over(self, rest, reason=0):
+        """The next thing published, which must be this command: its properties and its envelope; the broker acknowledges it."""
         topic, mid, properties, payload = self.client.published()
         self.assertEqual(topic, "gatekey/down/" + rest)
-        self.client.acknowledge(mid)
+        self.client.acknowledge(mid, reason)
         return properties, json.loads(payload)
 
     def answer(self, rest, command):
@@ -115,6 +115,24 @@ class HandingOver(Commands):
         broker = self.gateway.status()["broker"]
         self.assertEqual((broker["waiting"], broker["lost"]), (0, 1))
         self.client = self.accept()
+
+    def test_to_nobody_is_told_at_once(self):
+        for reason in 0x10, 0x87:  # no matching subscribers, not authorized
+            caller = self.send("thing/service/a", "{}", "--id", "x" + str(reason))
+            self.handed_over("thing/service/a", reason)
+            reply = self.reply(caller)
+            self.assertEqual((reply["code"], reply["message"]), (2001, "no application is there for it"))
+        said = "the local broker did not take what was published on gatekey/down/thing/service/a: Not authorized"
+        self.assertIn(said, "\n".join(self.gateway.lines()))
+        self.send("thing/model/down_raw", "00", "--hex", "--timeout", "1")
+        topic, mid, _, _ = self.client.published()
+        self.client.acknowledge(mid, 0x10)
+        wait_until("it is said", lambda: "dropped the command thing/model/down_raw: nobody is there for it"
+                   in "\n".join(self.gateway.lines()))
+        # The next one is not meant by that.
+        caller = self.send("thing/service/a")
+        self.answer("thing/service/a", self.handed_over("thing/service/a")[1])
+        self.assertEqual(self.reply(caller)["code"], 200)
 
 
 class Greeting(Commands):
