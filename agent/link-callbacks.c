@@ -13,6 +13,7 @@ static void on_connect(struct mosquitto *mosquitto, void *context, int code)
         link->closed = true;
         return;
     }
+    agent_tls_finished(link->tls);
     link->connack = code;
     if (code != 0) {
         agent_tls_session_forget(link->options.session);
@@ -39,6 +40,7 @@ static void on_message(struct mosquitto *mosquitto, void *context,
     struct agent_link *link = context;
 
     (void)mosquitto;
+    agent_tls_finished(link->tls);
     if (message->payloadlen >= 0) {
         link->options.events->message(link->options.context, message->topic, message->payload,
                                       (size_t)message->payloadlen);
@@ -50,6 +52,7 @@ static void on_publish(struct mosquitto *mosquitto, void *context, int mid)
     struct agent_link *link = context;
 
     (void)mosquitto;
+    agent_tls_finished(link->tls);
     if (link->unacknowledged > 0) {
         link->unacknowledged--;
     }
@@ -64,6 +67,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, in
     struct agent_link *link = context;
 
     (void)mosquitto;
+    agent_tls_finished(link->tls);
     for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) {
         if (link->subscriptions[i].topic != NULL && link->subscriptions[i].mid == mid) {
             CLEANUP(gk_freep) char *topic = TAKE(link->subscriptions[i].topic);

@@ -94,6 +94,7 @@ static void ask(struct agent_link *link, bool has_pinged)
     if (!has_pinged) {
         ping(link);
     }
+    agent_tls_finished(link->tls); /* of answers to pings nobody is told */
     (void)count_acknowledged(link, &link->acknowledged_bytes);
     link->asked_ms = agent_link_now_ms();
     link->sent_s = link->received_s = link->asked_ms / 1000;

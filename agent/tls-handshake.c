@@ -47,6 +47,22 @@ static void raise_floor(const struct agent_tls *tls, const SSL *ssl)
 }
 
 /*
+ * libmosquitto takes in whatever length a hub announces, up to 256 MiB. That many bytes are asked
+ * for and not yet touched, and this is before they are: the socket fails.
+ */
+static bool is_too_much(struct agent_tls *tls)
+{
+    if (!tls->established || tls->unfinished <= AGENT_TLS_UNFINISHED_MAX) {
+        return false;
+    }
+    if (tls->own.status == GK_OK) {
+        tls->own.status = gk_fail(&tls->own, GK_HUB_GARBLED, "%s: a message of more than %u bytes",
+                                  tls->name, AGENT_TLS_UNFINISHED_MAX);
+    }
+    return true;
+}
+
+/*
  * A hub that refuses us sends an alert and hangs up, and our next write may fail before the alert
  * was read; libmosquitto would then close the socket, and the reason with it. So a write that fails
  * only says "later": the next read brings the alert, or the end.
@@ -58,12 +74,13 @@ static long on_socket(BIO *bio, int operation, const char *data, size_t size, in
 
     if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
         tls->heard = true;
+        tls->unfinished += processed != NULL ? *processed : 0;
+        return is_too_much(tls) ? -1 : result;
     }
     (void)data;
     (void)size;
     (void)number;
     (void)argument;
-    (void)processed;
     if ((operation != (BIO_CB_READ | BIO_CB_RETURN) &&
          operation != (BIO_CB_WRITE | BIO_CB_RETURN)) ||
         result >= 0 || BIO_should_retry(bio)) {
@@ -204,6 +221,7 @@ void agent_tls_reset(struct agent_tls *tls)
     tls->offered = false;
     tls->resumed = false;
     tls->heard = false;
+    tls->unfinished = 0;
     tls->shown = false;
     tls->alert = -1;
     tls->verify_error = X509_V_OK;
@@ -214,6 +232,11 @@ void agent_tls_reset(struct agent_tls *tls)
 int agent_tls_system_error(const struct agent_tls *tls)
 {
     return tls->system_error;
+}
+
+void agent_tls_finished(struct agent_tls *tls)
+{
+    tls->unfinished = 0;
 }
 
 bool agent_tls_is_established(const struct agent_tls *tls)

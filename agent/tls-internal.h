@@ -23,6 +23,7 @@ struct agent_tls {
     bool offered; /* to resume a session */
     bool resumed;
     bool heard;          /* anything from the other end */
+    uint64_t unfinished; /* bytes, as they come, since what was said last was said in full */
     bool shown;          /* the hub has proved who it is, and our certificate was on its way */
     int alert;           /* received, or -1 */
     int verify_error;    /* X509_V_OK, or why the hub was not believed */

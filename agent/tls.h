@@ -68,6 +68,13 @@ void agent_tls_accepted(struct agent_tls *tls, SSL *ssl);
  * not offered it again. */
 void agent_tls_failed(struct agent_tls *tls);
 
+/*
+ * What the hub was saying is said in full. More than so many bytes without that end the connection,
+ * with GK_HUB_GARBLED: twice what EnOS puts into one message.
+ */
+#define AGENT_TLS_UNFINISHED_MAX (1024U * 1024)
+void agent_tls_finished(struct agent_tls *tls);
+
 /* The hub has seen our certificate, and said no by an alert. */
 bool agent_tls_is_refused(const struct agent_tls *tls);
 
