@@ -162,7 +162,7 @@ dist_check_SCRIPTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 TESTS += tests/agent/a-hub-must-prove-itself-and-so-must-we
 
 # gatekeyd against a whole hub; it seals the device secret, so it needs a TPM.
-EXTRA_DIST += tests/agent/badhub.py tests/agent/prometheus.py tests/agent/service.py
+EXTRA_DIST += tests/agent/badhub.py tests/agent/prometheus.py tests/agent/sanitizer.py tests/agent/service.py
 check_PROGRAMS += tests/agent/fill-spool
 tests_agent_fill_spool_CPPFLAGS = $(AM_CPPFLAGS)
 tests_agent_fill_spool_LDADD = libspool.la

@@ -12,6 +12,8 @@ sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
 from packets import Packets  # noqa: E402
 
+from sanitizer import preload  # noqa: E402
+
 SOURCE = os.environ["abs_top_srcdir"]
 BUILD = os.environ["abs_top_builddir"]
 MOSQUITTO = os.environ.get("MOSQUITTO_BROKER", "/usr/sbin/mosquitto")
@@ -32,6 +34,13 @@ class LocalBroker:
         self.log = os.path.join(self.folder, "log")
         self.config = os.path.join(self.folder, "broker.conf")
         self.process = None
+        self.environment = preload(PLUGIN) if plugin else {}
+        if self.environment:
+            # What the broker leaks itself is not ours.
+            leaks = os.path.join(self.folder, "leaks")
+            self.environment["LSAN_OPTIONS"] = f"suppressions={leaks}:print_suppressions=0"
+            with open(leaks, "w", encoding="utf-8") as file:
+                file.write("leak:mosquitto__calloc\n")
         with open(os.path.join(SOURCE, "conf/gatekey-broker.conf.in"), encoding="utf-8") as file:
             text = file.read()
         for ours, here in (("@brokerplugindir@/gatekey-broker.so", PLUGIN), ("/run/gatekey/local/broker.sock", self.path),
@@ -54,7 +63,8 @@ class LocalBroker:
 
     def start(self, **popen):
         with open(self.log, "a", encoding="utf-8") as log:
-            self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=log, stdout=log, **popen)
+            self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=log, stdout=log,
+                                            env={**os.environ, **self.environment}, **popen)
         until = time.monotonic() + PATIENCE
         while not self.listens():
             assert self.process.poll() is None and time.monotonic() < until, self.lines()
@@ -81,6 +91,7 @@ class LocalBroker:
         self.process.terminate()
         code = self.process.wait(PATIENCE)
         self.process = None
+        assert not self.environment or code == 0, (code, self.lines())
         return code
 
     def lines(self):

@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "hub"))
 
 from gateway import Device, HubTest, SUBJECT, free_port, openssl  # noqa: E402, F401
+from sanitizer import preload  # noqa: E402
 
 BUILD = os.environ["abs_top_builddir"]
 PATIENCE = 120  # the end of it, never a claim: what is waited for comes in a moment, or later on a busy machine
@@ -74,8 +75,9 @@ class Service:
         self.configure()
 
     def environment(self):
-        """The environment would go before gatekey.conf."""
-        return {**os.environ, "GATEKEY_TCTI": self.settings["tpm"]["tcti"]}
+        """The environment would go before gatekey.conf. What tests preload comes before a sanitizer's runtime."""
+        return {**os.environ, "GATEKEY_TCTI": self.settings["tpm"]["tcti"],
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def configure(self):
         with open(self.config, "w", encoding="utf-8") as file:
@@ -246,12 +248,13 @@ class GatekeydTest(HubTest):
     def service_with_tpm_key(self, handle):
         """One whose certificate is for a key in the TPM."""
         service = self.service()
-        service.settings["identity"].update(provider=os.path.join(BUILD, ".libs", "gatekey.so"), key="gatekey:")
+        provider = os.path.join(BUILD, ".libs", "gatekey.so")
+        service.settings["identity"].update(provider=provider, key="gatekey:")
         service.configure()
         reference = os.path.join(service.identity, "device.pem")
         subprocess.run([os.path.join(BUILD, "tests/tpm/make-key"), reference, handle], check=True, stderr=subprocess.DEVNULL)
         environment = {**os.environ, "GATEKEY_IDENTITY": service.identity, "OPENSSL_MODULES": os.path.join(BUILD, ".libs"),
-                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf")}
+                       "OPENSSL_CONF": os.path.join(os.environ["abs_top_srcdir"], "conf/openssl-gatekey.cnf"), **preload(provider)}
         csr = subprocess.run(["openssl", "req", "-new", "-key", reference, "-sha256", "-subj", SUBJECT + service.name + "-tpm"],
                              env=environment, check=True, capture_output=True, text=True).stdout
         answer = self.hub.certificates("apply", service.name, {"csr": csr, "validDay": 30})
