@@ -423,18 +423,29 @@ paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMO
 paper_tests = tests/agent/test-answers \
     tests/agent/test-intake \
     tests/agent/test-publisher \
+    tests/agent/test-relay-queue \
+    tests/agent/test-relay-take \
     tests/agent/test-storage \
     tests/agent/test-uplink \
     tests/agent/test-uplink-again \
     tests/agent/test-uplink-chance
 check_PROGRAMS += $(paper_tests)
 TESTS += $(paper_tests)
+tests_agent_test_answers_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_answers_LDFLAGS = $(paper_ldflags)
+tests_agent_test_answers_LDADD = $(paper_ldadd)
 tests_agent_test_intake_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_intake_LDFLAGS = $(paper_ldflags)
 tests_agent_test_intake_LDADD = $(paper_ldadd)
 tests_agent_test_publisher_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_publisher_LDFLAGS = $(paper_ldflags)
 tests_agent_test_publisher_LDADD = $(paper_ldadd)
+tests_agent_test_relay_queue_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_relay_queue_LDADD = $(paper_ldadd)
+tests_agent_test_relay_take_SOURCES = tests/agent/test-relay-take.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_relay_take_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
+tests_agent_test_relay_take_LDFLAGS = $(paper_ldflags) -Wl,--wrap=commander_answer
+tests_agent_test_relay_take_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
 tests_agent_test_storage_SOURCES = tests/agent/test-storage.c tests/agent/disk.c tests/agent/disk.h
 tests_agent_test_storage_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_storage_LDFLAGS = $(paper_ldflags)
@@ -449,6 +460,3 @@ tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c tests/
 tests_agent_test_uplink_chance_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_uplink_chance_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_chance_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
-tests_agent_test_answers_CPPFLAGS = $(paper_cppflags)
-tests_agent_test_answers_LDFLAGS = $(paper_ldflags)
-tests_agent_test_answers_LDADD = $(paper_ldadd)
