@@ -428,7 +428,8 @@ paper_tests = tests/agent/test-answers \
     tests/agent/test-storage \
     tests/agent/test-uplink \
     tests/agent/test-uplink-again \
-    tests/agent/test-uplink-chance
+    tests/agent/test-uplink-chance \
+    tests/agent/test-uplink-wait
 check_PROGRAMS += $(paper_tests)
 TESTS += $(paper_tests)
 tests_agent_test_answers_CPPFLAGS = $(paper_cppflags)
@@ -460,3 +461,6 @@ tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c tests/
 tests_agent_test_uplink_chance_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_uplink_chance_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_chance_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
+tests_agent_test_uplink_wait_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_uplink_wait_LDFLAGS = $(paper_ldflags)
+tests_agent_test_uplink_wait_LDADD = $(paper_ldadd)

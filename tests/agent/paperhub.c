@@ -25,6 +25,7 @@ unsigned paper_subscribed, paper_unsubscribed;
 unsigned paper_logged;
 char paper_log[1024];
 char paper_told[1024];
+unsigned paper_told_count, paper_retained;
 
 static bool connected;
 static int last_mid;
@@ -159,8 +160,9 @@ enum gk_status __wrap_relay_publish(struct relay *relay, const char *topic, cons
                                     size_t size, bool retain, struct gk_error *err)
 {
     (void)relay;
-    (void)retain;
     (void)err;
+    paper_told_count++;
+    paper_retained += retain;
     snprintf(paper_told, sizeof(paper_told), "%s %.*s", topic, (int)size, (const char *)payload);
     return GK_OK;
 }
@@ -211,6 +213,7 @@ void paper_reset(void)
     paper_clock_is_right = true;
     paper_broker_is_there = false;
     paper_reconnects = paper_subscribed = paper_unsubscribed = paper_logged = 0;
+    paper_told_count = paper_retained = 0;
     paper_log[0] = paper_told[0] = '\0';
 }
 

@@ -40,6 +40,7 @@ extern unsigned paper_subscribed, paper_unsubscribed;
 extern unsigned paper_logged; /* lines of the log */
 extern char paper_log[1024];  /* the last of them */
 extern char paper_told[1024]; /* what was last published for applications, with its topic */
+extern unsigned paper_told_count, paper_retained; /* how often, and how often to be retained */
 
 void paper_reset(void); /* and an empty directory "." */
 void paper_start(void); /* the parts, on what is in the directory */

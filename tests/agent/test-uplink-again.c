@@ -363,79 +363,6 @@ static void suspects_what_connections_go_down_with(void **state)
     assert_int_equal(paper_count, 4);
 }
 
-/* --- who waits ------------------------------------------------------------------------------- */
-
-struct heard {
-    unsigned times;
-    json_int_t code;
-    enum gk_status status;
-    char id[24];
-};
-
-static void on_heard(void *context, const char *id, json_int_t code, json_t *data,
-                     const struct gk_error *err)
-{
-    struct heard *heard = context;
-
-    (void)data;
-    heard->times++;
-    heard->code = code;
-    heard->status = err != NULL ? err->status : GK_OK;
-    snprintf(heard->id, sizeof(heard->id), "%s", id);
-}
-
-static void tells_each_who_waits_once(void **state)
-{
-    struct heard heard[4] = { 0 };
-    struct gk_error err = { 0 };
-    int64_t first;
-    char id[24];
-
-    (void)state;
-    pile_up(2);
-    first = paper_store_number(POINTS, 2) - 2;
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(
-            uplink_wait(paper_service.uplink, first + i, i < 3 ? 0 : 20, on_heard, &heard[i], &err),
-            GK_OK);
-    }
-    uplink_forget(paper_service.uplink, &heard[1]);
-    paper_connect();
-    paper_answer(0, 200);
-    loop_pass(19999);
-    assert_int_equal(heard[0].times + heard[2].times, 2);
-    snprintf(id, sizeof(id), "%lld", (long long)first + 2);
-    assert_string_equal(heard[2].id, id);
-    assert_int_equal(heard[2].code, 200);
-    assert_int_equal(heard[1].times, 0);
-    assert_int_equal(heard[3].times, 0);
-    loop_pass(1);
-    assert_int_equal(heard[3].times, 1);
-    assert_int_equal(heard[3].status, GK_UNREACHABLE);
-    loop_pass(HOUR_MS);
-    paper_store_number(EVENT, 3);
-    paper_answer(1, 1200);
-    assert_int_equal(heard[0].times + heard[1].times + heard[2].times + heard[3].times, 3);
-}
-
-static void tells_an_application_by_its_own_id(void **state)
-{
-    (void)state;
-    paper_broker_is_there = true;
-    paper_store(POINTS, "{\"id\":\"a\",\"params\":{\"n\":1}}");
-    paper_connect();
-    paper_answer(0, 200);
-    assert_string_equal(paper_told, "answer/thing/measurepoint/post {\"id\":\"a\",\"code\":200,"
-                                    "\"data\":{}}");
-    paper_told[0] = '\0';
-    paper_store_number(POINTS, 2);
-    paper_answer(1, 200);
-    assert_string_equal(paper_told, "");
-    paper_store(EVENT, "{\"id\":7,\"params\":{\"n\":1}}");
-    paper_answer(2, 1200);
-    assert_memory_equal(paper_told, "answer/thing/event/full/post {\"id\":7,\"code\":1200,", 49);
-}
-
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, paper_begin, paper_end)
 
 int main(void)
@@ -455,8 +382,6 @@ int main(void)
         CLAIM(keeps_a_link_on_which_others_are_answered),
         CLAIM(bears_longer_with_a_silent_hub_each_time),
         CLAIM(suspects_what_connections_go_down_with),
-        CLAIM(tells_each_who_waits_once),
-        CLAIM(tells_an_application_by_its_own_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
