@@ -50,6 +50,11 @@ TESTS += tests/agent/test-message
 tests_agent_test_message_CPPFLAGS = $(agent_test_cppflags)
 tests_agent_test_message_LDADD = $(agent_test_ldadd)
 
+check_PROGRAMS += tests/agent/test-proxy
+TESTS += tests/agent/test-proxy
+tests_agent_test_proxy_CPPFLAGS = $(agent_test_cppflags)
+tests_agent_test_proxy_LDADD = $(agent_test_ldadd)
+
 check_PROGRAMS += tests/agent/test-openssl
 TESTS += tests/agent/test-openssl
 tests_agent_test_openssl_CPPFLAGS = $(agent_test_cppflags)
@@ -426,6 +431,7 @@ paper_tests = tests/agent/test-answers \
     tests/agent/test-relay-queue \
     tests/agent/test-relay-take \
     tests/agent/test-storage \
+    tests/agent/test-storage-damage \
     tests/agent/test-uplink \
     tests/agent/test-uplink-again \
     tests/agent/test-uplink-chance \
@@ -451,6 +457,9 @@ tests_agent_test_storage_SOURCES = tests/agent/test-storage.c tests/agent/disk.c
 tests_agent_test_storage_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_storage_LDFLAGS = $(paper_ldflags)
 tests_agent_test_storage_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
+tests_agent_test_storage_damage_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_storage_damage_LDFLAGS = $(paper_ldflags)
+tests_agent_test_storage_damage_LDADD = $(paper_ldadd)
 tests_agent_test_uplink_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_uplink_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_LDADD = $(paper_ldadd)

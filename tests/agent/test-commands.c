@@ -128,6 +128,8 @@ static void runs_four_programs_at_a_time(void **state)
         snprintf(rest, sizeof(rest), "thing/service/s%d", i);
         put_for_program(&commands, rest);
     }
+    assert_int_equal(commands_count(&commands), 5);
+    assert_false(commands_run_programs(&commands));
     for (int i = 0; i < 4; i++) {
         struct command *command = commands_next(&commands, service_now_ms());
 
