@@ -219,6 +219,7 @@ TPM_TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/brokerend.py tests/agent/ledger.py tests/agent/localbroker.py
 EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py tests/agent/outages.py
+EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py tests/agent/slowdisk.py
 dist_check_SCRIPTS += tests/agent/soak.py tests/agent/telemetry-survives-being-killed.py
 TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
 .PHONY: soak

@@ -14,68 +14,50 @@ import unittest
 sys.path.insert(0, os.path.join(os.environ["abs_top_srcdir"], "tests", "agent"))
 
 from brokerend import Broker  # noqa: E402
-from service import BUILD, wait_until  # noqa: E402
+from service import wait_until  # noqa: E402
+from slowdisk import SlowDisk  # noqa: E402
 
 
-class SlowDisk(Broker):
+class OnSlowDisk(Broker):
     def environment(self):
-        self.disk = os.path.join(self.gateway.folder, "disk")
-        os.mkdir(self.disk)
-        return {"LD_PRELOAD": os.path.join(BUILD, "tests/agent/.libs/slow-disk.so"), "SLOW_DISK": self.disk}
-
-    def syncs(self):
-        try:
-            with open(os.path.join(self.disk, "syncs"), encoding="ascii") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
-    def hold(self):
-        os.mkfifo(os.path.join(self.disk, "hold"))
-
-    def release(self):
-        """Whoever waits goes on, and nobody waits any more."""
-        fifo = os.path.join(self.disk, "hold")
-        os.rename(fifo, fifo + ".over")
-        with open(fifo + ".over", "wb"):
-            pass
-        os.unlink(fifo + ".over")
+        self.disk = SlowDisk(self.gateway.folder)
+        return self.disk.environment
 
     def points(self):
         return [json.loads(row["value"]) if isinstance(row["value"], str) else row["value"]
                 for row in self.telemetry(self.gateway) if row["point"] == "n"]
 
     def check_order(self):
-        before = len(self.syncs())
-        self.hold()
+        before = len(self.disk.syncs())
+        self.disk.hold()
         self.client.deliver(range(1, 41))
-        wait_until("the disk is asked", lambda: len(self.syncs()) > before)
+        self.disk.wait_held(before)
         # gatekeyd waits for the disk now: what it has to say until then is here.
         self.assertFalse(self.client.has_said())
-        self.release()
+        self.disk.release()
         self.assertEqual(self.client.acks(40), list(range(1, 41)))
         # Forty messages, which a commit each would have cost as many syncs; what the uplink settles comes on top.
-        self.assertLess(len(self.syncs()) - before, 10)
+        self.assertLess(len(self.disk.syncs()) - before, 10)
         wait_until("the hub has them", lambda: sorted(self.points()) == list(range(1, 41)))
 
 
-class OldBroker(SlowDisk):
+class OldBroker(OnSlowDisk):
     level = 4
 
     def test_is_acknowledged_to_after_the_disk(self):
         self.check_order()
 
 
-class AckOrder(SlowDisk):
+class AckOrder(OnSlowDisk):
     def test_acknowledges_nothing_that_is_not_on_disk(self):
         self.check_order()
 
     def test_acknowledges_nothing_when_the_disk_fails(self):
-        with open(os.path.join(self.disk, "fail"), "wb"):
-            self.client.deliver(range(1, 11))
-        wait_until("the disk failed", lambda: "f" in self.syncs())
+        self.disk.fail()
+        self.client.deliver(range(1, 11))
+        wait_until("the disk failed", lambda: "f" in self.disk.syncs())
         self.assertEqual(self.client.rest(), b"")
-        os.unlink(os.path.join(self.disk, "fail"))
+        self.disk.heal()
         self.client.socket.close()
         self.client = self.accept()
         self.client.deliver(range(1, 11), dup=True)
