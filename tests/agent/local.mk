@@ -218,8 +218,7 @@ TPM_TESTS += tests/agent/an-application-is-answered-and-the-hub-not-flooded.py
 
 # What was accepted arrives; make soak looks at an hour of it.
 EXTRA_DIST += tests/agent/brokerend.py tests/agent/ledger.py tests/agent/localbroker.py
-EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py tests/agent/outages.py
-EXTRA_DIST += tests/agent/ledger.py tests/agent/localbroker.py tests/agent/slowdisk.py
+EXTRA_DIST += tests/agent/outages.py tests/agent/slowdisk.py
 dist_check_SCRIPTS += tests/agent/soak.py tests/agent/telemetry-survives-being-killed.py
 TPM_TESTS += tests/agent/telemetry-survives-being-killed.py
 .PHONY: soak
@@ -450,11 +449,11 @@ tests_agent_test_publisher_LDFLAGS = $(paper_ldflags)
 tests_agent_test_publisher_LDADD = $(paper_ldadd)
 tests_agent_test_relay_queue_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_relay_queue_LDADD = $(paper_ldadd)
-tests_agent_test_relay_take_SOURCES = tests/agent/test-relay-take.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_relay_take_SOURCES = tests/agent/test-relay-take.c $(disk_rig)
 tests_agent_test_relay_take_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_relay_take_LDFLAGS = $(paper_ldflags) -Wl,--wrap=commander_answer
 tests_agent_test_relay_take_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
-tests_agent_test_storage_SOURCES = tests/agent/test-storage.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_storage_SOURCES = tests/agent/test-storage.c $(disk_rig)
 tests_agent_test_storage_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_storage_LDFLAGS = $(paper_ldflags)
 tests_agent_test_storage_LDADD = $(paper_ldadd) $(SQLITE_LIBS)
@@ -467,7 +466,7 @@ tests_agent_test_uplink_LDADD = $(paper_ldadd)
 tests_agent_test_uplink_again_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_uplink_again_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_again_LDADD = $(paper_ldadd)
-tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c tests/agent/disk.c tests/agent/disk.h
+tests_agent_test_uplink_chance_SOURCES = tests/agent/test-uplink-chance.c $(disk_rig)
 tests_agent_test_uplink_chance_CPPFLAGS = $(paper_cppflags) $(SQLITE_CFLAGS)
 tests_agent_test_uplink_chance_LDFLAGS = $(paper_ldflags)
 tests_agent_test_uplink_chance_LDADD = $(paper_ldadd) $(SQLITE_LIBS)

@@ -367,6 +367,11 @@ struct spool_counters paper_counters(void)
     return counters;
 }
 
+bool paper_is_saved(void)
+{
+    return !spool_has_settled(paper_service.spool);
+}
+
 void paper_balance(void)
 {
     struct spool_counters counters = paper_counters();

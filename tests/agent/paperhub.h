@@ -70,6 +70,7 @@ int64_t paper_store(const char *topic, const char *params);
 int64_t paper_store_number(const char *topic, unsigned n);
 
 struct spool_counters paper_counters(void);
+bool paper_is_saved(void); /* what the hub has, or refused, is written down */
 /* That accepted is what it must be. */
 void paper_balance(void);
 

@@ -113,9 +113,9 @@ static void sends_again_what_the_broker_did_not_acknowledge(void **state)
     assert_int_equal(put("c"), GK_OK);
     assert_string_equal(published[0].topic, "gatekey/x");
     assert_string_equal(since(0), "a b c ");
-    relay_queue_done(&relay, published[2].mid);
-    relay_queue_done(&relay, published[1].mid);
-    relay_queue_done(&relay, 4711);
+    relay_queue_done(&relay, published[2].mid, 0);
+    relay_queue_done(&relay, published[1].mid, 0);
+    relay_queue_done(&relay, 4711, 0);
     assert_int_equal(relay.count, 1);
     assert_int_equal(put("d"), GK_OK);
     disconnect();
@@ -123,9 +123,9 @@ static void sends_again_what_the_broker_did_not_acknowledge(void **state)
     assert_string_equal(since(4), "");
     connect_again();
     assert_string_equal(since(4), "a d e ");
-    relay_queue_done(&relay, published[5].mid);
-    relay_queue_done(&relay, published[6].mid);
-    relay_queue_done(&relay, published[4].mid);
+    relay_queue_done(&relay, published[5].mid, 0);
+    relay_queue_done(&relay, published[6].mid, 0);
+    relay_queue_done(&relay, published[4].mid, 0);
     assert_int_equal(relay.count, 0);
     assert_int_equal(relay.published, 5);
     assert_int_equal(relay.lost, 0);
@@ -137,7 +137,7 @@ static void takes_no_old_acknowledgement_for_a_new_one(void **state)
     (void)state;
     assert_int_equal(put("a"), GK_OK);
     disconnect();
-    relay_queue_done(&relay, published[0].mid);
+    relay_queue_done(&relay, published[0].mid, 0);
     assert_int_equal(relay.count, 1);
 }
 
@@ -171,7 +171,7 @@ static void keeps_256_and_two_mebibytes(void **state)
     assert_int_equal(put_as("status", true, 0), GK_OK); /* it is wanted for as long as we live */
     connect_again();
     for (size_t i = 0; i < count; i++) {
-        relay_queue_done(&relay, published[i].mid);
+        relay_queue_done(&relay, published[i].mid, 0);
     }
     assert_int_equal(relay.count, 0);
     disconnect();
