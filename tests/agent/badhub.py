@@ -50,12 +50,13 @@ class Peer(Mqtt):
 
 
 class BadHub:
-    """Listens on 127.0.0.1 as long as it is open; set on_publish and on_subscribe before anybody comes."""
+    """Listens as long as it is open, with the hub's certificate or as the context says; set on_publish and on_subscribe before anybody comes."""
 
-    def __init__(self, hub):
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(os.path.join(hub.directory, "server.pem"), os.path.join(hub.directory, "server.key"))
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, hub, address="127.0.0.1", port=0, tls=None):
+        self.tls = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if tls is None:
+            self.tls.load_cert_chain(os.path.join(hub.directory, "server.pem"), os.path.join(hub.directory, "server.key"))
+        self.listener = socket.create_server((address, port))
         self.port = self.listener.getsockname()[1]
         self.subscribed, self.unsubscribed, self.links = [], [], []
         self.pings = 0
@@ -77,8 +78,9 @@ class BadHub:
                         Peer(link).serve(self)
 
     def cut(self):
-        """All connections, as they are."""
-        for link in self.links:
+        """As if the line was: nobody says goodbye."""
+        links, self.links = self.links, []
+        for link in links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 

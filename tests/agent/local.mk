@@ -250,9 +250,9 @@ dist_check_SCRIPTS += tests/agent/a-held-lock-holds-nobody-up.py
 TESTS += tests/agent/a-held-lock-holds-nobody-up.py
 TPM_TESTS += tests/agent/a-held-lock-holds-nobody-up.py
 
-dist_check_SCRIPTS += tests/agent/a-hostile-hub-is-borne.py
-TESTS += tests/agent/a-hostile-hub-is-borne.py
-TPM_TESTS += tests/agent/a-hostile-hub-is-borne.py
+dist_check_SCRIPTS += tests/agent/a-hostile-hub-is-borne.py tests/agent/a-saved-session-has-its-limits.py
+TESTS += tests/agent/a-hostile-hub-is-borne.py tests/agent/a-saved-session-has-its-limits.py
+TPM_TESTS += tests/agent/a-hostile-hub-is-borne.py tests/agent/a-saved-session-has-its-limits.py
 
 dist_check_SCRIPTS += tests/agent/systemd-understands-the-unit
 TESTS += tests/agent/systemd-understands-the-unit
