@@ -3,8 +3,9 @@
  * Talking to gatekeyd on its socket ([local] socket): a JSON object per line, one answer per
  * request.
  *
- * Up to 64 requests of one connection are under way at a time; the answers come in the order of the
- * requests. Who writes many lines before he reads gets them stored together, and far more of them.
+ * Up to 64 requests of one connection are under way at a time, 512 of one of uid 0 or the service's
+ * own; the answers come in the order of the requests. Who writes many lines before he reads gets
+ * them stored together, and far more of them.
  *
  *     {"op":"publish","topic":"thing/measurepoint/post","params":{...}}
  *         topic is what follows /sys/PK/DK/; the answer comes when the message is in the spool, on
@@ -19,7 +20,9 @@
  *     {"op":"relay","topic":"gatekey/up/thing/measurepoint/post","payload":"{...}"}
  *         the local broker's plugin: a message as it came, "base64":true where it is no UTF-8;
  *         {"ok":true,"id":"2992..."} once it is in the spool; "ok":false with "final":true when it
- *         need not come again (it was answered on gatekey/error/...); uid 0 or the service's own
+ *         need not come again (it was answered on gatekey/error/...); uid 0 or the service's own.
+ *         One that has to come again ends the connection: of what was sent after it nothing is
+ *         taken
  *     {"op":"relay","password":"..."}
  *         the same uids: {"ok":true} if that is how gatekeyd proves itself to the broker
  *     {"op":"spool","do":"list","lane":"refused","after":0,"limit":100}

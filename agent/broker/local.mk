@@ -3,7 +3,13 @@
 
 brokerplugindir = $(libdir)/gatekey
 brokerplugin_LTLIBRARIES = gatekey-broker.la
-gatekey_broker_la_SOURCES = %D%/door.c %D%/door.h %D%/plugin.c
+gatekey_broker_la_SOURCES = \
+    %D%/door.c %D%/door.h \
+    %D%/gate.c %D%/gate.h \
+    %D%/letter.c %D%/letter.h \
+    %D%/listener.c %D%/listener.h \
+    %D%/passage.c %D%/passage.h \
+    %D%/plugin.c
 gatekey_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(MOSQUITTO_CFLAGS)
 # What it calls of mosquitto is in the program that loads it, so symbols may be missing here.
 gatekey_broker_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \

@@ -14,7 +14,8 @@
  * Threads: one, the broker's. Options: plugin_opt_socket, gatekeyd's socket.
  */
 #include "agent/broker/door.h"
-
+#include "agent/broker/gate.h"
+#include "agent/broker/letter.h"
 #include "agent/local.h"
 
 #include <mosquitto.h>
@@ -35,6 +36,8 @@ static const char ok[] = "gatekey/ok/"; /* no longer than the others: see on_mes
 struct plugin {
     mosquitto_plugin_id_t *id;
     struct door *door;
+    struct gate *gate;
+    char *inner;    /* what mosquitto listens on behind the gate; NULL: there is no gate */
     char said[256]; /* why messages are not taken, as it was logged */
 };
 
@@ -84,21 +87,18 @@ static int on_basic_auth(int event, void *data, void *user)
 {
     const struct mosquitto_evt_basic_auth *asked = data;
     struct plugin *plugin = user;
-    json_t *request;
-    json_t *answer;
-    bool too_long;
+    CLEANUP(gk_freep) char *line = NULL;
+    char why[DOOR_WHY];
+    size_t size = 0;
     bool right;
 
     (void)event;
     if (!is_service(asked->client)) {
         return MOSQ_ERR_SUCCESS; /* whoever may open the socket is an application */
     }
-    request = json_pack("{s:s, s:s}", "op", "relay", "password",
-                        asked->password != NULL ? asked->password : "");
-    answer = request != NULL ? door_ask(plugin->door, request, &too_long) : NULL;
-    right = json_is_true(json_object_get(answer, "ok"));
-    json_decref(request);
-    json_decref(answer);
+    line = letter_password(asked->password != NULL ? asked->password : "", &size);
+    right = line != NULL && size <= AGENT_LOCAL_LINE_MAX &&
+            door_hand_over(plugin->door, line, size, true, why) == DOOR_TAKEN;
     if (!right) {
         mosquitto_log_printf(MOSQ_LOG_WARNING, "gatekey: somebody called himself " SERVICE_ID
                                                " and could not prove it");
@@ -155,98 +155,44 @@ static int on_acl_check(int event, void *data, void *user)
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-enum verdict {
-    TAKEN,   /* it is on disk */
-    REFUSED, /* for good, and its sender was told on gatekey/error/... */
-    AGAIN,   /* not taken: it has to come again */
-};
-
-/* What is no text, holds a NUL, or is long when it is escaped, goes as base64. */
-static json_t *encode_bytes(const uint8_t *bytes, size_t size)
+/*
+ * What leaves by another way than the gate is held by nobody. MQTT 5 has a word in the PUBACK for
+ * what is refused. At QoS 2 mosquitto keeps what it took with the session, and may say PUBREC for
+ * it when there is room (db__message_release_incoming() in src/database.c), by which time its
+ * sender may have been cut off.
+ */
+static bool must_wait(const struct plugin *plugin, const struct mosquitto_evt_message *message)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    CLEANUP(gk_freep) char *text = malloc((size + 2) / 3 * 4 + 1);
-    char *next = text;
+    const char *address = mosquitto_client_address(message->client);
 
-    for (size_t i = 0; text != NULL && i < size; i += 3) {
-        uint32_t three = (uint32_t)bytes[i] << 16 |
-                         (i + 1 < size ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                         (i + 2 < size ? bytes[i + 2] : 0);
-
-        *next++ = digits[three >> 18];
-        *next++ = digits[three >> 12 & 63];
-        *next++ = i + 1 < size ? digits[three >> 6 & 63] : '=';
-        *next++ = i + 2 < size ? digits[three & 63] : '=';
-    }
-    return text != NULL ? json_stringn(text, (size_t)(next - text)) : NULL;
+    return plugin->inner == NULL || address == NULL || strcmp(address, plugin->inner) != 0 ||
+           message->qos == 2 || mosquitto_client_protocol_version(message->client) == 5;
 }
 
-/* As JSON's text, with its escapes, it is no longer than it would be as base64. */
-static bool is_short_text(const char *bytes, size_t size)
+static enum door_outcome hand_over(struct plugin *plugin,
+                                   const struct mosquitto_evt_message *message)
 {
-    size_t escapes = 0;
+    const char *payload = message->payloadlen > 0 ? message->payload : "";
+    CLEANUP(gk_freep) char *line = NULL;
+    enum door_outcome outcome;
+    char why[DOOR_WHY];
+    size_t size = 0;
 
-    for (size_t i = 0; i < size; i++) {
-        uint8_t byte = (uint8_t)bytes[i];
-
-        if (byte == '\0') {
-            return false;
-        }
-        escapes += byte < ' ' ? 5 : byte == '"' || byte == '\\' ? 1 : 0;
-    }
-    return escapes <= size / 3;
-}
-
-static json_t *encode(const struct mosquitto_evt_message *message)
-{
-    const char *bytes = message->payloadlen > 0 ? message->payload : "";
-    bool is_text = is_short_text(bytes, message->payloadlen);
-    json_t *payload = is_text ? json_stringn(bytes, message->payloadlen) : NULL;
-    bool base64 = payload == NULL;
-
-    if (base64) {
-        payload = encode_bytes(message->payload, message->payloadlen);
-    }
-    return json_pack("{s:s, s:s, s:o, s:b}", "op", "relay", "topic", message->topic, "payload",
-                     payload, "base64", base64);
-}
-
-static enum verdict read_answer(struct plugin *plugin, const json_t *answer)
-{
-    const char *error = json_string_value(json_object_get(answer, "error"));
-
-    if (json_is_true(json_object_get(answer, "ok"))) {
-        say(plugin, "");
-        return TAKEN;
-    }
-    if (json_is_true(json_object_get(answer, "final"))) {
-        return REFUSED;
-    }
-    say(plugin, error != NULL ? error : "gatekeyd does not answer: messages are not taken");
-    return AGAIN;
-}
-
-static enum verdict hand_over(struct plugin *plugin, const struct mosquitto_evt_message *message)
-{
-    json_t *request = encode(message);
-    json_t *answer;
-    enum verdict verdict;
-    bool too_long;
-
-    if (request == NULL) {
+    line = letter_message(message->topic, payload, message->payloadlen, &size);
+    if (line == NULL) {
         say(plugin, "out of memory");
-        return AGAIN;
+        return DOOR_AGAIN;
     }
-    answer = door_ask(plugin->door, request, &too_long);
-    json_decref(request);
-    if (too_long) {
+    if (size > AGENT_LOCAL_LINE_MAX) {
         complain(message->topic + (begins(message->topic, up) ? sizeof(up) : sizeof(reply)) - 1,
                  "it is too large; the hub takes 512 KiB at most");
-        return REFUSED;
+        return DOOR_REFUSED;
     }
-    verdict = read_answer(plugin, answer);
-    json_decref(answer);
-    return verdict;
+    outcome = door_hand_over(plugin->door, line, size, must_wait(plugin, message), why);
+    if (outcome != DOOR_REFUSED) {
+        say(plugin, outcome == DOOR_AGAIN ? why : "");
+    }
+    return outcome;
 }
 
 /* In place, since mosquitto 2.0.11 forgets the topic it had when it is given another, and later
@@ -280,12 +226,12 @@ static int on_message(int event, void *data, void *user)
     }
     message->retain = false; /* kept for nobody: the hub has it, or nobody does */
     switch (hand_over(plugin, message)) {
-    case TAKEN:
+    case DOOR_TAKEN:
         rename_topic(message->topic);
         return MOSQ_ERR_SUCCESS;
-    case REFUSED:
+    case DOOR_REFUSED:
         return MOSQ_ERR_ACL_DENIED;
-    case AGAIN:
+    case DOOR_AGAIN:
         break;
     }
     if (message->qos == 0) {
@@ -327,7 +273,9 @@ EXPORTED int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *opti
         mosquitto_callback_unregister(plugin->id, callbacks[i].event, callbacks[i].callback, NULL);
     }
     if (plugin != NULL) {
+        gate_free(plugin->gate);
         door_free(plugin->door);
+        free(plugin->inner);
     }
     free(plugin);
     return MOSQ_ERR_SUCCESS;
@@ -341,23 +289,49 @@ static int disown_status(void)
                                          AGENT_LOCAL_ENDED, 1, true, NULL);
 }
 
+static const char *option(const struct mosquitto_opt *options, int count, const char *key)
+{
+    const char *value = NULL;
+
+    for (int i = 0; i < count; i++) {
+        if (strcmp(options[i].key, key) == 0) {
+            value = options[i].value;
+        }
+    }
+    return value;
+}
+
+static bool open_ways(struct plugin *plugin, const struct mosquitto_opt *options, int count)
+{
+    const char *path = option(options, count, "socket");
+    const char *inner = option(options, count, "inner");
+    char why[512] = "out of memory";
+
+    path = path != NULL ? path : DEFAULT_SOCKET;
+    plugin->inner = inner != NULL ? strdup(inner) : NULL;
+    plugin->door = door_new(path);
+    if (plugin->door == NULL) {
+        snprintf(why, sizeof(why), "it cannot use socket %.200s", path);
+    } else if (inner == NULL || plugin->inner != NULL) {
+        plugin->gate =
+            gate_new(plugin->door, option(options, count, "gate"), plugin->inner, why, sizeof(why));
+    }
+    if (plugin->gate == NULL) {
+        mosquitto_log_printf(MOSQ_LOG_ERR, "gatekey: the plugin cannot start: %s", why);
+    }
+    return plugin->gate != NULL;
+}
+
 /* A broker that could not ask would acknowledge what nobody has: it must not start. */
 EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata,
                                    struct mosquitto_opt *options, int option_count)
 {
     struct plugin *plugin = calloc(1, sizeof(*plugin));
-    const char *path = DEFAULT_SOCKET;
     int code = MOSQ_ERR_NOMEM;
 
-    for (int i = 0; i < option_count; i++) {
-        if (strcmp(options[i].key, "socket") == 0) {
-            path = options[i].value;
-        }
-    }
     if (plugin != NULL) {
         plugin->id = identifier;
-        plugin->door = door_new(path);
-        code = plugin->door != NULL ? MOSQ_ERR_SUCCESS : MOSQ_ERR_INVAL;
+        code = open_ways(plugin, options, option_count) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_INVAL;
     }
     for (size_t i = 0; code == MOSQ_ERR_SUCCESS && i < sizeof(callbacks) / sizeof(callbacks[0]);
          i++) {
@@ -368,7 +342,6 @@ EXPORTED int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **use
         code = disown_status();
     }
     if (code != MOSQ_ERR_SUCCESS) {
-        mosquitto_log_printf(MOSQ_LOG_ERR, "gatekey: the plugin cannot start with socket %s", path);
         mosquitto_plugin_cleanup(plugin, NULL, 0);
         return code;
     }

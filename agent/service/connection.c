@@ -10,7 +10,8 @@
 
 #define PATIENCE_US ((uint64_t)10000000) /* for a line to come in or go out whole */
 #define CHUNK ((size_t)16384)
-#define REQUESTS_MAX 64                 /* under way */
+#define REQUESTS_MAX 64    /* under way */
+#define PRIVILEGED_MAX 512 /* of root's and our own: all applications' at once, by the broker */
 #define UNREAD_MAX ((size_t)256 * 1024) /* of answers that were not fetched yet */
 
 /* One request under way. */
@@ -33,6 +34,7 @@ struct connection {
     sd_event_source *io_source, *time_source;
     uint64_t since_ms; /* when something last came whole or went out */
     bool ended;        /* nothing more comes from there */
+    bool deaf;         /* nor is taken of what came */
     bool working;      /* take_lines() is at it */
     struct client *first, **last;
     size_t requests;
@@ -113,7 +115,9 @@ void connection_free(struct connection *connection)
  * must not fill our memory. */
 static bool may_ask(const struct connection *connection)
 {
-    return connection->requests < REQUESTS_MAX &&
+    size_t max = connection_is_privileged(connection->user) ? PRIVILEGED_MAX : REQUESTS_MAX;
+
+    return !connection->deaf && connection->requests < max &&
            connection->out_size - connection->sent < UNREAD_MAX;
 }
 
@@ -230,6 +234,11 @@ void client_fail(struct client *client, const char *operation, const struct gk_e
         json_object_set_new(reply, "code", json_integer(code));
     }
     client_reply(client, reply);
+}
+
+void client_hang_up(struct client *client)
+{
+    client->connection->ended = client->connection->deaf = true;
 }
 
 /* --- lines -------------------------------------------------------------------------------------

@@ -5,13 +5,20 @@
 
 #include <openssl/evp.h>
 
+/* It has to come again, and nothing that was sent after it may be taken before it. */
+static void defer(struct client *client, const char *operation, const struct gk_error *err)
+{
+    client_hang_up(client);
+    client_fail(client, operation, err, 0);
+}
+
 static void on_stored(void *context, int64_t id, const struct gk_error *err)
 {
     CLEANUP(json_freep) json_t *answer = NULL;
     char number[24];
 
     if (err != NULL) {
-        client_fail(context, "store this message", err, 0);
+        defer(context, "store this message", err);
         return;
     }
     snprintf(number, sizeof(number), "%lld", (long long)id);
@@ -94,7 +101,7 @@ void request_relay(struct service *service, struct client *client, const json_t 
         if (status == GK_USAGE || status == GK_REFUSED) {
             refuse(client, &err);
         } else if (status != GK_OK) {
-            client_fail(client, "take this message", &err, 0);
+            defer(client, "take this message", &err);
         }
     }
 }

@@ -492,6 +492,10 @@ void client_set_patience(struct client *client, unsigned patience_s);
 /* May change things: root, or the user that gatekeyd runs as. */
 bool client_is_privileged(const struct client *client);
 
+/* Before it is answered: nothing more is taken from whoever asked, who is hung up on once all that
+ * is under way is answered. */
+void client_hang_up(struct client *client);
+
 /* Do what a line asks for: client_reply() or client_fail() is called now or later, once. */
 void request_handle(struct service *service, struct client *client, const char *line, size_t size);
 /* Op "relay"; request-relay.c. */

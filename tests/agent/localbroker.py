@@ -43,10 +43,12 @@ class LocalBroker:
                 file.write("leak:mosquitto__calloc\n")
         with open(os.path.join(SOURCE, "conf/gatekey-broker.conf.in"), encoding="utf-8") as file:
             text = file.read()
-        for ours, here in (("@brokerplugindir@/gatekey-broker.so", PLUGIN), ("/run/gatekey/local/broker.sock", self.path),
+        for ours, here in (("@brokerplugindir@/gatekey-broker.so", PLUGIN), ("/run/gatekey/local/", self.folder + "/"),
                            ("/run/gatekey/gatekeyd.sock", service.socket), ("/var/lib/gatekey-broker/", self.folder + "/")):
             assert ours in text, ours
             text = text.replace(ours, here)
+        if not plugin:
+            text = text.replace("/inner/", "/")
         kept = [line for line in text.splitlines() if plugin or not line.startswith("plugin")]
         # Started by root it would become user mosquitto.
         self.configure(kept + ["user root", *lines])

@@ -101,6 +101,7 @@ class Killed(GatekeydTest):
         for kind, event in (("points", False), ("events", True)):
             ledger.add(SocketApplication(service, "socket" + kind, event=event, pause=0.01))
             ledger.add(BrokerApplication(broker.path, "broker" + kind, event=event, pause=0.01))
+            ledger.add(BrokerApplication(broker.path, "crowd" + kind, event=event, window=100, pause=0.005))
         ledger.add(LinesApplication(service, "lines", pause=0.1))
         kills = Kills(service, broker)
         begun = time.monotonic()
