@@ -6,15 +6,24 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-static const uint32_t edges = EPOLLIN | EPOLLRDHUP | EPOLLET;
-
-static bool watch(int epoll, struct passage_end *end, int fd)
+/* Once: what cannot be acted upon at the moment is not to be told of again and again. */
+static bool watch(int epoll, struct passage_end *end, int operation)
 {
-    struct epoll_event event = { .events = edges, .data.ptr = end };
+    uint32_t reading = end->readable || end->ended ? 0 : EPOLLIN | EPOLLRDHUP;
+    uint32_t writing = end->full ? EPOLLOUT : 0;
+    struct epoll_event event = { .events = reading | writing | EPOLLONESHOT, .data.ptr = end };
 
-    end->fd = fd;
-    end->readable = true;
-    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    end->watched = epoll_ctl(epoll, operation, end->fd, &event) == 0;
+    return end->watched;
+}
+
+/* Where nothing more can be done with it. One that is shut altogether was told of, which is told
+ * whatever it is watched for, and has nothing more to tell. */
+static void watch_again(int epoll, struct passage_end *end)
+{
+    if (!end->watched && !end->hung_up && end->fd >= 0) {
+        watch(epoll, end, EPOLL_CTL_MOD);
+    }
 }
 
 struct passage *passage_new(int epoll, int client, int broker)
@@ -29,7 +38,8 @@ struct passage *passage_new(int epoll, int client, int broker)
     made->client.passage = made->broker.passage = made;
     made->client.fd = client;
     made->broker.fd = broker;
-    if (!watch(epoll, &made->client, client) || !watch(epoll, &made->broker, broker)) {
+    if (!watch(epoll, &made->client, EPOLL_CTL_ADD) ||
+        !watch(epoll, &made->broker, EPOLL_CTL_ADD)) {
         passage_free(made);
         return NULL;
     }
@@ -49,6 +59,7 @@ void passage_free(struct passage *passage)
 
 void passage_note(struct passage_end *end, uint32_t events)
 {
+    end->watched = false;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
         end->full = false;
     }
@@ -62,38 +73,31 @@ void passage_note(struct passage_end *end, uint32_t events)
 
 /* --- reading and writing --------------------------------------------------------------------- */
 
-/* Have epoll say when it takes something again, or not. */
-static void watch_room(int epoll, struct passage_end *end, bool wanted)
-{
-    struct epoll_event event = { .events = edges | (wanted ? EPOLLOUT : 0u), .data.ptr = end };
-
-    if (end->watched != wanted && epoll_ctl(epoll, EPOLL_CTL_MOD, end->fd, &event) == 0) {
-        end->watched = wanted;
-    }
-}
-
 /* How many bytes came, 0 if none. */
-static size_t read_some(struct passage_end *end, char buffer[static PASSAGE_CHUNK])
+static size_t read_some(struct passage_end *end, char *buffer, size_t size)
 {
     ssize_t got;
 
-    if (!end->readable || end->ended) {
+    if (!end->readable || end->ended || size == 0) {
         return 0;
     }
-    got = recv(end->fd, buffer, PASSAGE_CHUNK, MSG_DONTWAIT);
-    if (got > 0) {
-        return (size_t)got;
+    got = recv(end->fd, buffer, size, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) {
+        return 0;
     }
-    if (got < 0 && errno == EAGAIN) {
-        end->readable = false;
-    } else if (got == 0 || errno != EINTR) {
+    if (got == 0 || (got < 0 && errno != EAGAIN)) {
         end->ended = true;
+        return 0;
     }
-    return 0;
+    if (got < (ssize_t)size && !end->hung_up) {
+        /* If that was not all, epoll says so. */
+        end->readable = end->watched = false;
+    }
+    return got > 0 ? (size_t)got : 0;
 }
 
 /* How many of them it took. */
-static size_t write_some(int epoll, struct passage_end *end, const char *bytes, size_t size)
+static size_t write_some(struct passage_end *end, const char *bytes, size_t size)
 {
     size_t done = 0;
 
@@ -104,12 +108,10 @@ static size_t write_some(int epoll, struct passage_end *end, const char *bytes, 
             done += (size_t)sent;
         } else if (errno == EAGAIN) {
             end->full = true;
+            end->watched = false;
         } else if (errno != EINTR) {
             end->closed = true;
         }
-    }
-    if (!end->closed) {
-        watch_room(epoll, end, end->full);
     }
     return done;
 }
@@ -132,30 +134,33 @@ static void forget(struct passage_flow *flow)
     flow->size = flow->sent = 0;
 }
 
-/* Whether nothing of it is left; for one who takes nothing more that is so. */
-static bool flush(int epoll, struct passage_flow *flow, struct passage_end *to)
-{
-    if (flow->bytes != NULL) {
-        flow->sent += write_some(epoll, to, flow->bytes + flow->sent, flow->size - flow->sent);
-        if (flow->sent == flow->size || to->closed) {
-            forget(flow);
-        }
-    }
-    return flow->bytes == NULL;
-}
-
 /* --- the two directions ---------------------------------------------------------------------- */
 
-static bool move_up(struct passage *passage, int epoll, char buffer[static PASSAGE_CHUNK])
+/* What is left from before. False: it takes no more. */
+static bool flush_up(struct passage *passage)
+{
+    struct passage_flow *up = &passage->up;
+
+    if (up->bytes != NULL) {
+        up->sent += write_some(&passage->broker, up->bytes + up->sent, up->size - up->sent);
+        if (up->sent < up->size) {
+            return false;
+        }
+        forget(up);
+    }
+    return !passage->broker.closed;
+}
+
+static bool move_up(struct passage *passage, char buffer[static PASSAGE_CHUNK])
 {
     struct passage_end *from = &passage->client, *to = &passage->broker;
     size_t size, sent;
 
-    if (to->closed || !flush(epoll, &passage->up, to)) {
+    if (!flush_up(passage)) {
         return false;
     }
-    size = read_some(from, buffer);
-    sent = write_some(epoll, to, buffer, size);
+    size = read_some(from, buffer, PASSAGE_CHUNK);
+    sent = write_some(to, buffer, size);
     if (sent < size && !to->closed && !keep(&passage->up, buffer + sent, size - sent)) {
         passage_cut(passage);
         return false;
@@ -165,65 +170,77 @@ static bool move_up(struct passage *passage, int epoll, char buffer[static PASSA
         shutdown(to->fd, SHUT_WR);
         to->closed = true;
     }
-    return from->readable && !from->ended && passage->up.bytes == NULL && !to->closed;
+    return from->readable && passage->up.bytes == NULL && !to->closed;
 }
 
 /*
  * The order on which a PUBACK's promise stands: the bytes are read first, and what was handed over
  * is counted then. A PUBACK that is among them was sent by mosquitto after its message was counted.
+ *
+ * The first bytes of the buffer are what was held until now, and may go.
  */
-static void take_words(struct passage *passage, int epoll, const struct door *door,
-                       char buffer[static PASSAGE_CHUNK])
+static void take_words(struct passage *passage, const struct door *door, char *buffer,
+                       size_t released)
 {
-    size_t size = read_some(&passage->broker, buffer), sent = 0;
+    size_t size =
+        released + read_some(&passage->broker, buffer + released, PASSAGE_CHUNK - released);
     uint64_t handed = door_handed(door);
+    bool hold = size > released && handed > door_answered(door);
+    size_t sent = write_some(&passage->client, buffer, hold ? released : size);
 
-    if (size == 0) {
-        return;
-    }
-    if (handed <= door_answered(door)) {
-        sent = write_some(epoll, &passage->client, buffer, size);
-        if (passage->client.closed) {
-            return;
+    if (sent < size && !passage->client.closed) {
+        passage->stamp = hold ? handed : 0;
+        if (!keep(&passage->down, buffer + sent, size - sent)) {
+            passage_cut(passage);
         }
-    } else {
-        passage->stamp = handed;
-    }
-    if (sent < size && !keep(&passage->down, buffer + sent, size - sent)) {
-        passage_cut(passage);
     }
 }
 
-static bool move_down(struct passage *passage, int epoll, const struct door *door,
+static bool move_down(struct passage *passage, const struct door *door,
                       char buffer[static PASSAGE_CHUNK])
 {
     struct passage_end *from = &passage->broker, *to = &passage->client;
+    size_t released = passage->down.size;
 
     if (passage->stamp > door_answered(door)) {
         return false;
     }
-    passage->stamp = 0;
-    if (passage->cut || to->closed) {
+    if (passage->stamp != 0) {
+        /* It was not watched meanwhile. */
+        passage->stamp = 0;
+        from->readable = true;
+    }
+    if (to->closed) {
         forget(&passage->down);
-        (void)read_some(from, buffer);
-    } else if (!flush(epoll, &passage->down, to)) {
+        (void)read_some(from, buffer, PASSAGE_CHUNK);
+    } else if (to->full) {
         /* Nobody is there any more who could wait for a client that does not read. */
         passage->over = from->hung_up;
         return false;
     } else {
-        take_words(passage, epoll, door, buffer);
+        memcpy(buffer, passage->down.bytes != NULL ? passage->down.bytes : "", released);
+        forget(&passage->down);
+        take_words(passage, door, buffer, released);
     }
     passage->over = from->ended && passage->down.bytes == NULL;
-    return from->readable && !from->ended && passage->down.bytes == NULL;
+    return from->readable && !from->ended && passage->stamp == 0 && !to->full;
 }
 
 bool passage_move(struct passage *passage, int epoll, const struct door *door,
                   char buffer[static PASSAGE_CHUNK])
 {
-    bool up = move_up(passage, epoll, buffer);
-    bool down = move_down(passage, epoll, door, buffer);
+    bool up = move_up(passage, buffer);
+    bool down = move_down(passage, door, buffer);
 
-    return (up || down) && !passage->over;
+    if (passage->over || up || down) {
+        return !passage->over;
+    }
+    watch_again(epoll, &passage->client);
+    /* While it is held, what else mosquitto says need wake nobody. */
+    if (passage->stamp == 0) {
+        watch_again(epoll, &passage->broker);
+    }
+    return false;
 }
 
 void passage_cut(struct passage *passage)

@@ -9,8 +9,9 @@
  * PASSAGE_CHUNK waits in each direction; while it does nothing more is read, and so the one who
  * talks too much has to wait, and nobody else.
  *
- * Each end is watched for edges (epoll(7)), so that nothing is reported twice that cannot be acted
- * upon, such as a client that is gone while the last words to it are held.
+ * Each end is watched for one event at a time (epoll(7)), and for the next when that can be acted
+ * upon: a client that is gone while the last words to it are held is told of once, and mosquitto's
+ * next words wake nobody meanwhile.
  *
  * Threads: one, the gate's.
  */
@@ -28,15 +29,15 @@ struct passage_end {
     int fd;
     bool readable; /* as far as is known */
     bool full;     /* it takes nothing at the moment */
-    bool watched;  /* epoll says when it does */
+    bool watched;  /* epoll says when either changes */
     bool ended;    /* nothing more comes from there */
     bool closed;   /* nothing more can be sent there */
     bool hung_up;  /* both */
 };
 
 struct passage_flow {
-    char *bytes; /* what was read and is not written, NULL if nothing */
-    size_t size, sent;
+    char *bytes;       /* what was read and is not written, NULL if nothing */
+    size_t size, sent; /* of up; down is kept without what was sent */
 };
 
 struct passage {
