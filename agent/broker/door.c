@@ -31,7 +31,8 @@ struct door {
     pthread_cond_t changed;
     int fd;    /* closed by the broker's thread alone, which may wait for it with the lock let go */
     bool gone; /* gatekeyd has hung up */
-    bool ended; /* nothing more is written: gatekeyd is to answer what it took, and to hang up */
+    bool ended;  /* nothing more is written: gatekeyd is to answer what it took, and to hang up */
+    bool untold; /* nobody was told why yet */
     unsigned steady;  /* so many in a row were taken while they were waited for */
     uint64_t awaited; /* the broker's thread waits for this one, the last; 0: it does not */
     int64_t since_ms; /* when gatekeyd last answered, or was asked after it had answered all */
@@ -131,6 +132,7 @@ static void lose(struct door *door, const char *why)
 {
     if (!door->lost) {
         snprintf(door->why, sizeof(door->why), "%s", why);
+        door->untold = true;
     }
     door->lost = true;
     door->steady = 0;
@@ -310,7 +312,8 @@ enum door_outcome door_hand_over(struct door *door, const char *line, size_t siz
     if (stale) {
         outcome = hand_over(door, line, size, wait, &stale);
     }
-    snprintf(why, DOOR_WHY, "%s", door->why);
+    snprintf(why, DOOR_WHY, "%s", outcome == DOOR_AGAIN || door->untold ? door->why : "");
+    door->untold = false;
     return outcome;
 }
 

@@ -44,7 +44,8 @@ void door_free(struct door *door); /* when there is no other thread; NULL is fin
  * Hand over a line, which ends with a newline and is no longer than AGENT_LOCAL_LINE_MAX. Waits for
  * the answer when told to, and always until some in a row were taken: while a disk is full each
  * publisher is refused for himself. Waits for room on the socket otherwise.
- * why says, for DOOR_AGAIN, what is the matter.
+ * why says what is the matter, or was when others were lost since it was last said; else it is
+ * empty.
  * Blocks the broker for DOOR_WAIT_MS at most, and not at all from then on until gatekeyd has
  * answered or hung up.
  */

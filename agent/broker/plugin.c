@@ -3,15 +3,17 @@
  * What makes a PUBACK of the local broker mean "on disk": a plugin for mosquitto 2.0 and later.
  *
  * mosquitto acknowledges what it has in memory. So before it does, the message is handed to
- * gatekeyd, and only what gatekeyd has in its spool is acknowledged; for anything else the client
- * is cut off, which makes it send again. What was taken goes on as gatekey/ok/..., so that nobody
- * who subscribed to gatekey/up/#, gatekeyd above all, takes it twice.
+ * gatekeyd, and the acknowledgement is held until gatekeyd has it in its spool (gate.h), or the
+ * plugin waits for that by itself; for anything else the client is cut off, which makes it send
+ * again. What was handed over goes on as gatekey/ok/..., so that nobody who subscribed to
+ * gatekey/up/#, gatekeyd above all, takes it twice.
  *
  * It says besides who may do what: an application writes gatekey/up/# and gatekey/reply/# and reads
  * the rest of gatekey/#; gatekeyd does the reverse. gatekeyd is whoever has its client id, and that
  * is only given to who knows the password that gatekeyd's own socket says is right.
  *
- * Threads: one, the broker's. Options: plugin_opt_socket, gatekeyd's socket.
+ * Threads: one, the broker's; the gate has its own. Options: plugin_opt_socket, gatekeyd's socket;
+ * plugin_opt_gate, the applications', and plugin_opt_inner, what mosquitto listens on behind it.
  */
 #include "agent/broker/door.h"
 #include "agent/broker/gate.h"
@@ -189,8 +191,8 @@ static enum door_outcome hand_over(struct plugin *plugin,
         return DOOR_REFUSED;
     }
     outcome = door_hand_over(plugin->door, line, size, must_wait(plugin, message), why);
-    if (outcome != DOOR_REFUSED) {
-        say(plugin, outcome == DOOR_AGAIN ? why : "");
+    if (outcome != DOOR_REFUSED || why[0] != '\0') {
+        say(plugin, why);
     }
     return outcome;
 }

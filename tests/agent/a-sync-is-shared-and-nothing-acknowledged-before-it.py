@@ -211,6 +211,8 @@ class Fails(SharedSync):
         a = self.application("a")
         sent = [a.publish(POINTS, params(number), dup=True) for number in range(1, 201)]
         self.assertEqual([a.wait_ack(packet_id) for packet_id in sent], [0] * 200)
+        # Nobody was refused for himself, and still it is said why.
+        self.assertIn("cannot store this message", "\n".join(self.broker.lines()))
         self.arrive(range(1, 201))
 
     def test_gatekeyd_is_killed_with_a_hundred_on_their_way(self):
