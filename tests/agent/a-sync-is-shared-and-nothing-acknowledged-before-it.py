@@ -7,6 +7,7 @@ Stock mosquitto with the plugin, and a gatekeyd whose disk waits and fails as it
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -380,11 +381,60 @@ class Clients(SharedSync):
         self.assertEqual(self.application("a").hand_over(POINTS, params(1)), 0)
 
 
+    def test_where_descriptors_run_out_others_go_on(self):
+        self.broker.stop()
+        self.broker.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+        self.warm_up()
+        a = self.application("a")
+        crowd = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+        for link in crowd:
+            link.connect(self.broker.path)
+        for number in range(1, 11):
+            self.assertEqual(a.hand_over(POINTS, params(number)), 0)
+        for link in crowd:
+            link.close()
+        self.assertEqual(self.application("b", patience=30).hand_over(POINTS, params(11)), 0)
+        self.arrive(range(1, 12))
+
+
+class Limited(SharedSync):
+    lines = ("max_connections 4",)
+
+    def test_the_brokers_own_limits_hold(self):
+        # mosquitto counts one too few for who left without a word, as whoever asks whether it listens.
+        with self.assertRaises(OSError):
+            for number in range(6):
+                self.application(f"a{number}")
+        self.applications[-1].close()
+        wait_until("there is room", lambda: self.is_let_in("b"))
+
+    def is_let_in(self, name):
+        try:
+            return self.application(name).connack == 0
+        except OSError:
+            return False
+
+
 class PastTheGate(SharedSync):
     lines = ("listener 0 {folder}/local/other.sock",)
 
     def test_who_comes_by_another_way_waits_for_himself(self):
         self.broker.path = os.path.join(self.broker.folder, "other.sock")
+        a = self.application("a")
+        packet_id = self.held(a, 1)
+        self.assertFalse(has_said(a))
+        self.disk.release()
+        self.assertEqual(a.wait_ack(packet_id), 0)
+        self.arrive([1])
+
+    def test_a_configuration_of_before_the_gate_keeps_the_promise(self):
+        self.broker.stop()
+        with open(self.broker.config, encoding="utf-8") as file:
+            kept = [line.replace("/inner/", "/") for line in file.read().splitlines()
+                    if not line.startswith(("plugin_opt_gate", "plugin_opt_inner"))]
+        self.broker.configure(kept)
+        self.broker.start()
+        self.warm_up()
         a = self.application("a")
         packet_id = self.held(a, 1)
         self.assertFalse(has_said(a))

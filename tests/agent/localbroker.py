@@ -115,10 +115,17 @@ class Application(Packets):
         self.acks = []  # (packet id, reason) of PUBACKs, in their order
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(patience)
+        try:
+            self.greet(path, name, clean, user, password)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def greet(self, path, name, clean, user, password):
         self.socket.connect(path)
         flags = (2 if clean else 0) | (0x80 if user is not None else 0) | (0x40 if password is not None else 0)
-        properties = b"" if level == 4 else b"\x05\x11" + struct.pack("!I", 0 if clean else 3600)
-        self.send(0x10, text("MQTT") + bytes([level, flags]) + struct.pack("!H", 0) + properties + text(name)
+        properties = b"" if self.level == 4 else b"\x05\x11" + struct.pack("!I", 0 if clean else 3600)
+        self.send(0x10, text("MQTT") + bytes([self.level, flags]) + struct.pack("!H", 0) + properties + text(name)
                   + (text(user) if user is not None else b"") + (text(password) if password is not None else b""))
         kind, body = self.packet()
         assert kind == 0x20, kind
