@@ -9,7 +9,7 @@
 
 #include "agent/service/service.h"
 
-#define ANSWERS_MAX 16
+#define ANSWERS_MAX 256
 #define ANSWERS_BYTES ((size_t)1024 * 1024)
 
 struct answer {

@@ -418,6 +418,26 @@ class Answers(Commands):
         self.assertEqual(service.status()["answered"], 1)
 
 
+    def test_come_to_each_of_a_burst(self):
+        hub = BadHub(self.hub)
+        self.addCleanup(hub.close)
+        heard = {}
+
+        def burst(peer, topic):
+            """Two hundred before the first PUBACK for an answer, which takes this thread."""
+            if topic.endswith("thing/service/#"):
+                for number in range(200):
+                    peer.publish(f"{topic[:-1]}s{number}", {"id": str(number), "params": {}}, 0)
+
+        def hear(peer, topic, payload):
+            answer = json.loads(payload)
+            heard.setdefault(int(answer["id"]), []).append(answer["code"])
+
+        hub.on_subscribe, hub.on_publish = burst, hear
+        self.service(port=hub.port).enrol().start()
+        wait_until("all are answered", lambda: len(heard) == 200)
+        self.assertEqual(heard, {number: [2001] for number in range(200)})
+
     def test_of_applications_go_as_they_were_written(self):
         hub = BadHub(self.hub)
         self.addCleanup(hub.close)
