@@ -234,6 +234,7 @@ static enum gk_status read_head(struct agent_tunnel *tunnel, struct gk_error *er
     ssize_t size =
         recv(tunnel->far, head->data + head->end, BUFFER_SIZE - 1 - head->end, MSG_DONTWAIT);
     enum gk_status status;
+    bool is_whole;
 
     if (size < 0) {
         return errno == EAGAIN || errno == EINTR ? GK_OK : fail(tunnel, errno, err);
@@ -243,10 +244,16 @@ static enum gk_status read_head(struct agent_tunnel *tunnel, struct gk_error *er
     }
     head->end += (size_t)size;
     head->data[head->end] = '\0';
-    if (strstr(head->data, "\r\n\r\n") == NULL && head->end < BUFFER_SIZE - 1) {
+    is_whole = strstr(head->data, "\r\n\r\n") != NULL;
+    if (!is_whole && head->end < BUFFER_SIZE - 1) {
         return GK_OK;
     }
     status = agent_proxy_judge(tunnel->proxy, head->data, tunnel->host, err);
+    if (status == GK_OK && !is_whole) {
+        /* What is left of it would be taken for words of the hub. */
+        status = gk_fail(err, GK_PROXY, "proxy %s port %u: its answer does not end",
+                         tunnel->proxy->host, tunnel->proxy->port);
+    }
     head->end = 0;
     if (status == GK_OK) {
         tunnel->stage = OPEN;

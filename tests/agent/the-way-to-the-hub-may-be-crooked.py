@@ -161,6 +161,9 @@ class Proxies(Somewhere):
         refusals = ((b"HTTP/1.1 403 Forbidden\r\n\r\n", "it forbids this host or port, HTTP 403", "GK_PROXY"),
                     (b"HTTP/1.0 502 Bad Gateway\r\nX: y\r\n\r\n", "it cannot reach the hub, HTTP 502", "GK_UNREACHABLE"),
                     (b"HTTP/1.1 405 Method Not Allowed\r\n\r\n", "it makes no tunnel, HTTP 405", "GK_PROXY"),
+                    (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1024 * 1024, "its answer does not end", "GK_PROXY"),
+                    (b"HTTP/1.1 407 Go away\r\nX: " + b"x" * 1024 * 1024, "it wants a user and a password, HTTP 407", "GK_PROXY"),
+                    (b"HTTP/1.1 200 O\0K\r\n\r\n", "it hung up", "GK_UNREACHABLE"),
                     (b"SSH-2.0-OpenSSH\r\n\r\n", "what it says is no HTTP", "GK_PROXY"),
                     (b"", "it hung up", "GK_UNREACHABLE"))
         for answer, words, status in refusals:
@@ -174,6 +177,8 @@ class Proxies(Somewhere):
                                     (4, "it does not reach the hub, SOCKS5 4", "GK_UNREACHABLE"),
                                     (5, "the hub refused its connection, SOCKS5 5", "GK_UNREACHABLE")):
             self.refused(self.keep(Socks5(self.NAMES, code=code)), "socks5", words, status)
+        for answer in b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\4\0", bytes(1024 * 1024):
+            self.refused(self.keep(Socks5(answer=answer)), "socks5", "what it says is no SOCKS5")
         proxy = self.keep(Socks5(self.NAMES, "someone", "secret word"))
         self.refused(proxy, "socks5", "it wants a user and a password, SOCKS5 255")
         self.refused(proxy, "socks5", "it refuses this user and password, SOCKS5 1", user="someone", password="another word")
