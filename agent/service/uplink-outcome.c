@@ -20,20 +20,12 @@ static void note_taken(struct uplink *uplink)
     }
 }
 
-/* Larger batches again, and no more than what was refused together until that is over. */
-static void ease(struct flight *flight)
+/* Larger batches again. */
+static void finish(struct flight *flight)
 {
     struct lane *lane = &flight->uplink->lanes[flight->lane];
 
     lane->limit = lane->limit * 2 < BATCH_ENTRIES ? lane->limit * 2 : BATCH_ENTRIES;
-    if (flight->last >= lane->suspect) {
-        lane->suspect = 0;
-    }
-}
-
-static void finish(struct flight *flight)
-{
-    ease(flight);
     flight_end(flight);
 }
 

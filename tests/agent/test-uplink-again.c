@@ -248,6 +248,27 @@ static void halves_what_was_refused_and_no_more_than_that(void **state)
     assert_int_equal(paper_count, 4);
 }
 
+/* What was suspected may be gone before its turn: what lies behind it is not suspected. */
+static void goes_on_behind_suspects_that_were_dropped(void **state)
+{
+    struct gk_error err = { 0 };
+    uint64_t count;
+    int64_t last;
+
+    (void)state;
+    pile_up(4);
+    paper_connect();
+    last = paper[0].last;
+    paper_answer(0, 1200);
+    assert_string_equal(numbers(&paper[1]), "0 1 ");
+    for (int64_t id = last - 1; id <= last; id++) {
+        assert_int_equal(spool_drop(paper_service.spool, id, &count, &err), GK_OK);
+    }
+    paper_store_number(POINTS, 4);
+    paper_answer(1, 200);
+    assert_string_equal(numbers(&paper[2]), "4 ");
+}
+
 /* An ill hub may be ill of one message: after three tries that is looked into. */
 static void suspects_a_batch_that_was_tried_three_times(void **state)
 {
@@ -377,6 +398,7 @@ int main(void)
         CLAIM(waits_an_hour_for_an_ill_hub),
         CLAIM(finds_the_bad_one_of_a_batch),
         CLAIM(halves_what_was_refused_and_no_more_than_that),
+        CLAIM(goes_on_behind_suspects_that_were_dropped),
         CLAIM(suspects_a_batch_that_was_tried_three_times),
         CLAIM(asks_once_more_before_it_doubts_the_link),
         CLAIM(keeps_a_link_on_which_others_are_answered),
