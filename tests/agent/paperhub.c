@@ -17,6 +17,7 @@ struct paper_request paper[PAPER_MAX];
 size_t paper_count;
 
 enum gk_status paper_link;
+enum gk_status paper_subscribing;
 bool paper_clock_is_right;
 bool paper_broker_is_there;
 enum gk_status paper_takes;
@@ -124,7 +125,8 @@ enum gk_status __wrap_session_subscribe(struct session *session, const char *res
     (void)session;
     (void)rest;
     paper_subscribed++;
-    return __wrap_session_require(NULL, err);
+    return paper_subscribing == GK_OK ? __wrap_session_require(NULL, err)
+                                      : gk_fail(err, paper_subscribing, "the test says so");
 }
 
 enum gk_status __wrap_session_unsubscribe(struct session *session, const char *rest,
@@ -209,7 +211,7 @@ void paper_reset(void)
                                           .spool_bytes = 16 * 1024 * 1024,
                                           .spool_age_s = 3600,
                                           .resume_after_s = 60 };
-    paper_link = paper_takes = GK_OK;
+    paper_link = paper_subscribing = paper_takes = GK_OK;
     paper_clock_is_right = true;
     paper_broker_is_there = false;
     paper_reconnects = paper_subscribed = paper_unsubscribed = paper_logged = 0;

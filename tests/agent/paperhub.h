@@ -31,11 +31,12 @@ extern struct paper_request paper[PAPER_MAX];
 extern size_t paper_count;
 
 /* What the test may set; paper_reset() sets them back. */
-extern enum gk_status paper_link;  /* what sending fails with */
-extern bool paper_clock_is_right;  /* for clock_watch_permit() */
-extern bool paper_broker_is_there; /* for relay_is_up() */
-extern enum gk_status paper_takes; /* what session_accepts() says */
-extern unsigned paper_reconnects;  /* how often session_reconnect() was called */
+extern enum gk_status paper_link;        /* what sending fails with */
+extern enum gk_status paper_subscribing; /* and subscribing */
+extern bool paper_clock_is_right;        /* for clock_watch_permit() */
+extern bool paper_broker_is_there;       /* for relay_is_up() */
+extern enum gk_status paper_takes;       /* what session_accepts() says */
+extern unsigned paper_reconnects;        /* how often session_reconnect() was called */
 extern unsigned paper_subscribed, paper_unsubscribed;
 extern unsigned paper_logged; /* lines of the log */
 extern char paper_log[1024];  /* the last of them */

@@ -270,7 +270,11 @@ static void reads_a_time_where_one_is_stated(void **state)
         { "{\"seconds\":-9223372036854775807}", TRAFFIC_PAUSE_MS },
         { "{\"duration\":-9223372036854775808}", TRAFFIC_PAUSE_MS },
         { "{\"duration\":5}", 5000 },
+        { "{\"duration\":999}", TRAFFIC_PAUSE_MAX_MS },
+        { "{\"duration\":1000}", 1000 },
         { "{\"duration\":5000}", 5000 },
+        { "{\"seconds\":600}", TRAFFIC_PAUSE_MAX_MS },
+        { "{\"seconds\":599}", 599000 },
         { "{\"milliseconds\":5}", TRAFFIC_PAUSE_MIN_MS },
         { "{\"pause\":2,\"retryAfter\":30}", 30000 },
         { "{\"seconds\":9223372036854775807}", TRAFFIC_PAUSE_MAX_MS },
@@ -287,6 +291,27 @@ static void reads_a_time_where_one_is_stated(void **state)
     }
 }
 
+/* A broker may send us what we answered ourselves. */
+static void knows_its_own_answer_to_flow_control(void **state)
+{
+    static const struct {
+        const char *message;
+        bool is_answer;
+    } rows[] = {
+        { "{\"id\":\"1\",\"code\":200}", true },
+        { "{\"id\":\"1\",\"code\":200,\"method\":\"traffic.control\"}", false },
+        { "{\"id\":\"1\",\"method\":\"traffic.control\"}", false },
+        { "{\"id\":\"1\"}", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CLEANUP(json_freep) json_t *message = json_loads(rows[i].message, 0, NULL);
+
+        assert_int_equal(traffic_is_answer(message), rows[i].is_answer);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test(takes_for_new_what_was_turned_down_but_not_its_copy),
         cmocka_unit_test(forgets_the_oldest_of_many),
         cmocka_unit_test(reads_a_time_where_one_is_stated),
+        cmocka_unit_test(knows_its_own_answer_to_flow_control),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,17 @@ static void sends_nothing_it_could_not_wait_for(void **state)
     assert_int_equal(figure("requests"), 0);
 }
 
+static void subscribes_again_where_that_failed(void **state)
+{
+    (void)state;
+    paper_subscribing = GK_BUSY;
+    assert_int_equal(send_one(1, EVENT), GK_BUSY);
+    assert_int_equal(paper_count, 0);
+    paper_subscribing = GK_OK;
+    assert_int_equal(send_one(1, EVENT), GK_OK);
+    assert_int_equal(paper_subscribed, 2);
+}
+
 static void tells_all_when_the_connection_ends(void **state)
 {
     (void)state;
@@ -188,9 +199,12 @@ static void tells_whom_the_hub_will_not_answer(void **state)
     assert_int_equal(heard[1].times, 1);
     assert_int_equal(heard[1].status, GK_HUB_REFUSED);
     assert_int_equal(heard[2].times, 0);
+    publisher_refused(paper_service.publisher, OTHER "_reply");
+    assert_int_equal(heard[2].times, 1);
     paper_subscribed = 0;
+    assert_int_equal(send_one(3, OTHER), GK_OK);
     assert_int_equal(send_one(3, EVENT), GK_OK);
-    assert_int_equal(paper_subscribed, 1); /* it is asked again */
+    assert_int_equal(paper_subscribed, 2); /* they are asked again */
 }
 
 static void raw_data_ends_with_its_own_acknowledgement(void **state)
@@ -244,11 +258,15 @@ static void subscribes_once_to_each_answer(void **state)
     }
     assert_int_equal(paper_unsubscribed, 0);
     assert_int_equal(paper_subscribed, 65);
+    name_topic(topic, sizeof(topic), 0);
+    assert_int_equal(send_one(2, topic), GK_OK);
+    paper_answer(paper_count - 1, 200);
     assert_int_equal(send_one(3, OTHER), GK_OK);
     assert_int_equal(paper_unsubscribed, 1);
     assert_true(receive(EVENT "_reply", "{\"id\":\"9\",\"code\":200}")); /* it is waited on */
-    assert_false(receive("thing/event/e0/post_reply", "{\"id\":\"9\",\"code\":200}"));
-    assert_true(receive("thing/event/e1/post_reply", "{\"id\":\"9\",\"code\":200}"));
+    assert_true(receive("thing/event/e0/post_reply", "{\"id\":\"9\",\"code\":200}"));
+    assert_false(receive("thing/event/e1/post_reply", "{\"id\":\"9\",\"code\":200}"));
+    assert_true(receive("thing/event/e2/post_reply", "{\"id\":\"9\",\"code\":200}"));
 }
 
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, begin, paper_end)
@@ -260,6 +278,7 @@ int main(void)
         CLAIM(waits_half_a_minute_and_longer_for_what_is_large),
         CLAIM(has_two_dozen_under_way),
         CLAIM(sends_nothing_it_could_not_wait_for),
+        CLAIM(subscribes_again_where_that_failed),
         CLAIM(tells_all_when_the_connection_ends),
         CLAIM(tells_whom_the_hub_will_not_answer),
         CLAIM(raw_data_ends_with_its_own_acknowledgement),
