@@ -430,6 +430,7 @@ paper_ldflags = $(AM_LDFLAGS) -Wl,--wrap=session_require,--wrap=session_accepts 
 paper_ldadd = libpaperhub.la libservice.la $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
 paper_tests = tests/agent/test-answers \
     tests/agent/test-intake \
+    tests/agent/test-metrics \
     tests/agent/test-publisher \
     tests/agent/test-relay-queue \
     tests/agent/test-relay-take \
@@ -447,6 +448,9 @@ tests_agent_test_answers_LDADD = $(paper_ldadd)
 tests_agent_test_intake_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_intake_LDFLAGS = $(paper_ldflags)
 tests_agent_test_intake_LDADD = $(paper_ldadd)
+tests_agent_test_metrics_CPPFLAGS = $(paper_cppflags)
+tests_agent_test_metrics_LDFLAGS = $(paper_ldflags) -Wl,--wrap=figures_gather
+tests_agent_test_metrics_LDADD = $(paper_ldadd)
 tests_agent_test_publisher_CPPFLAGS = $(paper_cppflags)
 tests_agent_test_publisher_LDFLAGS = $(paper_ldflags)
 tests_agent_test_publisher_LDADD = $(paper_ldadd)
