@@ -21,7 +21,7 @@ libservice_la_SOURCES = \
     %D%/metrics.c %D%/metrics-internal.h \
     %D%/network.c %D%/network.h \
     %D%/notices.c \
-    %D%/patience.c \
+    %D%/patience.c %D%/patience.h \
     %D%/prometheus.c \
     %D%/program.c %D%/program.h \
     %D%/publisher.c \

@@ -3,6 +3,7 @@
 #include "agent/exit.h"
 #include "agent/file.h"
 #include "agent/service/log.h"
+#include "agent/service/patience.h"
 #include "agent/service/service.h"
 #include "config.h"
 

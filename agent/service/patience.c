@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connect budget as the service uses it. */
-#include "agent/service/service.h"
+#include "agent/service/patience.h"
 
 #include "agent/budget.h"
 #include "agent/service/log.h"

@@ -4,6 +4,7 @@
 #define GATEKEY_AGENT_SERVICE_SESSION_INTERNAL_H
 
 #include "agent/service/network.h"
+#include "agent/service/patience.h"
 #include "agent/service/service.h"
 
 #define VERDICT_MS 20000 /* the longest that whoever asked waits for an attempt's turn */
