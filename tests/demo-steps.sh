@@ -126,7 +126,7 @@ answered() {
 start_service() {
     "$build/gatekeyd" --config "$dir/$1/gatekey.conf" 2>>"$dir/service.log" &
     service_pid=$!
-    until_true service_is "$1" false && told "$(tail -n 1 "$dir/service.log")"
+    until_true service_is "$1" false && told "$(grep 'not enrolled' "$dir/service.log")"
 }
 
 make_key() {

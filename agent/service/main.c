@@ -119,17 +119,36 @@ static enum gk_status block_signals(struct gk_error *err)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     return sigprocmask(SIG_BLOCK, &set, NULL) == 0
                ? GK_OK
                : gk_fail(err, GK_INTERNAL, "sigprocmask: %s", strerror(errno));
 }
 
+/* To many daemons it says that their configuration changed. Nobody should lose a gateway by it:
+ * systemd takes an end by this signal for an orderly one, and starts nothing again. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+    (void)source;
+    (void)info;
+    (void)context;
+    log_line(
+        LOG_LEVEL_WARNING,
+        "SIGHUP changes nothing: the configuration is read at the start; run systemctl restart "
+        "gatekeyd");
+    return 0;
+}
+
 static enum gk_status make_event_loop(sd_event **event, struct gk_error *err)
 {
     int code = sd_event_new(event);
 
-    /* Without a handler either signal ends the loop. */
+    /* Without a handler a signal ends the loop; a terminal that is closed should. */
+    if (code >= 0) {
+        code = sd_event_add_signal(*event, NULL, SIGHUP, isatty(STDERR_FILENO) ? NULL : on_hangup,
+                                   NULL);
+    }
     if (code >= 0) {
         code = sd_event_add_signal(*event, NULL, SIGTERM, NULL, NULL);
     }

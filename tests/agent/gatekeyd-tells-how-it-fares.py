@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import stat
 import subprocess
@@ -270,6 +271,12 @@ class Journal(Told):
         for line in service.lines():
             self.assertRegex(line, r"^<[3-6]>\w")
 
+    def test_is_told_that_a_hangup_changes_nothing(self):
+        service = self.service().enrol().start().connected()
+        service.process.send_signal(signal.SIGHUP)
+        wait_until("it says so", lambda: any("SIGHUP changes nothing" in line for line in service.lines()))
+        self.assertTrue(service.publish({"n": 1})["ok"])
+
     def test_is_not_meant_by_a_terminal(self):
         service = self.service()
         master, slave = pty.openpty()
@@ -280,7 +287,7 @@ class Journal(Told):
             self.assertTrue(select.select([master], [], [], PATIENCE)[0])
             self.assertTrue(os.read(master, 1000).startswith(b"gatekeyd: not enrolled"))
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGHUP)  # as a terminal that is closed
             self.assertEqual(process.wait(PATIENCE), 0)
             os.close(master)
             os.close(slave)
