@@ -80,12 +80,22 @@ static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, in
     }
 }
 
+/* libmosquitto 2.0 frees what it was told of a SOCKS5 proxy, the password among that, when it is
+ * told of another, and not with the client. */
+void agent_link_drop_client(struct agent_link *link)
+{
+    if (link->mosquitto != NULL && link->proxy.kind == AGENT_PROXY_SOCKS5) {
+        mosquitto_socks5_set(link->mosquitto, "", 1, NULL, NULL);
+    }
+    mosquitto_destroy(TAKE(link->mosquitto));
+}
+
 /* One struct mosquitto per address: a fresh one has no state of a failed attempt. */
 enum gk_status agent_link_make_client(struct agent_link *link, struct gk_error *err)
 {
     struct mosquitto *client = mosquitto_new(link->connect.client_id, true, link);
 
-    mosquitto_destroy(link->mosquitto);
+    agent_link_drop_client(link);
     link->mosquitto = client;
     if (client == NULL) {
         return gk_fail(err, GK_NO_MEMORY, NULL);

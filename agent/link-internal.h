@@ -93,6 +93,7 @@ int agent_link_keep_alive(struct agent_link *link);
 
 /* A client of libmosquitto that tells this link; replaces the one before. */
 enum gk_status agent_link_make_client(struct agent_link *link, struct gk_error *err) GK_MUST_CHECK;
+void agent_link_drop_client(struct agent_link *link);
 
 /* --- link-verdict.c -------------------------------------------------------------------------- */
 

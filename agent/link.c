@@ -98,7 +98,7 @@ void agent_link_free(struct agent_link *link)
     if (link == NULL) {
         return;
     }
-    mosquitto_destroy(link->mosquitto);
+    agent_link_drop_client(link);
     agent_tunnel_free(link->tunnel);
     agent_resolve_free(link->resolve);
     agent_proxy_clear(&link->proxy);

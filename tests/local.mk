@@ -105,19 +105,21 @@ TESTS += %D%/test-error
 %C%_test_error_LDADD = liberror.la $(CMOCKA_LIBS)
 
 # The unit tests once more, under tools that see what a test does not. Shell tests are left out: the modules
-# they load into other programs would bring a sanitizer that those programs lack. Leaks are left to the
+# they load into other programs would bring a sanitizer that those programs lack. Those in python see to that
+# (tests/agent/sanitizer.py): gatekeyd, the broker's plugin and the hub are looked at whole. Leaks are left to the
 # sanitizer: valgrind takes what a forked child has of its parent's other threads for leaks.
 # AddressSanitizer takes the frames of a thread that was cancelled for in use when it ends the thread's own
 # stack for signals, so that has none.
 .PHONY: check-asan check-tsan check-valgrind
 unit_tests = `for t in $(TESTS); do case ' $(check_PROGRAMS) ' in *" $$t "*) echo $$t ;; esac; done`
+python_tests = `for t in $(TESTS); do case $$t in tests/agent/*.py | tests/hub/*.py) echo $$t ;; esac; done`
 
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && { test -f Makefile || $(abs_top_srcdir)/configure -q \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'; }
-	units=$(unit_tests); cd asan && ASAN_OPTIONS=use_sigaltstack=0 \
-	    $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
+	units=$(unit_tests); whole=$(python_tests); cd asan && ASAN_OPTIONS=use_sigaltstack=0 \
+	    GATEKEY_TEST_TIMEOUT=1800 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units $$whole"
 
 check-valgrind:
 	units=$(unit_tests); GATEKEY_TEST_TIMEOUT=1800 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units" \
@@ -140,10 +142,10 @@ check-tsan:
 	    ! grep -qsE 'pthread_create|(signing|rounds)[.]h' $(srcdir)/$$t.c || units="$$units $$t"; done; \
 	cd tsan && TSAN_OPTIONS="report_thread_leaks=0 suppressions=$(abs_srcdir)/tests/tsan.supp" \
 	    $(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
-EXTRA_DIST += %D%/tsan.supp
+EXTRA_DIST += %D%/lsan.supp %D%/tsan.supp
 
 distclean-local:
-	rm -rf asan check-debian13 check-vm tsan
+	rm -rf asan check-debian13 check-vm fuzz tsan
 
 # The reference flow, shown whole on this machine: make demo, or make demo KEEP=1 to leave it running.
 # It is a test as well: what newcomers see first must work.

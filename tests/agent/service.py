@@ -77,7 +77,8 @@ class Service:
     def environment(self):
         """The environment would go before gatekey.conf. What tests preload comes before a sanitizer's runtime."""
         return {**os.environ, "GATEKEY_TCTI": self.settings["tpm"]["tcti"],
-                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
+                "LSAN_OPTIONS": f"suppressions={os.environ['abs_top_srcdir']}/tests/lsan.supp:print_suppressions=0"}
 
     def configure(self):
         with open(self.config, "w", encoding="utf-8") as file:

@@ -96,8 +96,9 @@ static void say_ready(int fd)
 static enum gk_status serve(struct launch *launch, const sigset_t *signals, struct gk_error *err)
 {
     CLEANUP(ca_register_closep) struct ca_register *ca = NULL;
-    CLEANUP(ca_door_closep) struct ca_door *door = NULL;
     CLEANUP(gk_freep) char *token = NULL;
+    /* The last, so the first to go: its thread uses the others. */
+    CLEANUP(ca_door_closep) struct ca_door *door = NULL;
     enum gk_status status = hub_file_read(launch->token_file, &token, err);
     int got;
 
