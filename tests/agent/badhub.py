@@ -27,10 +27,14 @@ class Peer(Mqtt):
                 kind, body = self.packet()
                 if kind == 0x10:
                     hub.gate.wait()
-                    self.send(0x20, b"\0\0")
+                    if hub.on_connect is None:
+                        self.send(0x20, b"\0\0")
+                    else:
+                        hub.on_connect(self)
                 elif kind == 0x82:
                     hub.subscribed.append(body[4:-1].decode())
-                    self.send(0x90, body[:2] + bytes([hub.granted]))
+                    if hub.granted is not None:
+                        self.send(0x90, body[:2] + bytes([hub.granted]))
                     hub.on_subscribe(self, hub.subscribed[-1])
                 elif kind == 0xA2:
                     hub.unsubscribed.append(body[4:].decode())
@@ -56,11 +60,12 @@ class BadHub:
         self.tls = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if tls is None:
             self.tls.load_cert_chain(os.path.join(hub.directory, "server.pem"), os.path.join(hub.directory, "server.key"))
-        self.listener = socket.create_server((address, port))
+        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         self.subscribed, self.unsubscribed, self.links = [], [], []
         self.pings = 0
-        self.granted = 1  # 128: no subscription
+        self.on_connect = None  # says something else than "come in"
+        self.granted = 1  # 128: no subscription; None: no answer
         self.gate = threading.Event()  # while it is cleared nobody hears whether he may come in
         self.gate.set()
         self.on_publish = self.on_subscribe = lambda *_: None

@@ -240,9 +240,14 @@ dist_check_SCRIPTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 TPM_TESTS += tests/agent/the-way-to-the-hub-may-be-crooked.py
 
 # Who holds a lock, and who is at the other end; suspend and patient-loop are preloaded.
-check_LTLIBRARIES += tests/agent/suspend.la
+check_LTLIBRARIES += tests/agent/suspend.la tests/agent/names.la
 tests_agent_suspend_la_SOURCES = tests/agent/suspend.c
+tests_agent_names_la_SOURCES = tests/agent/names.c
+tests_agent_names_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 tests_agent_suspend_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+dist_check_SCRIPTS += tests/agent/a-name-may-have-any-addresses.py
+TESTS += tests/agent/a-name-may-have-any-addresses.py
+TPM_TESTS += tests/agent/a-name-may-have-any-addresses.py
 dist_check_SCRIPTS += tests/agent/a-half-open-link-is-noticed.py
 TESTS += tests/agent/a-half-open-link-is-noticed.py
 TPM_TESTS += tests/agent/a-half-open-link-is-noticed.py
