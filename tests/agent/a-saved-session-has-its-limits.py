@@ -82,7 +82,7 @@ class Sessions(GatekeydTest):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", leaf + ".key", "-subj", "/CN=hub", "-out", leaf + ".csr")
         with open(leaf + ".ext", "w", encoding="ascii") as file:
             file.write("subjectAltName=" + ",".join("IP:" + address for address in addresses) + "\nextendedKeyUsage=serverAuth\n")
-        openssl("x509", "-req", "-in", leaf + ".csr", "-CA", path, "-CAkey", path + ".key", "-CAcreateserial", "-days", "2",
+        openssl("x509", "-req", "-in", leaf + ".csr", "-CA", path, "-CAkey", path + ".key", "-CAserial", path + ".srl", "-CAcreateserial", "-days", "2",
                 "-extfile", leaf + ".ext", "-out", leaf)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(leaf, leaf + ".key")
