@@ -273,14 +273,13 @@ class Relayed(ByBroker):
     """gatekeyd by the local broker."""
 
     name = "gatekeyd, local broker"
-    BURST = BURST // 5  # each is synced for itself
 
     def __init__(self, arrivals, service, broker):
         super().__init__(arrivals, service.name, broker.path)
 
 
 class Disk:
-    """The yardstick for what is synced for itself: as much written and synced as one message by the broker takes."""
+    """The yardstick for what is synced for itself: as much written and synced as one message on its own takes."""
 
     name = "a bare write of 8 KiB and fdatasync"
     COUNT = 300
