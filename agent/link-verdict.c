@@ -89,7 +89,7 @@ enum gk_status agent_link_explain(struct agent_link *link, int code, struct gk_e
         return gk_fail(err, GK_UNREACHABLE, "%s port %u: the connection was lost", host,
                        link->port);
     }
-    if (code == MOSQ_ERR_PROTOCOL) {
+    if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET) {
         return gk_fail(err, GK_HUB_GARBLED, "%s port %u: not MQTT", host, link->port);
     }
     return gk_fail(err, GK_UNREACHABLE, "%s port %u closed the connection %s", host, link->port,
