@@ -46,7 +46,9 @@ static void put(struct content *content, size_t offset, const unsigned char *dat
     if (offset + size > content->size) {
         resize(content, offset + size);
     }
-    memcpy(content->bytes + offset, data, size);
+    if (size > 0) {
+        memcpy(content->bytes + offset, data, size);
+    }
 }
 
 static void copy(struct content *to, const struct content *from)
