@@ -236,8 +236,8 @@ bool passage_move(struct passage *passage, int epoll, const struct door *door,
         return !passage->over;
     }
     watch_again(epoll, &passage->client);
-    /* While it is held, what else mosquitto says need wake nobody. */
-    if (passage->stamp == 0) {
+    /* While it is held, what else mosquitto says need wake nobody: only that it takes more does. */
+    if (passage->stamp == 0 || passage->broker.full) {
         watch_again(epoll, &passage->broker);
     }
     return false;

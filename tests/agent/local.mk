@@ -199,6 +199,13 @@ TPM_TESTS += tests/agent/status-can-be-watched.py
 TPM_TESTS += tests/agent/gatekeyd-tries-the-next-pair.py
 TPM_TESTS += tests/agent/what-is-handed-over-reaches-the-hub.py
 
+# The plugin's gate, one client of it.
+check_PROGRAMS += tests/agent/test-passage
+TESTS += tests/agent/test-passage
+tests_agent_test_passage_SOURCES = tests/agent/test-passage.c agent/broker/passage.c
+tests_agent_test_passage_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_agent_test_passage_LDADD = $(CMOCKA_LIBS)
+
 # The local broker and what its PUBACK means; slow-disk is preloaded.
 check_LTLIBRARIES += tests/agent/slow-disk.la
 tests_agent_slow_disk_la_SOURCES = tests/agent/slow-disk.c
