@@ -241,10 +241,11 @@ static void *run(void *context)
         release(gate);
         move_ready(gate);
         look_for_losses(gate);
+        /* The descriptors of those who left may be what somebody waits for. */
+        free_over(gate);
         if (!gate->cutting) {
             let_in(gate);
         }
-        free_over(gate);
     }
     return NULL;
 }
